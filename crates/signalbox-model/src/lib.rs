@@ -1,0 +1,32 @@
+//! The vocabulary that every other crate shares: identifiers, rooms, cursors, the states of
+//! runs and steps, and the events that carry them.
+//!
+//! This crate reads no clock, does no I/O and knows no transport. What is here is what the
+//! log stores and what subscribers receive, so a change is a change of the published contract
+//! (`docs/protocol.md`).
+
+pub mod activity;
+pub mod approval;
+pub mod event;
+pub mod id;
+pub mod project;
+pub mod room;
+pub mod run;
+pub mod step;
+pub mod system;
+
+pub use activity::{Activity, Priority};
+pub use approval::{Answer, Approval, ApprovalState, Decision, FormField, FormFieldKind};
+pub use event::{CustomType, Event, EventBody, EventData, EventError, NewEvent};
+pub use id::{Actor, ApprovalId, Cursor, CursorError, Epoch, IdError, MemberId, ProjectId, RunId, StepKey};
+pub use project::Project;
+pub use room::{Room, RoomError, RoomFilter};
+pub use run::{Completion, Progress, QueueState, QueuedRun, Run, RunConclusion, RunStatus};
+pub use step::{
+    Artifact, Attempt, BlobRef, FailureCause, LogChunk, LogStream, Step, StepConclusion, StepKind, StepStatus,
+    StopKind, VerifyResult,
+};
+pub use system::{EngineRecovered, ErrorReport, Health, HealthCheck, Member, Role, SystemStatus};
+
+/// Milliseconds since 1970-01-01T00:00:00Z. For display and timers only: order is given by `seq`.
+pub type UnixMillis = i64;
