@@ -1,0 +1,1 @@
+//! JSON Schemas, the OpenAPI and the AsyncAPI document.

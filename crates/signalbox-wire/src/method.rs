@@ -1,0 +1,243 @@
+//! The one list of methods.
+//!
+//! IPC, `call` frames, `POST /api/v1/call/<method>`, the CLI and the TypeScript client all come
+//! from [`methods!`]: a method without a handler does not compile.
+
+mod params;
+mod reply;
+
+use std::future::Future;
+
+use serde_json::value::RawValue;
+use signalbox_model::{Actor, MemberId, ProjectId, Role};
+
+pub use params::*;
+pub use reply::*;
+
+use crate::{CallError, ErrorCode};
+
+/// Who calls.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// Which member.
+    pub member: MemberId,
+    /// The name under which events show it.
+    pub actor: Actor,
+    /// What it may do.
+    pub role: Role,
+    /// Where; empty: everywhere.
+    pub projects: Vec<ProjectId>,
+    /// Idempotency key of this call.
+    pub key: Option<String>,
+}
+
+impl Caller {
+    /// Whether this member may see `project`.
+    #[must_use]
+    pub fn sees(&self, project: &ProjectId) -> bool {
+        self.projects.is_empty() || self.projects.contains(project)
+    }
+
+    /// Refuses a project that this member may not see, in the words used for one that does not exist.
+    ///
+    /// # Errors
+    /// `not_found`, so that nobody learns of other projects by asking.
+    pub fn check_project(&self, project: &ProjectId) -> Result<(), CallError> {
+        if self.sees(project) { Ok(()) } else { Err(CallError::not_found("project", project)) }
+    }
+}
+
+/// What the list says of a method.
+#[derive(Debug, Clone)]
+pub struct MethodInfo {
+    /// Its name on the wire.
+    pub name: &'static str,
+    /// The least role that may call it.
+    pub role: Role,
+    /// Whether it changes something: then a `key` makes it happen once.
+    pub writes: bool,
+    /// What it does, in a line.
+    pub doc: &'static str,
+    /// The TypeScript name of its parameters.
+    pub params: fn(&ts_rs::Config) -> String,
+    /// The TypeScript name of its reply.
+    pub reply: fn(&ts_rs::Config) -> String,
+    /// The JSON Schema of its parameters.
+    pub params_schema: fn(&mut schemars::SchemaGenerator) -> schemars::Schema,
+    /// The JSON Schema of its reply.
+    pub reply_schema: fn(&mut schemars::SchemaGenerator) -> schemars::Schema,
+}
+
+fn encode<T: serde::Serialize>(reply: &T) -> Result<Box<RawValue>, CallError> {
+    serde_json::value::to_raw_value(reply)
+        .map_err(|error| CallError::new(ErrorCode::Internal, format!("the reply could not be encoded: {error}")))
+}
+
+fn decode<'a, T: serde::Deserialize<'a>>(method: &str, params: Option<&'a RawValue>) -> Result<T, CallError> {
+    let text = params.map_or("{}", RawValue::get);
+    serde_json::from_str(text).map_err(|error| {
+        CallError::bad_request(format!("params of {method}: {error}"))
+            .hint(format!("see the schema at /api/v1/schemas/{method}.params.json"))
+    })
+}
+
+macro_rules! methods {
+    ($( #[doc = $doc:literal] $handler:ident = $name:literal $role:ident $kind:ident ($params:ty) -> $reply:ty; )*) => {
+        /// One function for each method. Implemented by the host.
+        pub trait Handlers: Send + Sync {
+            $(
+                #[doc = $doc]
+                fn $handler(&self, caller: &Caller, params: $params)
+                    -> impl Future<Output = Result<$reply, CallError>> + Send;
+            )*
+        }
+
+        /// Every method, in the order of the documentation.
+        #[must_use]
+        pub fn list() -> Vec<MethodInfo> {
+            vec![$( MethodInfo {
+                name: $name,
+                role: Role::$role,
+                writes: methods!(@writes $kind),
+                doc: $doc.trim_ascii(),
+                params: |cfg| <$params as ts_rs::TS>::name(cfg),
+                reply: |cfg| <$reply as ts_rs::TS>::name(cfg),
+                params_schema: |g| g.subschema_for::<$params>(),
+                reply_schema: |g| g.subschema_for::<$reply>(),
+            } ),*]
+        }
+
+        /// Visits the type of every parameter and reply.
+        pub fn visit_types(visitor: &mut impl ts_rs::TypeVisitor) {
+            $(
+                visitor.visit::<$params>();
+                visitor.visit::<$reply>();
+            )*
+        }
+
+        /// The least role for a method, if there is such a method.
+        #[must_use]
+        pub fn role_of(method: &str) -> Option<Role> {
+            match method { $( $name => Some(Role::$role), )* _ => None }
+        }
+
+        /// Whether a method changes something.
+        #[must_use]
+        pub fn writes(method: &str) -> bool {
+            match method { $( $name => methods!(@writes $kind), )* _ => false }
+        }
+
+        /// Checks the role, decodes, calls the handler, encodes.
+        ///
+        /// # Errors
+        /// `not_found` for an unknown method, `forbidden` for a role that is too low, `bad_request`
+        /// for parameters that do not fit, and whatever the handler says.
+        pub async fn dispatch<H: Handlers>(
+            handlers: &H,
+            caller: &Caller,
+            method: &str,
+            params: Option<&RawValue>,
+        ) -> Result<Box<RawValue>, CallError> {
+            let Some(least) = role_of(method) else {
+                return Err(CallError::not_found("method", method).hint("GET /api/v1/openapi.json lists them"));
+            };
+            if caller.role < least {
+                return Err(CallError::new(
+                    ErrorCode::Forbidden,
+                    format!("{method} needs the role {least:?}, this token has {:?}", caller.role).to_lowercase(),
+                ));
+            }
+            match method {
+                $( $name => {
+                    let params: $params = decode(method, params)?;
+                    // Boxed: forty handlers inline would make one future as large as the largest.
+                    let reply = Box::pin(handlers.$handler(caller, params)).await?;
+                    encode(&reply)
+                } )*
+                _ => unreachable!("role_of knows exactly these methods"),
+            }
+        }
+    };
+    (@writes read) => { false };
+    (@writes write) => { true };
+}
+
+methods! {
+    /// Opens a folder as a project, or gives the project that it already is.
+    project_open = "project.open" Owner write (ProjectOpen) -> ProjectReply;
+    /// Every project that the caller may see.
+    project_list = "project.list" Viewer read (Nothing) -> ProjectList;
+    /// One project.
+    project_get = "project.get" Viewer read (ProjectRef) -> ProjectReply;
+    /// Closes a project; its runs are kept.
+    project_close = "project.close" Owner write (ProjectRef) -> ProjectReply;
+    /// Trusts a project, or takes trust back: triggers and the programs that its settings name act only when trusted.
+    project_trust = "project.trust" Owner write (ProjectTrust) -> ProjectReply;
+
+    /// A project's workflows, the broken ones with what is wrong.
+    workflow_list = "workflow.list" Viewer read (ProjectRef) -> WorkflowList;
+    /// A workflow's text, its hash, its diagnostics and its graph.
+    workflow_get = "workflow.get" Viewer read (WorkflowRef) -> WorkflowReply;
+    /// Checks a workflow file or text without keeping anything.
+    workflow_validate = "workflow.validate" Viewer read (WorkflowValidate) -> WorkflowReply;
+    /// Writes a workflow file. `base_hash` is the hash of the text that was edited; `conflict` if the file changed since.
+    workflow_save = "workflow.save" Operator write (WorkflowSave) -> WorkflowReply;
+
+    /// Starts a run.
+    run_start = "run.start" Operator write (RunStart) -> RunStarted;
+    /// A run with its steps.
+    run_get = "run.get" Viewer read (RunRef) -> RunReply;
+    /// A project's runs, newest first, in pages.
+    run_list = "run.list" Viewer read (RunList) -> RunPage;
+    /// Cancels a run: asks its processes to end, after 10 s tells them, after 20 s kills them. `force` kills at once.
+    run_cancel = "run.cancel" Operator write (RunCancel) -> RunReply;
+    /// Pauses a run: what runs goes on, nothing new starts.
+    run_pause = "run.pause" Operator write (RunRef) -> RunReply;
+    /// Lets a paused run go on.
+    run_resume = "run.resume" Operator write (RunRef) -> RunReply;
+    /// Tries again: a step, a step and what follows, all that failed, or everything.
+    run_retry = "run.retry" Operator write (RunRetry) -> RunReply;
+    /// A page of a step's log.
+    run_log = "run.log" Viewer read (RunLog) -> LogPage;
+    /// Searches the whole log of a step.
+    run_log_search = "run.log_search" Viewer read (RunLogSearch) -> LogMatches;
+
+    /// Questions that wait for a person, oldest first.
+    approval_list = "approval.list" Viewer read (ApprovalList) -> Approvals;
+    /// Answers a question. The first valid answer wins; `conflict` if it is settled.
+    approval_answer = "approval.answer" Operator write (ApprovalAnswer) -> ApprovalReply;
+
+    /// Posts an event of another program's type (`x_...`) to a project.
+    event_publish = "event.publish" Operator write (EventPublish) -> Published;
+    /// Events of some rooms in order, in pages.
+    event_list = "event.list" Viewer read (EventList) -> EventPage;
+    /// Full-text search over events, newest first.
+    event_search = "event.search" Viewer read (EventSearch) -> EventPage;
+
+    /// A project's queue.
+    queue_get = "queue.get" Viewer read (ProjectRef) -> QueueReply;
+    /// Moves a waiting run to another place.
+    queue_move = "queue.move" Operator write (QueueMove) -> QueueReply;
+    /// Stops taking runs from a project's queue.
+    queue_pause = "queue.pause" Operator write (ProjectRef) -> QueueReply;
+    /// Takes runs from it again.
+    queue_resume = "queue.resume" Operator write (ProjectRef) -> QueueReply;
+
+    /// Every member.
+    member_list = "member.list" Owner read (Nothing) -> Members;
+    /// Makes a token for a new member. It is shown once and stored hashed.
+    token_create = "token.create" Owner write (TokenCreate) -> TokenCreated;
+    /// Revokes a member's token and closes its connections.
+    token_revoke = "token.revoke" Owner write (MemberRef) -> MemberReply;
+    /// Makes a code with which a browser logs in once, within a minute, as the caller.
+    login_code_create = "login_code.create" Viewer write (Nothing) -> LoginCode;
+    /// Who is connected, and how well.
+    connection_list = "connection.list" Viewer read (Nothing) -> Connections;
+    /// Closes a connection for good.
+    connection_close = "connection.close" Owner write (ConnectionRef) -> Nothing;
+
+    /// The host's state: version, log, engine, disk, limits.
+    system_status = "system.status" Viewer read (Nothing) -> SystemReport;
+    /// Every HTTP path and method.
+    system_routes = "system.routes" Viewer read (Nothing) -> Routes;
+}

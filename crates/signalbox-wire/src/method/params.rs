@@ -1,0 +1,249 @@
+//! Parameters of the methods.
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use signalbox_model::{ApprovalId, Cursor, Decision, MemberId, Priority, ProjectId, Role, RoomFilter, RunId, RunStatus, StepKey};
+use ts_rs::TS;
+
+macro_rules! params {
+    ($( $(#[$doc:meta])* $name:ident { $( $(#[$field_doc:meta])* $field:ident : $ty:ty ),* $(,)? } )*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, TS)]
+        #[serde(deny_unknown_fields)]
+        #[ts(optional_fields)]
+        pub struct $name { $( $(#[$field_doc])* pub $field: $ty ),* }
+    )*};
+}
+
+params! {
+    /// No parameters, or no result.
+    Nothing {}
+    /// A folder to open.
+    ProjectOpen {
+        /// An absolute path on the host.
+        path: String,
+        /// Trust it at once.
+        #[serde(default, skip_serializing_if = "Option::is_none")] trust: Option<bool>,
+    }
+    /// Names a project.
+    ProjectRef {
+        /// Its id.
+        project: ProjectId,
+    }
+    /// Trust or distrust.
+    ProjectTrust {
+        /// Its id.
+        project: ProjectId,
+        /// Whether it is trusted from now on.
+        trusted: bool,
+    }
+    /// Names a workflow.
+    WorkflowRef {
+        /// The project.
+        project: ProjectId,
+        /// The workflow's name: its file's name without `.yaml`.
+        workflow: String,
+    }
+    /// A file or a text to check; exactly one of `path` and `text`.
+    WorkflowValidate {
+        /// The project.
+        project: ProjectId,
+        /// A file within the project folder, relative to it.
+        #[serde(default, skip_serializing_if = "Option::is_none")] path: Option<String>,
+        /// The text itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")] text: Option<String>,
+    }
+    /// A workflow's new text.
+    WorkflowSave {
+        /// The project.
+        project: ProjectId,
+        /// The workflow's name.
+        workflow: String,
+        /// The whole text.
+        text: String,
+        /// Hash of the text that was edited, from `workflow.get`; absent to create a file that must not exist.
+        #[serde(default, skip_serializing_if = "Option::is_none")] base_hash: Option<String>,
+    }
+    /// What to run.
+    RunStart {
+        /// The project.
+        project: ProjectId,
+        /// The workflow's name, or a file within the project folder.
+        workflow: String,
+        /// Values for its inputs.
+        #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+        #[ts(as = "Option<IndexMap<String, Value>>", optional)]
+        inputs: IndexMap<String, Value>,
+    }
+    /// Names a run.
+    RunRef {
+        /// Its id.
+        run: RunId,
+    }
+    /// Which runs.
+    RunList {
+        /// The project.
+        project: ProjectId,
+        /// Only runs before this one, by number.
+        #[serde(default, skip_serializing_if = "Option::is_none")] before: Option<u64>,
+        /// Only these states.
+        #[serde(default, skip_serializing_if = "Option::is_none")] status: Option<RunStatus>,
+        /// At most this many, 1 to 200; 50 if absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")] limit: Option<u32>,
+    }
+    /// Which run to cancel.
+    RunCancel {
+        /// Its id.
+        run: RunId,
+        /// Kill at once.
+        #[serde(default, skip_serializing_if = "Option::is_none")] force: Option<bool>,
+    }
+    /// What to try again.
+    RunRetry {
+        /// The run.
+        run: RunId,
+        /// How much of it.
+        scope: RetryScope,
+        /// The step, for the scopes `step` and `from`.
+        #[serde(default, skip_serializing_if = "Option::is_none")] step: Option<StepKey>,
+        /// By which definition; `pinned` if absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")] definition: Option<RetryDefinition>,
+    }
+    /// Which part of a log. Lines count from 0.
+    RunLog {
+        /// The run.
+        run: RunId,
+        /// The step.
+        step: StepKey,
+        /// The attempt, from 1; the newest if absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")] attempt: Option<u32>,
+        /// The first line wanted; absent: the last `limit` lines.
+        #[serde(default, skip_serializing_if = "Option::is_none")] offset: Option<u64>,
+        /// At most this many lines, 1 to 5,000; 1,000 if absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")] limit: Option<u32>,
+    }
+    /// What to look for in a log.
+    RunLogSearch {
+        /// The run.
+        run: RunId,
+        /// The step.
+        step: StepKey,
+        /// The attempt, from 1; the newest if absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")] attempt: Option<u32>,
+        /// The text, 1 to 200 bytes.
+        query: String,
+        /// Whether upper and lower case differ.
+        #[serde(default, skip_serializing_if = "Option::is_none")] case_sensitive: Option<bool>,
+        /// Only lines from this one on.
+        #[serde(default, skip_serializing_if = "Option::is_none")] from_line: Option<u64>,
+        /// At most this many matches, 1 to 10,000; 1,000 if absent. All are counted.
+        #[serde(default, skip_serializing_if = "Option::is_none")] limit: Option<u32>,
+    }
+    /// Which questions.
+    ApprovalList {
+        /// Only of this project.
+        #[serde(default, skip_serializing_if = "Option::is_none")] project: Option<ProjectId>,
+        /// The settled ones as well: the last 200.
+        #[serde(default, skip_serializing_if = "Option::is_none")] all: Option<bool>,
+    }
+    /// An answer.
+    ApprovalAnswer {
+        /// To which question.
+        approval: ApprovalId,
+        /// Yes or no.
+        decision: Decision,
+        /// The filled-in form.
+        #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+        #[ts(as = "Option<IndexMap<String, Value>>", optional)]
+        form: IndexMap<String, Value>,
+    }
+    /// An event of another program.
+    EventPublish {
+        /// Into this project's room.
+        project: ProjectId,
+        /// `x_` and 1 to 60 lower-case letters, digits or `_`.
+        #[serde(rename = "type")] kind: String,
+        /// Any JSON, at most `limits.event_bytes`.
+        data: Value,
+        /// Also put a line of this priority into the activity feed.
+        #[serde(default, skip_serializing_if = "Option::is_none")] priority: Option<Priority>,
+        /// That line's text; the event's type if absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")] text: Option<String>,
+    }
+    /// Which events.
+    EventList {
+        /// Of these rooms.
+        rooms: Vec<RoomFilter>,
+        /// After this place; absent: from the oldest kept.
+        #[serde(default, skip_serializing_if = "Option::is_none")] after: Option<Cursor>,
+        /// At most this many, 1 to 1,000; 200 if absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")] limit: Option<u32>,
+    }
+    /// What to search events for.
+    EventSearch {
+        /// Words, all of which must occur; the last may be the beginning of one.
+        #[serde(default, skip_serializing_if = "Option::is_none")] text: Option<String>,
+        /// Only these types.
+        #[serde(default, skip_serializing_if = "Option::is_none")] types: Option<Vec<String>>,
+        /// Only of this project and its runs.
+        #[serde(default, skip_serializing_if = "Option::is_none")] project: Option<ProjectId>,
+        /// Only events before this sequence number.
+        #[serde(default, skip_serializing_if = "Option::is_none")] before: Option<u64>,
+        /// At most this many, 1 to 200; 50 if absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")] limit: Option<u32>,
+    }
+    /// A waiting run's new place.
+    QueueMove {
+        /// Which run.
+        run: RunId,
+        /// Its place among the waiting runs of its group, from 1.
+        position: u32,
+    }
+    /// A new member.
+    TokenCreate {
+        /// Its name, 1 to 60 bytes.
+        name: String,
+        /// Its role.
+        role: Role,
+        /// Only these projects; absent or empty: all.
+        #[serde(default, skip_serializing_if = "Option::is_none")] projects: Option<Vec<ProjectId>>,
+        /// For how long, in milliseconds; absent: until revoked.
+        #[serde(default, skip_serializing_if = "Option::is_none")] ttl_ms: Option<u64>,
+    }
+    /// Names a member.
+    MemberRef {
+        /// Its id.
+        member: MemberId,
+    }
+    /// Names a connection.
+    ConnectionRef {
+        /// Its number from `connection.list`.
+        connection: u64,
+    }
+}
+
+/// How much of a run to try again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum RetryScope {
+    /// One step.
+    Step,
+    /// One step and everything that follows from it.
+    From,
+    /// Everything that failed, and what was omitted for it.
+    Failed,
+    /// The whole run.
+    All,
+}
+
+/// By which definition to try again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum RetryDefinition {
+    /// The one that the run was started with.
+    Pinned,
+    /// The workflow file as it is now.
+    Latest,
+}

@@ -1,0 +1,336 @@
+//! Replies of the methods.
+
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, value::RawValue};
+use signalbox_model::{
+    Approval, Cursor, Epoch, Health, HealthCheck, Member, MemberId, Project, QueueState, Role, Run, RunId, Step,
+    StepKey, StepKind, SystemStatus, UnixMillis,
+};
+use ts_rs::TS;
+
+use crate::Limits;
+
+macro_rules! replies {
+    ($( $(#[$doc:meta])* $name:ident { $( $(#[$field_doc:meta])* $field:ident : $ty:ty ),* $(,)? } )*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, TS)]
+        #[ts(optional_fields)]
+        pub struct $name { $( $(#[$field_doc])* pub $field: $ty ),* }
+    )*};
+}
+
+replies! {
+    /// A project.
+    ProjectReply {
+        /// The project.
+        project: Project,
+    }
+    /// Projects.
+    ProjectList {
+        /// By name.
+        projects: Vec<Project>,
+    }
+    /// A workflow in a list.
+    WorkflowSummary {
+        /// Its name.
+        name: String,
+        /// Its file, relative to the project folder.
+        file: String,
+        /// What it says of itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")] description: Option<String>,
+        /// Whether it can be run.
+        valid: bool,
+        /// How many steps it names.
+        steps: u32,
+        /// What a person is asked before it starts.
+        inputs: Vec<WorkflowInput>,
+        /// What is wrong.
+        diagnostics: Vec<Diagnostic>,
+    }
+    /// A value that a workflow asks for.
+    WorkflowInput {
+        /// Its name.
+        name: String,
+        /// `string`, `number`, `integer`, `boolean`, `array` or `enum`.
+        kind: String,
+        /// Must be given.
+        required: bool,
+        /// Several lines.
+        multiline: bool,
+        /// Choices of an `enum`.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")] values: Vec<String>,
+        /// Taken when nothing is given.
+        #[serde(default, skip_serializing_if = "Option::is_none")] default: Option<Value>,
+        /// What it is for.
+        #[serde(default, skip_serializing_if = "Option::is_none")] description: Option<String>,
+    }
+    /// Something wrong, or doubtful, in a workflow.
+    Diagnostic {
+        /// `error` or `warning`.
+        severity: String,
+        /// Names the rule.
+        code: String,
+        /// What is wrong.
+        message: String,
+        /// What to do.
+        #[serde(default, skip_serializing_if = "Option::is_none")] hint: Option<String>,
+        /// The line, from 1; 0 if it is about the whole file.
+        line: u32,
+        /// The column, from 1.
+        column: u32,
+    }
+    /// Workflows.
+    WorkflowList {
+        /// By name.
+        workflows: Vec<WorkflowSummary>,
+    }
+    /// A step in a workflow's graph.
+    GraphStep {
+        /// Its id.
+        id: String,
+        /// What is shown.
+        title: String,
+        /// What it does.
+        kind: StepKind,
+        /// Ids of the steps that it needs.
+        needs: Vec<String>,
+        /// Runs once for each value of a matrix.
+        matrix: bool,
+        /// Its line in the text.
+        line: u32,
+    }
+    /// A workflow.
+    WorkflowReply {
+        /// Its summary.
+        workflow: WorkflowSummary,
+        /// Its text.
+        text: String,
+        /// SHA-256 of the text.
+        hash: String,
+        /// Its steps.
+        graph: Vec<GraphStep>,
+    }
+    /// A run was started, or put into the queue.
+    RunStarted {
+        /// Its id.
+        run: RunId,
+        /// Its number.
+        number: u64,
+        /// A place in the log before the run's first event: follow from here and miss nothing.
+        cursor: Cursor,
+    }
+    /// A run.
+    RunReply {
+        /// The run.
+        run: Arc<Run>,
+        /// Its steps, in the order of their index.
+        steps: Vec<Arc<Step>>,
+    }
+    /// Runs.
+    RunPage {
+        /// Newest first.
+        runs: Vec<Arc<Run>>,
+        /// Whether there are older ones.
+        more: bool,
+    }
+    /// A line of a log.
+    LogLine {
+        /// Its number, from 0.
+        n: u64,
+        /// `stdout`, `stderr` or `system`.
+        stream: String,
+        /// The text without its end; cut at 16 KiB.
+        text: String,
+        /// How many bytes were cut.
+        #[serde(default, skip_serializing_if = "Option::is_none")] cut: Option<u64>,
+    }
+    /// Lines of a log.
+    LogPage {
+        /// The attempt they are of.
+        attempt: u32,
+        /// In order.
+        lines: Vec<LogLine>,
+        /// Lines of the whole log so far.
+        total_lines: u64,
+        /// Bytes of the whole log so far.
+        total_bytes: u64,
+        /// Whether the log can grow.
+        live: bool,
+    }
+    /// Matches in a log.
+    LogMatches {
+        /// The attempt that was searched.
+        attempt: u32,
+        /// The matching lines, in order.
+        matches: Vec<LogLine>,
+        /// How many lines match in all.
+        total: u64,
+        /// Lines of the whole log.
+        total_lines: u64,
+    }
+    /// Questions.
+    Approvals {
+        /// Oldest first.
+        approvals: Vec<Arc<Approval>>,
+    }
+    /// A question.
+    ApprovalReply {
+        /// As it is now.
+        approval: Arc<Approval>,
+    }
+    /// An event was committed.
+    Published {
+        /// Its place.
+        seq: u64,
+        /// The same as a cursor.
+        cursor: Cursor,
+    }
+    /// A queue.
+    QueueReply {
+        /// As it is now.
+        queue: QueueState,
+    }
+    /// Members.
+    Members {
+        /// By name.
+        members: Vec<Member>,
+    }
+    /// A member.
+    MemberReply {
+        /// As it is now.
+        member: Member,
+    }
+    /// A new token.
+    TokenCreated {
+        /// Shown once: it cannot be had again.
+        token: String,
+        /// Whose it is.
+        member: Member,
+    }
+    /// A login code.
+    LoginCode {
+        /// Good once, for 60 s.
+        code: String,
+        /// Open this in a browser; absent while nothing listens.
+        #[serde(default, skip_serializing_if = "Option::is_none")] url: Option<String>,
+    }
+    /// A connection.
+    Connection {
+        /// Its number.
+        id: u64,
+        /// Whose.
+        member: MemberId,
+        /// Their name.
+        member_name: String,
+        /// `ipc`, `websocket`, `websocket_naive` or `sse`.
+        transport: String,
+        /// Where from; absent for IPC.
+        #[serde(default, skip_serializing_if = "Option::is_none")] address: Option<String>,
+        /// The program.
+        client: String,
+        /// Since when.
+        connected_at: UnixMillis,
+        /// Which rooms.
+        rooms: Vec<String>,
+        /// Last measured round trip in milliseconds.
+        #[serde(default, skip_serializing_if = "Option::is_none")] round_trip_ms: Option<f64>,
+        /// Newest event sent.
+        sent_seq: u64,
+        /// How many events it is behind.
+        lag: u64,
+        /// Events sent.
+        events: u64,
+        /// Bytes sent.
+        bytes: u64,
+        /// `resumed`, `snapshot` or `live`: how it joined.
+        joined: String,
+    }
+    /// Connections.
+    Connections {
+        /// Oldest first.
+        connections: Vec<Connection>,
+    }
+    /// The log, in figures.
+    LogReport {
+        /// Its identity.
+        epoch: Epoch,
+        /// The newest event.
+        head: u64,
+        /// The oldest event kept.
+        oldest: u64,
+        /// Size on disk in bytes.
+        bytes: u64,
+        /// `process` or `power`: what a committed event survives.
+        durability: String,
+        /// The version of the database's schema.
+        schema: u32,
+    }
+    /// The host.
+    SystemReport {
+        /// `ok`, `degraded` or `down`: the worst of its services.
+        status: Health,
+        /// The host's version.
+        version: String,
+        /// Since when it runs.
+        started_at: UnixMillis,
+        /// Where its data lives.
+        data_dir: String,
+        /// The address it listens on; absent when it does not.
+        #[serde(default, skip_serializing_if = "Option::is_none")] url: Option<String>,
+        /// Each service.
+        services: Vec<HealthCheck>,
+        /// The log.
+        log: LogReport,
+        /// The machine, once measured.
+        #[serde(default, skip_serializing_if = "Option::is_none")] system: Option<SystemStatus>,
+        /// Connections of each transport.
+        connections: u64,
+        /// Runs that are not done.
+        active_runs: u32,
+        /// Steps that may run at once.
+        slots: u32,
+        /// The bounds of a connection.
+        limits: Limits,
+    }
+    /// An HTTP path.
+    Route {
+        /// `GET`, `POST`.
+        method: String,
+        /// Its pattern.
+        path: String,
+        /// What it does.
+        doc: String,
+        /// The least role; absent: nobody needs a token.
+        #[serde(default, skip_serializing_if = "Option::is_none")] role: Option<Role>,
+    }
+    /// HTTP paths and methods.
+    Routes {
+        /// Paths.
+        routes: Vec<Route>,
+        /// Methods with the least role for each.
+        methods: Vec<Route>,
+    }
+    /// A step named with its run.
+    StepRef {
+        /// The run.
+        run: RunId,
+        /// The step.
+        step: StepKey,
+    }
+}
+
+/// Events, each exactly as subscribers receive it.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, TS)]
+pub struct EventPage {
+    /// In the order that the method promises.
+    #[schemars(with = "Vec<Value>")]
+    #[ts(type = "Array<SignalboxEvent>")]
+    pub events: Vec<Box<RawValue>>,
+    /// Go on from here.
+    pub cursor: Cursor,
+    /// Whether there are more.
+    pub more: bool,
+}

@@ -1,0 +1,104 @@
+//! The state of a room at an exact place in the log.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use signalbox_model::{
+    Activity, Approval, Cursor, HealthCheck, LogChunk, Member, Project, QueueState, Run, Step, SystemStatus, UnixMillis,
+};
+use std::sync::Arc;
+use ts_rs::TS;
+
+/// A room's state.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(tag = "of", rename_all = "snake_case")]
+pub enum Snapshot {
+    /// Of `host`.
+    Host(HostSnapshot),
+    /// Of `activity`.
+    Activity(ActivitySnapshot),
+    /// Of `project/<id>`.
+    Project(Box<ProjectSnapshot>),
+    /// Of `run/<id>`.
+    Run(Box<RunSnapshot>),
+}
+
+/// The host.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, TS)]
+pub struct HostSnapshot {
+    /// The host's version.
+    pub version: String,
+    /// Every known project.
+    pub projects: Vec<Project>,
+    /// Every member.
+    pub members: Vec<Member>,
+    /// The machine, once measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub system: Option<SystemStatus>,
+    /// Each service's health.
+    pub health: Vec<HealthCheck>,
+}
+
+/// A line of the feed with its place.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, TS)]
+pub struct ActivityEntry {
+    /// Its place in the log.
+    pub seq: u64,
+    /// When.
+    pub ts: UnixMillis,
+    /// The line.
+    pub data: Activity,
+}
+
+/// The feed.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, TS)]
+pub struct ActivitySnapshot {
+    /// The last 100, oldest first.
+    pub entries: Vec<ActivityEntry>,
+}
+
+/// A run with its steps.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, TS)]
+pub struct RunWithSteps {
+    /// The run.
+    pub run: Arc<Run>,
+    /// Its steps, in the order of their index.
+    pub steps: Vec<Arc<Step>>,
+}
+
+/// A project.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, TS)]
+pub struct ProjectSnapshot {
+    /// The project.
+    pub project: Project,
+    /// Runs that are not done and the last 50, newest first. Runs of over 1,000 steps come without steps: their own room has them.
+    pub runs: Vec<RunWithSteps>,
+    /// The queue.
+    pub queue: QueueState,
+    /// Open questions, oldest first.
+    pub approvals: Vec<Arc<Approval>>,
+}
+
+/// The end of an attempt's log.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, TS)]
+pub struct LogTail {
+    /// Its last pieces, at most 64 KiB, oldest first.
+    pub chunks: Vec<LogChunk>,
+    /// Lines of the whole log so far.
+    pub lines: u64,
+    /// Bytes of the whole log so far.
+    pub bytes: u64,
+}
+
+/// A run.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, TS)]
+pub struct RunSnapshot {
+    /// The run.
+    pub run: Arc<Run>,
+    /// Its steps, in the order of their index.
+    pub steps: Vec<Arc<Step>>,
+    /// The end of the newest attempt's log of each step that is at work or failed.
+    pub logs: Vec<LogTail>,
+    /// Resume the run's project room from here: steps change there.
+    pub cursor: Cursor,
+}

@@ -1,0 +1,2387 @@
+// Generated from the Rust types by `cargo xtask codegen`. Do not edit.
+/* eslint-disable */
+
+/** The version of the frame protocol. */
+export const PROTOCOL_VERSION = 1;
+
+/**
+ * One line of the feed.
+ */
+export type Activity = { 
+/**
+ * What kind of thing happened: `run_started`, `run_completed`, `approval_requested`, ...
+ */
+kind: string, 
+/**
+ * How much it matters.
+ */
+priority: Priority, 
+/**
+ * Where.
+ */
+project?: ProjectId, 
+/**
+ * Who.
+ */
+actor: Actor, 
+/**
+ * The line itself.
+ */
+text: string, 
+/**
+ * The run it links to.
+ */
+run?: RunId, 
+/**
+ * The step it links to.
+ */
+step?: StepKey, };
+
+/**
+ * A line of the feed with its place.
+ */
+export type ActivityEntry = { 
+/**
+ * Its place in the log.
+ */
+seq: number, 
+/**
+ * When.
+ */
+ts: number, 
+/**
+ * The line.
+ */
+data: Activity, };
+
+/**
+ * The feed.
+ */
+export type ActivitySnapshot = { 
+/**
+ * The last 100, oldest first.
+ */
+entries: Array<ActivityEntry>, };
+
+/**
+ * Who did something: a member's name, `engine`, or a source such as `git`. At most 120 bytes.
+ */
+export type Actor = string;
+
+/**
+ * One member's answer.
+ */
+export type Answer = { 
+/**
+ * Who.
+ */
+actor: Actor, 
+/**
+ * What.
+ */
+decision: Decision, 
+/**
+ * When.
+ */
+at: number, 
+/**
+ * The filled-in form.
+ */
+form?: { [key in string]: JsonValue }, };
+
+/**
+ * A question that waits, or waited, for a person.
+ */
+export type Approval = { 
+/**
+ * Its identifier; asked anew, it gets a new one.
+ */
+id: ApprovalId, 
+/**
+ * The project.
+ */
+project: ProjectId, 
+/**
+ * The run.
+ */
+run: RunId, 
+/**
+ * The run's number, for a title that a person can read out.
+ */
+run_number: number, 
+/**
+ * The workflow's name.
+ */
+workflow: string, 
+/**
+ * The step that asks.
+ */
+step: StepKey, 
+/**
+ * The question.
+ */
+question: string, 
+/**
+ * What to look at before answering: label and text.
+ */
+show?: { [key in string]: string }, 
+/**
+ * What to fill in.
+ */
+form?: Array<FormField>, 
+/**
+ * Roles that may answer; empty: operator and owner.
+ */
+roles: Array<Role>, 
+/**
+ * How many approvals it takes, at least 1.
+ */
+min: number, 
+/**
+ * Whether who started the run may answer.
+ */
+self_approval: boolean, 
+/**
+ * Where it stands.
+ */
+state: ApprovalState, 
+/**
+ * Answers so far.
+ */
+answers?: Array<Answer>, 
+/**
+ * Since when it waits.
+ */
+opened_at: number, 
+/**
+ * When time runs out.
+ */
+due_at?: number, 
+/**
+ * When it was settled.
+ */
+resolved_at?: number, 
+/**
+ * Why it was settled, when no person did.
+ */
+reason?: string, };
+
+/**
+ * An answer.
+ */
+export type ApprovalAnswer = { 
+/**
+ * To which question.
+ */
+approval: ApprovalId, 
+/**
+ * Yes or no.
+ */
+decision: Decision, 
+/**
+ * The filled-in form.
+ */
+form?: { [key in string]: JsonValue }, };
+
+/**
+ * A question that waits for a person: `a_` and 8 to 40 lower-case letters or digits.
+ */
+export type ApprovalId = string;
+
+/**
+ * Which questions.
+ */
+export type ApprovalList = { 
+/**
+ * Only of this project.
+ */
+project?: ProjectId, 
+/**
+ * The settled ones as well: the last 200.
+ */
+all?: boolean, };
+
+/**
+ * A question.
+ */
+export type ApprovalReply = { 
+/**
+ * As it is now.
+ */
+approval: Approval, };
+
+/**
+ * Where a question stands.
+ */
+export type ApprovalState = "open" | "approved" | "rejected" | "void";
+
+/**
+ * Questions.
+ */
+export type Approvals = { 
+/**
+ * Oldest first.
+ */
+approvals: Array<Approval>, };
+
+/**
+ * A file kept from a step.
+ */
+export type Artifact = { 
+/**
+ * Relative to the project folder, with `/`.
+ */
+path: string, 
+/**
+ * SHA-256 in lower-case hexadecimal.
+ */
+hash: string, 
+/**
+ * Size in bytes.
+ */
+bytes: number, 
+/**
+ * Media type (RFC 6838).
+ */
+media_type: string, };
+
+/**
+ * One try of a step. Older ones are kept with their logs.
+ */
+export type Attempt = { 
+/**
+ * Counts from 1 within the step.
+ */
+number: number, 
+/**
+ * When it was asked to start.
+ */
+started_at: number, 
+/**
+ * When it ended.
+ */
+ended_at?: number, 
+/**
+ * How it ended.
+ */
+conclusion?: StepConclusion, 
+/**
+ * Why it failed.
+ */
+cause?: FailureCause, 
+/**
+ * What happened, in a sentence for a person.
+ */
+message?: string, 
+/**
+ * The process's exit code.
+ */
+exit_code?: number, 
+/**
+ * The signal that ended the process (Unix).
+ */
+signal?: number, 
+/**
+ * The process, while it is known.
+ */
+pid?: number, 
+/**
+ * The process's start time in the system's own unit: a pid alone may be reused.
+ */
+pid_started?: number, 
+/**
+ * How it was ended, if it was told to end.
+ */
+stopped?: StopKind, };
+
+/**
+ * Content kept outside the log, by its hash.
+ */
+export type BlobRef = { 
+/**
+ * SHA-256 in lower-case hexadecimal.
+ */
+hash: string, 
+/**
+ * Size in bytes.
+ */
+bytes: number, 
+/**
+ * Media type (RFC 6838).
+ */
+media_type: string, };
+
+/**
+ * Why a call failed: what happened, and what to do.
+ */
+export type CallError = { 
+/**
+ * The kind.
+ */
+code: ErrorCode, 
+/**
+ * What happened, and whether anything was lost.
+ */
+message: string, 
+/**
+ * What to do.
+ */
+hint?: string, 
+/**
+ * How long to wait before trying again, in milliseconds.
+ */
+retry_after_ms?: number, 
+/**
+ * More, for programs: a method says what it puts here.
+ */
+details?: JsonValue, };
+
+/**
+ * What a client sends.
+ */
+export type ClientFrame = { "type": "hello" } & Hello | { "type": "subscribe", 
+/**
+ * Echoed in the answer.
+ */
+rid: number | null, 
+/**
+ * Which.
+ */
+rooms: Array<RoomFilter>, 
+/**
+ * The last place seen; absent: a snapshot of each.
+ */
+resume?: Cursor, } | { "type": "unsubscribe", 
+/**
+ * Echoed in the answer.
+ */
+rid: number | null, 
+/**
+ * Which.
+ */
+rooms: Array<RoomFilter>, } | { "type": "call", 
+/**
+ * Echoed in the `reply`.
+ */
+rid: number, 
+/**
+ * Which method.
+ */
+method: string, 
+/**
+ * Its parameters; absent means none.
+ */
+params?: JsonValue, 
+/**
+ * Idempotency key, at most 100 bytes: the same key twice is done once, and answered alike.
+ */
+key?: string, } | { "type": "pong", } | { "type": "presence", 
+/**
+ * Where.
+ */
+room: Room, 
+/**
+ * What, at most 1 KiB of JSON.
+ */
+state: JsonValue, } | { "type": "credit", 
+/**
+ * How many more.
+ */
+batches: number, };
+
+/**
+ * Who connects: shown to the other members and in the list of connections.
+ */
+export type ClientInfo = { 
+/**
+ * The program's name, at most 60 bytes.
+ */
+name: string, 
+/**
+ * Its version, at most 60 bytes.
+ */
+version: string, 
+/**
+ * Names this running instance: a second connection of the same instance closes the first. At most 60 bytes.
+ */
+instance?: string, };
+
+/**
+ * A run ended: what a person wants to know of it.
+ */
+export type Completion = { 
+/**
+ * Which run.
+ */
+run: RunId, 
+/**
+ * Its number in the project.
+ */
+number: number, 
+/**
+ * Its workflow.
+ */
+workflow: string, 
+/**
+ * How it ended.
+ */
+conclusion: RunConclusion, 
+/**
+ * From the first step's start to the end, in milliseconds.
+ */
+duration_ms: number, 
+/**
+ * Steps that failed, timed out, crashed or were rejected.
+ */
+failed_steps: Array<StepKey>, 
+/**
+ * What a person should do next, if anything.
+ */
+needs?: string, };
+
+/**
+ * A connection.
+ */
+export type Connection = { 
+/**
+ * Its number.
+ */
+id: number, 
+/**
+ * Whose.
+ */
+member: MemberId, 
+/**
+ * Their name.
+ */
+member_name: string, 
+/**
+ * `ipc`, `websocket`, `websocket_naive` or `sse`.
+ */
+transport: string, 
+/**
+ * Where from; absent for IPC.
+ */
+address?: string, 
+/**
+ * The program.
+ */
+client: string, 
+/**
+ * Since when.
+ */
+connected_at: number, 
+/**
+ * Which rooms.
+ */
+rooms: Array<string>, 
+/**
+ * Last measured round trip in milliseconds.
+ */
+round_trip_ms?: number, 
+/**
+ * Newest event sent.
+ */
+sent_seq: number, 
+/**
+ * How many events it is behind.
+ */
+lag: number, 
+/**
+ * Events sent.
+ */
+events: number, 
+/**
+ * Bytes sent.
+ */
+bytes: number, 
+/**
+ * `resumed`, `snapshot` or `live`: how it joined.
+ */
+joined: string, };
+
+/**
+ * Names a connection.
+ */
+export type ConnectionRef = { 
+/**
+ * Its number from `connection.list`.
+ */
+connection: number, };
+
+/**
+ * Connections.
+ */
+export type Connections = { 
+/**
+ * Oldest first.
+ */
+connections: Array<Connection>, };
+
+/**
+ * A place in a log: everything up to and including `seq` was seen. Written `<epoch>.<seq>`.
+ *
+ * One cursor serves any set of rooms on every transport.
+ */
+export type Cursor = string;
+
+/**
+ * What a person may answer.
+ */
+export type Decision = "approve" | "reject";
+
+/**
+ * Something wrong, or doubtful, in a workflow.
+ */
+export type Diagnostic = { 
+/**
+ * `error` or `warning`.
+ */
+severity: string, 
+/**
+ * Names the rule.
+ */
+code: string, 
+/**
+ * What is wrong.
+ */
+message: string, 
+/**
+ * What to do.
+ */
+hint?: string, 
+/**
+ * The line, from 1; 0 if it is about the whole file.
+ */
+line: number, 
+/**
+ * The column, from 1.
+ */
+column: number, };
+
+/**
+ * The engine came back after its process had ended without a shutdown.
+ */
+export type EngineRecovered = { 
+/**
+ * Runs that were not done.
+ */
+runs: number, 
+/**
+ * Steps whose outcome is unknown.
+ */
+crashed: Array<RecoveredStep>, 
+/**
+ * Steps that are repeated because their workflow says that is harmless (`idempotent`).
+ */
+repeated: Array<RecoveredStep>, 
+/**
+ * Processes of the dead host that had to be ended.
+ */
+ended_processes: number, };
+
+/**
+ * The identity of one log: 4 to 16 lower-case letters or digits, chosen at random when the log is created,
+ * restored from an older copy, or found shorter than what was already handed out.
+ */
+export type Epoch = string;
+
+/**
+ * What kind of error it is: what a program can act on.
+ */
+export type ErrorCode = "bad_request" | "unauthorized" | "forbidden" | "not_found" | "conflict" | "limit_exceeded" | "too_many_requests" | "unavailable" | "internal";
+
+/**
+ * Something failed that a person should know.
+ */
+export type ErrorReport = { 
+/**
+ * One of the protocol's error codes.
+ */
+code: string, 
+/**
+ * What happened, and whether anything was lost.
+ */
+message: string, 
+/**
+ * What to do.
+ */
+hint?: string, };
+
+/**
+ * The data of each event type of Signalbox itself. The wire form is `"type"` and `"data"`.
+ */
+export type EventData = { "type": "run_updated", "data": Run } | { "type": "step_updated", "data": Step } | { "type": "step_completed", "data": Step } | { "type": "log", "data": LogChunk } | { "type": "completion", "data": Completion } | { "type": "progress_update", "data": Progress } | { "type": "approval_requested", "data": Approval } | { "type": "approval_resolved", "data": Approval } | { "type": "verify_result", "data": VerifyResult } | { "type": "queue_update", "data": QueueState } | { "type": "project_updated", "data": Project } | { "type": "activity_created", "data": Activity } | { "type": "system_status", "data": SystemStatus } | { "type": "health_check", "data": HealthCheck } | { "type": "member_updated", "data": Member } | { "type": "engine_recovered", "data": EngineRecovered } | { "type": "error", "data": ErrorReport };
+
+/**
+ * Which events.
+ */
+export type EventList = { 
+/**
+ * Of these rooms.
+ */
+rooms: Array<RoomFilter>, 
+/**
+ * After this place; absent: from the oldest kept.
+ */
+after?: Cursor, 
+/**
+ * At most this many, 1 to 1,000; 200 if absent.
+ */
+limit?: number, };
+
+/**
+ * Events, each exactly as subscribers receive it.
+ */
+export type EventPage = { 
+/**
+ * In the order that the method promises.
+ */
+events: Array<SignalboxEvent>, 
+/**
+ * Go on from here.
+ */
+cursor: Cursor, 
+/**
+ * Whether there are more.
+ */
+more: boolean, };
+
+/**
+ * An event of another program.
+ */
+export type EventPublish = { 
+/**
+ * Into this project's room.
+ */
+project: ProjectId, 
+/**
+ * `x_` and 1 to 60 lower-case letters, digits or `_`.
+ */
+type: string, 
+/**
+ * Any JSON, at most `limits.event_bytes`.
+ */
+data: JsonValue, 
+/**
+ * Also put a line of this priority into the activity feed.
+ */
+priority?: Priority, 
+/**
+ * That line's text; the event's type if absent.
+ */
+text?: string, };
+
+/**
+ * What to search events for.
+ */
+export type EventSearch = { 
+/**
+ * Words, all of which must occur; the last may be the beginning of one.
+ */
+text?: string, 
+/**
+ * Only these types.
+ */
+types?: Array<string>, 
+/**
+ * Only of this project and its runs.
+ */
+project?: ProjectId, 
+/**
+ * Only events before this sequence number.
+ */
+before?: number, 
+/**
+ * At most this many, 1 to 200; 50 if absent.
+ */
+limit?: number, };
+
+/**
+ * Why an attempt failed, as far as retry rules care.
+ */
+export type FailureCause = "command" | "infra" | "rate_limit" | "timeout" | "stall" | "verify" | "outputs" | "crash";
+
+/**
+ * A field that a person fills in with the answer.
+ */
+export type FormField = { 
+/**
+ * Its name in `steps.<id>.form`.
+ */
+name: string, 
+/**
+ * Its kind.
+ */
+kind: FormFieldKind, 
+/**
+ * What is shown; the name if absent.
+ */
+title?: string, 
+/**
+ * Several lines.
+ */
+multiline?: boolean, 
+/**
+ * Must be filled in to approve.
+ */
+required?: boolean, 
+/**
+ * Choices of an `enum`.
+ */
+values?: Array<string>, 
+/**
+ * What the field holds at first.
+ */
+default?: JsonValue, };
+
+/**
+ * The kind of a form's field.
+ */
+export type FormFieldKind = "string" | "number" | "integer" | "boolean" | "enum";
+
+/**
+ * A step in a workflow's graph.
+ */
+export type GraphStep = { 
+/**
+ * Its id.
+ */
+id: string, 
+/**
+ * What is shown.
+ */
+title: string, 
+/**
+ * What it does.
+ */
+kind: StepKind, 
+/**
+ * Ids of the steps that it needs.
+ */
+needs: Array<string>, 
+/**
+ * Runs once for each value of a matrix.
+ */
+matrix: boolean, 
+/**
+ * Its line in the text.
+ */
+line: number, };
+
+/**
+ * Whether a service of the host is well.
+ */
+export type Health = "ok" | "degraded" | "down";
+
+/**
+ * A service's health changed.
+ */
+export type HealthCheck = { 
+/**
+ * `log`, `engine`, `disk`, `websocket`.
+ */
+service: string, 
+/**
+ * How it is.
+ */
+health: Health, 
+/**
+ * Why, for a person.
+ */
+detail?: string, };
+
+/**
+ * The first frame of a client.
+ */
+export type Hello = { 
+/**
+ * Echoed in the answer.
+ */
+rid?: number, 
+/**
+ * The protocol version, 1.
+ */
+v: number, 
+/**
+ * The token; absent where the transport already proved who it is (IPC, a cookie, an `Authorization` header).
+ */
+token?: string, 
+/**
+ * Who connects.
+ */
+client: ClientInfo, 
+/**
+ * Rooms to join at once, at most `limits.rooms`.
+ */
+rooms: Array<RoomFilter>, 
+/**
+ * The last place seen; absent: a snapshot of each room.
+ */
+resume?: Cursor, };
+
+/**
+ * What the host sends beside events.
+ */
+export type HostFrame = { "type": "connection", 
+/**
+ * Of the `hello`.
+ */
+rid?: number, 
+/**
+ * This log.
+ */
+epoch: Epoch, 
+/**
+ * Its newest event.
+ */
+head: number, 
+/**
+ * The host's version.
+ */
+version: string, 
+/**
+ * Names this connection in `connection.list`.
+ */
+connection: number, 
+/**
+ * Who the token says it is.
+ */
+member: MemberId, 
+/**
+ * Its name.
+ */
+member_name: string, 
+/**
+ * Its role.
+ */
+role: Role, 
+/**
+ * The bounds.
+ */
+limits: Limits, 
+/**
+ * A `ping` comes at least this often, in milliseconds.
+ */
+ping_ms: number, } | { "type": "subscribed", 
+/**
+ * Of the `subscribe`; absent for rooms of the `hello`.
+ */
+rid?: number, 
+/**
+ * Which.
+ */
+room: RoomFilter, 
+/**
+ * How.
+ */
+mode: SubscribeMode, 
+/**
+ * The newest event of this room when it was joined; 0 for none. For a project with its runs: of the project's own room.
+ */
+head: number, } | { "type": "reset", 
+/**
+ * Which.
+ */
+room: RoomFilter, 
+/**
+ * `epoch_changed`, `too_old`, `too_far_behind`, `future` or `slow`.
+ */
+reason: string, } | { "type": "snapshot", 
+/**
+ * Which.
+ */
+room: RoomFilter, 
+/**
+ * Everything up to this event is in it.
+ */
+at: number, 
+/**
+ * The state.
+ */
+state: Snapshot, } | { "type": "synced", 
+/**
+ * Of the `subscribe`.
+ */
+rid?: number, 
+/**
+ * Resume from here.
+ */
+cursor: Cursor, } | { "type": "ping", 
+/**
+ * The newest event of the host, so that an idle client knows how far the log is.
+ */
+head: number, 
+/**
+ * The newest event sent to this client: if it has not seen it, something was lost.
+ */
+sent: number, } | { "type": "reply", 
+/**
+ * Of the call.
+ */
+rid: number, 
+/**
+ * What it gave.
+ */
+result?: unknown, 
+/**
+ * Why it failed.
+ */
+error?: CallError, } | { "type": "left", 
+/**
+ * Which.
+ */
+room: RoomFilter, 
+/**
+ * `unsubscribed`, `forbidden`, `not_found`.
+ */
+code: string, } | { "type": "lagging", 
+/**
+ * How many events behind.
+ */
+behind: number, } | { "type": "presence", 
+/**
+ * Where.
+ */
+room: Room, 
+/**
+ * Who.
+ */
+member: MemberId, 
+/**
+ * Their name.
+ */
+name: string, 
+/**
+ * What they look at; absent: they left.
+ */
+state?: JsonValue, } | { "type": "bye", 
+/**
+ * The close code that follows.
+ */
+code: number, 
+/**
+ * Its name.
+ */
+reason: string, 
+/**
+ * Wait this long before connecting again, in milliseconds; absent: do not.
+ */
+reconnect_ms?: number, };
+
+/**
+ * The host.
+ */
+export type HostSnapshot = { 
+/**
+ * The host's version.
+ */
+version: string, 
+/**
+ * Every known project.
+ */
+projects: Array<Project>, 
+/**
+ * Every member.
+ */
+members: Array<Member>, 
+/**
+ * The machine, once measured.
+ */
+system?: SystemStatus, 
+/**
+ * Each service's health.
+ */
+health: Array<HealthCheck>, };
+
+export type JsonValue = number | string | boolean | Array<JsonValue> | { [key in string]: JsonValue } | null;
+
+/**
+ * The bounds of a connection. A client that keeps to them is never closed for their sake.
+ */
+export type Limits = { 
+/**
+ * Largest frame from a client, in bytes.
+ */
+frame_bytes: number, 
+/**
+ * Largest `data` of a posted event, in bytes.
+ */
+event_bytes: number, 
+/**
+ * Most bytes on their way to one connection.
+ */
+outbound_bytes: number, 
+/**
+ * Most rooms of one connection.
+ */
+rooms: number, 
+/**
+ * Time for `hello`, in milliseconds.
+ */
+hello_ms: number, 
+/**
+ * Calls per second and member; 0: no limit.
+ */
+calls_per_second: number, 
+/**
+ * Connections of one member; 0: no limit.
+ */
+connections_per_member: number, 
+/**
+ * Connections of the host; 0: no limit.
+ */
+connections: number, 
+/**
+ * Most events that a resume replays; further behind means `reset` and a snapshot.
+ */
+replay_events: number, };
+
+/**
+ * A piece of what a step printed, in order of printing.
+ */
+export type LogChunk = { 
+/**
+ * Which step.
+ */
+step: StepKey, 
+/**
+ * Which attempt, from 1.
+ */
+attempt: number, 
+/**
+ * Where it came from.
+ */
+stream: LogStream, 
+/**
+ * Bytes of this attempt's log before this piece.
+ */
+offset: number, 
+/**
+ * Lines of this attempt's log before this piece: the number of its first line, from 0.
+ */
+line: number, 
+/**
+ * The text; for a large piece its beginning.
+ */
+text: string, 
+/**
+ * The whole piece, when it is over 16 KiB.
+ */
+blob?: BlobRef, };
+
+/**
+ * A line of a log.
+ */
+export type LogLine = { 
+/**
+ * Its number, from 0.
+ */
+n: number, 
+/**
+ * `stdout`, `stderr` or `system`.
+ */
+stream: string, 
+/**
+ * The text without its end; cut at 16 KiB.
+ */
+text: string, 
+/**
+ * How many bytes were cut.
+ */
+cut?: number, };
+
+/**
+ * Matches in a log.
+ */
+export type LogMatches = { 
+/**
+ * The attempt that was searched.
+ */
+attempt: number, 
+/**
+ * The matching lines, in order.
+ */
+matches: Array<LogLine>, 
+/**
+ * How many lines match in all.
+ */
+total: number, 
+/**
+ * Lines of the whole log.
+ */
+total_lines: number, };
+
+/**
+ * Lines of a log.
+ */
+export type LogPage = { 
+/**
+ * The attempt they are of.
+ */
+attempt: number, 
+/**
+ * In order.
+ */
+lines: Array<LogLine>, 
+/**
+ * Lines of the whole log so far.
+ */
+total_lines: number, 
+/**
+ * Bytes of the whole log so far.
+ */
+total_bytes: number, 
+/**
+ * Whether the log can grow.
+ */
+live: boolean, };
+
+/**
+ * The log, in figures.
+ */
+export type LogReport = { 
+/**
+ * Its identity.
+ */
+epoch: Epoch, 
+/**
+ * The newest event.
+ */
+head: number, 
+/**
+ * The oldest event kept.
+ */
+oldest: number, 
+/**
+ * Size on disk in bytes.
+ */
+bytes: number, 
+/**
+ * `process` or `power`: what a committed event survives.
+ */
+durability: string, 
+/**
+ * The version of the database's schema.
+ */
+schema: number, };
+
+/**
+ * Where a line of a log came from.
+ */
+export type LogStream = "stdout" | "stderr" | "system";
+
+/**
+ * The end of an attempt's log.
+ */
+export type LogTail = { 
+/**
+ * Its last pieces, at most 64 KiB, oldest first.
+ */
+chunks: Array<LogChunk>, 
+/**
+ * Lines of the whole log so far.
+ */
+lines: number, 
+/**
+ * Bytes of the whole log so far.
+ */
+bytes: number, };
+
+/**
+ * A login code.
+ */
+export type LoginCode = { 
+/**
+ * Good once, for 60 s.
+ */
+code: string, 
+/**
+ * Open this in a browser; absent while nothing listens.
+ */
+url?: string, };
+
+/**
+ * A person or a program that may connect.
+ */
+export type Member = { 
+/**
+ * Its identifier.
+ */
+id: MemberId, 
+/**
+ * What is shown.
+ */
+name: string, 
+/**
+ * What it may do.
+ */
+role: Role, 
+/**
+ * Where; empty: everywhere.
+ */
+projects?: Array<ProjectId>, 
+/**
+ * Until when its token is good.
+ */
+expires_at?: number, 
+/**
+ * Its token no longer works.
+ */
+revoked?: boolean, };
+
+/**
+ * A member (a person or a program): `m_` and 8 to 40 lower-case letters or digits.
+ */
+export type MemberId = string;
+
+/**
+ * Names a member.
+ */
+export type MemberRef = { 
+/**
+ * Its id.
+ */
+member: MemberId, };
+
+/**
+ * A member.
+ */
+export type MemberReply = { 
+/**
+ * As it is now.
+ */
+member: Member, };
+
+/**
+ * Members.
+ */
+export type Members = { 
+/**
+ * By name.
+ */
+members: Array<Member>, };
+
+/**
+ * No parameters, or no result.
+ */
+export type Nothing = Record<symbol, never>;
+
+/**
+ * How much an activity matters; the order is the order of attention.
+ */
+export type Priority = "low" | "normal" | "high";
+
+/**
+ * Progress of a step, a run, a task or a project.
+ */
+export type Progress = { 
+/**
+ * What it is about: `step`, `run`, `task` or `project`.
+ */
+of: string, 
+/**
+ * 0 to 1.
+ */
+value: number, 
+/**
+ * What is being done.
+ */
+text?: string, 
+/**
+ * Estimated time left in milliseconds.
+ */
+eta_ms?: number, };
+
+/**
+ * A folder that was opened, usually a git repository.
+ */
+export type Project = { 
+/**
+ * Stable while the project is known to this host.
+ */
+id: ProjectId, 
+/**
+ * The folder's name, as shown.
+ */
+name: string, 
+/**
+ * The folder's absolute path on the host.
+ */
+path: string, 
+/**
+ * Whether triggers and programs named by the project's own settings may act.
+ */
+trusted: boolean, 
+/**
+ * False once closed: its runs are kept, its room stays readable.
+ */
+open: boolean, 
+/**
+ * When it was first opened.
+ */
+opened_at: number, };
+
+/**
+ * A project: 1 to 64 lower-case letters, digits and inner hyphens, made from the folder's name.
+ */
+export type ProjectId = string;
+
+/**
+ * Projects.
+ */
+export type ProjectList = { 
+/**
+ * By name.
+ */
+projects: Array<Project>, };
+
+/**
+ * A folder to open.
+ */
+export type ProjectOpen = { 
+/**
+ * An absolute path on the host.
+ */
+path: string, 
+/**
+ * Trust it at once.
+ */
+trust?: boolean, };
+
+/**
+ * Names a project.
+ */
+export type ProjectRef = { 
+/**
+ * Its id.
+ */
+project: ProjectId, };
+
+/**
+ * A project.
+ */
+export type ProjectReply = { 
+/**
+ * The project.
+ */
+project: Project, };
+
+/**
+ * A project.
+ */
+export type ProjectSnapshot = { 
+/**
+ * The project.
+ */
+project: Project, 
+/**
+ * Runs that are not done and the last 50, newest first. Runs of over 1,000 steps come without steps: their own room has them.
+ */
+runs: Array<RunWithSteps>, 
+/**
+ * The queue.
+ */
+queue: QueueState, 
+/**
+ * Open questions, oldest first.
+ */
+approvals: Array<Approval>, };
+
+/**
+ * Trust or distrust.
+ */
+export type ProjectTrust = { 
+/**
+ * Its id.
+ */
+project: ProjectId, 
+/**
+ * Whether it is trusted from now on.
+ */
+trusted: boolean, };
+
+/**
+ * An event was committed.
+ */
+export type Published = { 
+/**
+ * Its place.
+ */
+seq: number, 
+/**
+ * The same as a cursor.
+ */
+cursor: Cursor, };
+
+/**
+ * A waiting run's new place.
+ */
+export type QueueMove = { 
+/**
+ * Which run.
+ */
+run: RunId, 
+/**
+ * Its place among the waiting runs of its group, from 1.
+ */
+position: number, };
+
+/**
+ * A queue.
+ */
+export type QueueReply = { 
+/**
+ * As it is now.
+ */
+queue: QueueState, };
+
+/**
+ * The queue of a project: its new order, and why each run waits.
+ */
+export type QueueState = { 
+/**
+ * Nothing is taken from a paused queue.
+ */
+paused: boolean, 
+/**
+ * Waiting runs, next first.
+ */
+runs: Array<QueuedRun>, };
+
+/**
+ * A run that waits.
+ */
+export type QueuedRun = { 
+/**
+ * Which run.
+ */
+run: RunId, 
+/**
+ * Its concurrency group.
+ */
+group: string, 
+/**
+ * Why it waits, for a person.
+ */
+reason: string, };
+
+/**
+ * A step that a restart touched.
+ */
+export type RecoveredStep = { 
+/**
+ * Its run.
+ */
+run: RunId, 
+/**
+ * Its key.
+ */
+step: StepKey, };
+
+/**
+ * By which definition to try again.
+ */
+export type RetryDefinition = "pinned" | "latest";
+
+/**
+ * How much of a run to try again.
+ */
+export type RetryScope = "step" | "from" | "failed" | "all";
+
+/**
+ * What a member may do; each includes what is before it.
+ */
+export type Role = "viewer" | "operator" | "owner";
+
+/**
+ * Where an event belongs.
+ */
+export type Room = string;
+
+/**
+ * What a subscription asks for.
+ */
+export type RoomFilter = string;
+
+/**
+ * An HTTP path.
+ */
+export type Route = { 
+/**
+ * `GET`, `POST`.
+ */
+method: string, 
+/**
+ * Its pattern.
+ */
+path: string, 
+/**
+ * What it does.
+ */
+doc: string, 
+/**
+ * The least role; absent: nobody needs a token.
+ */
+role?: Role, };
+
+/**
+ * HTTP paths and methods.
+ */
+export type Routes = { 
+/**
+ * Paths.
+ */
+routes: Array<Route>, 
+/**
+ * Methods with the least role for each.
+ */
+methods: Array<Route>, };
+
+/**
+ * A run's current state.
+ */
+export type Run = { 
+/**
+ * Its identifier.
+ */
+id: RunId, 
+/**
+ * Counts from 1 within the project.
+ */
+number: number, 
+/**
+ * The project it belongs to.
+ */
+project: ProjectId, 
+/**
+ * The workflow's name.
+ */
+workflow: string, 
+/**
+ * The workflow's file, relative to the project folder; absent for a text handed over by a caller.
+ */
+file?: string, 
+/**
+ * SHA-256 of the resolved plan, the key under which it is kept.
+ */
+plan: string, 
+/**
+ * Where it is.
+ */
+status: RunStatus, 
+/**
+ * How it ended; present exactly when `status` is `done`.
+ */
+conclusion?: RunConclusion, 
+/**
+ * Rises with every change, so that a late answer to an older state is refused.
+ */
+generation: number, 
+/**
+ * The values it was started with; secrets masked.
+ */
+inputs?: { [key in string]: JsonValue }, 
+/**
+ * Who started it.
+ */
+actor: Actor, 
+/**
+ * When it was asked for.
+ */
+created_at: number, 
+/**
+ * When its first step started.
+ */
+started_at?: number, 
+/**
+ * When it ended.
+ */
+ended_at?: number, 
+/**
+ * Finished steps through all steps, 0 to 1.
+ */
+progress: number, 
+/**
+ * How many step instances it has.
+ */
+steps_total: number, 
+/**
+ * How many of them are done.
+ */
+steps_done: number, 
+/**
+ * The step that runs, waits or failed: what a list shows beside the name.
+ */
+current_step?: StepKey, 
+/**
+ * The concurrency group it is in, if its workflow names one.
+ */
+group?: string, 
+/**
+ * Its place among the waiting runs of its group, from 1; present while `queued`.
+ */
+queue_position?: number, 
+/**
+ * A person paused it.
+ */
+paused?: boolean, 
+/**
+ * Why it is where it is, in a sentence for a person.
+ */
+reason?: string, };
+
+/**
+ * Which run to cancel.
+ */
+export type RunCancel = { 
+/**
+ * Its id.
+ */
+run: RunId, 
+/**
+ * Kill at once.
+ */
+force?: boolean, };
+
+/**
+ * How a run ended.
+ */
+export type RunConclusion = "success" | "failed" | "timed_out" | "cancelled" | "rejected" | "crashed" | "skipped" | "superseded";
+
+/**
+ * A run: `r_` and 8 to 40 lower-case letters or digits.
+ */
+export type RunId = string;
+
+/**
+ * Which runs.
+ */
+export type RunList = { 
+/**
+ * The project.
+ */
+project: ProjectId, 
+/**
+ * Only runs before this one, by number.
+ */
+before?: number, 
+/**
+ * Only these states.
+ */
+status?: RunStatus, 
+/**
+ * At most this many, 1 to 200; 50 if absent.
+ */
+limit?: number, };
+
+/**
+ * Which part of a log. Lines count from 0.
+ */
+export type RunLog = { 
+/**
+ * The run.
+ */
+run: RunId, 
+/**
+ * The step.
+ */
+step: StepKey, 
+/**
+ * The attempt, from 1; the newest if absent.
+ */
+attempt?: number, 
+/**
+ * The first line wanted; absent: the last `limit` lines.
+ */
+offset?: number, 
+/**
+ * At most this many lines, 1 to 5,000; 1,000 if absent.
+ */
+limit?: number, };
+
+/**
+ * What to look for in a log.
+ */
+export type RunLogSearch = { 
+/**
+ * The run.
+ */
+run: RunId, 
+/**
+ * The step.
+ */
+step: StepKey, 
+/**
+ * The attempt, from 1; the newest if absent.
+ */
+attempt?: number, 
+/**
+ * The text, 1 to 200 bytes.
+ */
+query: string, 
+/**
+ * Whether upper and lower case differ.
+ */
+case_sensitive?: boolean, 
+/**
+ * Only lines from this one on.
+ */
+from_line?: number, 
+/**
+ * At most this many matches, 1 to 10,000; 1,000 if absent. All are counted.
+ */
+limit?: number, };
+
+/**
+ * Runs.
+ */
+export type RunPage = { 
+/**
+ * Newest first.
+ */
+runs: Array<Run>, 
+/**
+ * Whether there are older ones.
+ */
+more: boolean, };
+
+/**
+ * Names a run.
+ */
+export type RunRef = { 
+/**
+ * Its id.
+ */
+run: RunId, };
+
+/**
+ * A run.
+ */
+export type RunReply = { 
+/**
+ * The run.
+ */
+run: Run, 
+/**
+ * Its steps, in the order of their index.
+ */
+steps: Array<Step>, };
+
+/**
+ * What to try again.
+ */
+export type RunRetry = { 
+/**
+ * The run.
+ */
+run: RunId, 
+/**
+ * How much of it.
+ */
+scope: RetryScope, 
+/**
+ * The step, for the scopes `step` and `from`.
+ */
+step?: StepKey, 
+/**
+ * By which definition; `pinned` if absent.
+ */
+definition?: RetryDefinition, };
+
+/**
+ * A run.
+ */
+export type RunSnapshot = { 
+/**
+ * The run.
+ */
+run: Run, 
+/**
+ * Its steps, in the order of their index.
+ */
+steps: Array<Step>, 
+/**
+ * The end of the newest attempt's log of each step that is at work or failed.
+ */
+logs: Array<LogTail>, 
+/**
+ * Resume the run's project room from here: steps change there.
+ */
+cursor: Cursor, };
+
+/**
+ * What to run.
+ */
+export type RunStart = { 
+/**
+ * The project.
+ */
+project: ProjectId, 
+/**
+ * The workflow's name, or a file within the project folder.
+ */
+workflow: string, 
+/**
+ * Values for its inputs.
+ */
+inputs?: { [key in string]: JsonValue }, };
+
+/**
+ * A run was started, or put into the queue.
+ */
+export type RunStarted = { 
+/**
+ * Its id.
+ */
+run: RunId, 
+/**
+ * Its number.
+ */
+number: number, 
+/**
+ * A place in the log before the run's first event: follow from here and miss nothing.
+ */
+cursor: Cursor, };
+
+/**
+ * Where a run is.
+ */
+export type RunStatus = "queued" | "running" | "waiting_input" | "scheduled" | "paused" | "cancelling" | "done";
+
+/**
+ * A run with its steps.
+ */
+export type RunWithSteps = { 
+/**
+ * The run.
+ */
+run: Run, 
+/**
+ * Its steps, in the order of their index.
+ */
+steps: Array<Step>, };
+
+/**
+ * A room's state.
+ */
+export type Snapshot = { "of": "host" } & HostSnapshot | { "of": "activity" } & ActivitySnapshot | { "of": "project" } & ProjectSnapshot | { "of": "run" } & RunSnapshot;
+
+/**
+ * A step instance's current state.
+ */
+export type Step = { 
+/**
+ * The run it belongs to.
+ */
+run: RunId, 
+/**
+ * Its key: the id, and the matrix value in brackets.
+ */
+key: StepKey, 
+/**
+ * Its id in the workflow.
+ */
+id: string, 
+/**
+ * Its place in the run's list, from 0, stable over the run's life.
+ */
+index: number, 
+/**
+ * What is shown.
+ */
+title: string, 
+/**
+ * What it does.
+ */
+kind: StepKind, 
+/**
+ * Keys of the steps it needs.
+ */
+needs: Array<StepKey>, 
+/**
+ * Where it is.
+ */
+status: StepStatus, 
+/**
+ * How it ended; present exactly when `status` is `done`.
+ */
+conclusion?: StepConclusion, 
+/**
+ * Rises with every new attempt or reset, so that news of an older one is refused.
+ */
+generation: number, 
+/**
+ * Every try so far, oldest first.
+ */
+attempts?: Array<Attempt>, 
+/**
+ * When its first attempt started.
+ */
+started_at?: number, 
+/**
+ * When it ended.
+ */
+ended_at?: number, 
+/**
+ * From start to end in milliseconds; present in `step_completed`.
+ */
+duration_ms?: number, 
+/**
+ * When it will go on; present while `scheduled`.
+ */
+due_at?: number, 
+/**
+ * Automatic retries used in this round.
+ */
+retries?: number, 
+/**
+ * How often a rejection sent the run back to an earlier step.
+ */
+rejections?: number, 
+/**
+ * Silent for longer than `stall.warn`.
+ */
+stalled?: boolean, 
+/**
+ * Reported progress, 0 to 1.
+ */
+progress?: number, 
+/**
+ * The question it asks, while it waits for a person.
+ */
+approval?: ApprovalId, 
+/**
+ * Values it handed on.
+ */
+outputs?: { [key in string]: JsonValue }, 
+/**
+ * Files kept from it.
+ */
+artifacts?: Array<Artifact>, 
+/**
+ * Why it is where it is, in a sentence for a person.
+ */
+reason?: string, };
+
+/**
+ * How a step ended.
+ */
+export type StepConclusion = "success" | "failed" | "timed_out" | "cancelled" | "skipped" | "omitted" | "rejected" | "crashed" | "superseded";
+
+/**
+ * A step instance: the step's id, and for a matrix step its value in brackets: `build[api]`. At most 200 bytes.
+ */
+export type StepKey = string;
+
+/**
+ * What a step does.
+ */
+export type StepKind = "agent" | "command" | "approval" | "git" | "notify";
+
+/**
+ * Where a step is.
+ */
+export type StepStatus = "blocked" | "ready" | "scheduled" | "starting" | "running" | "waiting_input" | "paused" | "verifying" | "cancelling" | "done";
+
+/**
+ * How a process came to its end when it was told to.
+ */
+export type StopKind = "graceful" | "forced" | "survivors";
+
+/**
+ * How a room was joined.
+ */
+export type SubscribeMode = "resumed" | "snapshot" | "live";
+
+/**
+ * The host.
+ */
+export type SystemReport = { 
+/**
+ * `ok`, `degraded` or `down`: the worst of its services.
+ */
+status: Health, 
+/**
+ * The host's version.
+ */
+version: string, 
+/**
+ * Since when it runs.
+ */
+started_at: number, 
+/**
+ * Where its data lives.
+ */
+data_dir: string, 
+/**
+ * The address it listens on; absent when it does not.
+ */
+url?: string, 
+/**
+ * Each service.
+ */
+services: Array<HealthCheck>, 
+/**
+ * The log.
+ */
+log: LogReport, 
+/**
+ * The machine, once measured.
+ */
+system?: SystemStatus, 
+/**
+ * Connections of each transport.
+ */
+connections: number, 
+/**
+ * Runs that are not done.
+ */
+active_runs: number, 
+/**
+ * Steps that may run at once.
+ */
+slots: number, 
+/**
+ * The bounds of a connection.
+ */
+limits: Limits, };
+
+/**
+ * The machine under the host. Only published when something changed enough to matter.
+ */
+export type SystemStatus = { 
+/**
+ * Share of all cores in use, 0 to 1.
+ */
+cpu: number, 
+/**
+ * Memory in use, in bytes.
+ */
+memory_used: number, 
+/**
+ * Memory of the machine, in bytes.
+ */
+memory_total: number, 
+/**
+ * Free space where the log lives, in bytes.
+ */
+disk_free: number, 
+/**
+ * Size of that disk, in bytes.
+ */
+disk_total: number, 
+/**
+ * Runs that are not done.
+ */
+active_runs: number, 
+/**
+ * Steps at work.
+ */
+active_steps: number, };
+
+/**
+ * A new member.
+ */
+export type TokenCreate = { 
+/**
+ * Its name, 1 to 60 bytes.
+ */
+name: string, 
+/**
+ * Its role.
+ */
+role: Role, 
+/**
+ * Only these projects; absent or empty: all.
+ */
+projects?: Array<ProjectId>, 
+/**
+ * For how long, in milliseconds; absent: until revoked.
+ */
+ttl_ms?: number, };
+
+/**
+ * A new token.
+ */
+export type TokenCreated = { 
+/**
+ * Shown once: it cannot be had again.
+ */
+token: string, 
+/**
+ * Whose it is.
+ */
+member: Member, };
+
+/**
+ * The verdict of one check.
+ */
+export type VerifyResult = { 
+/**
+ * Which step was checked.
+ */
+step: StepKey, 
+/**
+ * Which attempt, from 1.
+ */
+attempt: number, 
+/**
+ * Which check, from 0.
+ */
+check: number, 
+/**
+ * What was checked, in words.
+ */
+what: string, 
+/**
+ * Whether it held.
+ */
+passed: boolean, 
+/**
+ * Evidence or reason.
+ */
+detail: string, 
+/**
+ * How long it took in milliseconds.
+ */
+duration_ms: number, };
+
+/**
+ * A value that a workflow asks for.
+ */
+export type WorkflowInput = { 
+/**
+ * Its name.
+ */
+name: string, 
+/**
+ * `string`, `number`, `integer`, `boolean`, `array` or `enum`.
+ */
+kind: string, 
+/**
+ * Must be given.
+ */
+required: boolean, 
+/**
+ * Several lines.
+ */
+multiline: boolean, 
+/**
+ * Choices of an `enum`.
+ */
+values: Array<string>, 
+/**
+ * Taken when nothing is given.
+ */
+default?: JsonValue, 
+/**
+ * What it is for.
+ */
+description?: string, };
+
+/**
+ * Workflows.
+ */
+export type WorkflowList = { 
+/**
+ * By name.
+ */
+workflows: Array<WorkflowSummary>, };
+
+/**
+ * Names a workflow.
+ */
+export type WorkflowRef = { 
+/**
+ * The project.
+ */
+project: ProjectId, 
+/**
+ * The workflow's name: its file's name without `.yaml`.
+ */
+workflow: string, };
+
+/**
+ * A workflow.
+ */
+export type WorkflowReply = { 
+/**
+ * Its summary.
+ */
+workflow: WorkflowSummary, 
+/**
+ * Its text.
+ */
+text: string, 
+/**
+ * SHA-256 of the text.
+ */
+hash: string, 
+/**
+ * Its steps.
+ */
+graph: Array<GraphStep>, };
+
+/**
+ * A workflow's new text.
+ */
+export type WorkflowSave = { 
+/**
+ * The project.
+ */
+project: ProjectId, 
+/**
+ * The workflow's name.
+ */
+workflow: string, 
+/**
+ * The whole text.
+ */
+text: string, 
+/**
+ * Hash of the text that was edited, from `workflow.get`; absent to create a file that must not exist.
+ */
+base_hash?: string, };
+
+/**
+ * A workflow in a list.
+ */
+export type WorkflowSummary = { 
+/**
+ * Its name.
+ */
+name: string, 
+/**
+ * Its file, relative to the project folder.
+ */
+file: string, 
+/**
+ * What it says of itself.
+ */
+description?: string, 
+/**
+ * Whether it can be run.
+ */
+valid: boolean, 
+/**
+ * How many steps it names.
+ */
+steps: number, 
+/**
+ * What a person is asked before it starts.
+ */
+inputs: Array<WorkflowInput>, 
+/**
+ * What is wrong.
+ */
+diagnostics: Array<Diagnostic>, };
+
+/**
+ * A file or a text to check; exactly one of `path` and `text`.
+ */
+export type WorkflowValidate = { 
+/**
+ * The project.
+ */
+project: ProjectId, 
+/**
+ * A file within the project folder, relative to it.
+ */
+path?: string, 
+/**
+ * The text itself.
+ */
+text?: string, };
+
+/** What every event carries beside its type and data. */
+export interface EventEnvelope {
+  seq: number;
+  prev: number;
+  cursor: string;
+  room: string;
+  ts: number;
+  actor: string;
+  run?: string;
+  step?: string;
+}
+
+/** An event of Signalbox, or of another program (`x_...`). */
+export type SignalboxEvent = EventEnvelope & (EventData | { type: `x_${string}`; data: unknown });
+
+/** Anything that a host sends. */
+export type ServerFrame = HostFrame | SignalboxEvent;
+
+/** Parameters and reply of each method. */
+export interface Methods {
+  /** Opens a folder as a project, or gives the project that it already is. */
+  "project.open": { params: ProjectOpen; reply: ProjectReply };
+  /** Every project that the caller may see. */
+  "project.list": { params: Nothing; reply: ProjectList };
+  /** One project. */
+  "project.get": { params: ProjectRef; reply: ProjectReply };
+  /** Closes a project; its runs are kept. */
+  "project.close": { params: ProjectRef; reply: ProjectReply };
+  /** Trusts a project, or takes trust back: triggers and the programs that its settings name act only when trusted. */
+  "project.trust": { params: ProjectTrust; reply: ProjectReply };
+  /** A project's workflows, the broken ones with what is wrong. */
+  "workflow.list": { params: ProjectRef; reply: WorkflowList };
+  /** A workflow's text, its hash, its diagnostics and its graph. */
+  "workflow.get": { params: WorkflowRef; reply: WorkflowReply };
+  /** Checks a workflow file or text without keeping anything. */
+  "workflow.validate": { params: WorkflowValidate; reply: WorkflowReply };
+  /** Writes a workflow file. `base_hash` is the hash of the text that was edited; `conflict` if the file changed since. */
+  "workflow.save": { params: WorkflowSave; reply: WorkflowReply };
+  /** Starts a run. */
+  "run.start": { params: RunStart; reply: RunStarted };
+  /** A run with its steps. */
+  "run.get": { params: RunRef; reply: RunReply };
+  /** A project's runs, newest first, in pages. */
+  "run.list": { params: RunList; reply: RunPage };
+  /** Cancels a run: asks its processes to end, after 10 s tells them, after 20 s kills them. `force` kills at once. */
+  "run.cancel": { params: RunCancel; reply: RunReply };
+  /** Pauses a run: what runs goes on, nothing new starts. */
+  "run.pause": { params: RunRef; reply: RunReply };
+  /** Lets a paused run go on. */
+  "run.resume": { params: RunRef; reply: RunReply };
+  /** Tries again: a step, a step and what follows, all that failed, or everything. */
+  "run.retry": { params: RunRetry; reply: RunReply };
+  /** A page of a step's log. */
+  "run.log": { params: RunLog; reply: LogPage };
+  /** Searches the whole log of a step. */
+  "run.log_search": { params: RunLogSearch; reply: LogMatches };
+  /** Questions that wait for a person, oldest first. */
+  "approval.list": { params: ApprovalList; reply: Approvals };
+  /** Answers a question. The first valid answer wins; `conflict` if it is settled. */
+  "approval.answer": { params: ApprovalAnswer; reply: ApprovalReply };
+  /** Posts an event of another program's type (`x_...`) to a project. */
+  "event.publish": { params: EventPublish; reply: Published };
+  /** Events of some rooms in order, in pages. */
+  "event.list": { params: EventList; reply: EventPage };
+  /** Full-text search over events, newest first. */
+  "event.search": { params: EventSearch; reply: EventPage };
+  /** A project's queue. */
+  "queue.get": { params: ProjectRef; reply: QueueReply };
+  /** Moves a waiting run to another place. */
+  "queue.move": { params: QueueMove; reply: QueueReply };
+  /** Stops taking runs from a project's queue. */
+  "queue.pause": { params: ProjectRef; reply: QueueReply };
+  /** Takes runs from it again. */
+  "queue.resume": { params: ProjectRef; reply: QueueReply };
+  /** Every member. */
+  "member.list": { params: Nothing; reply: Members };
+  /** Makes a token for a new member. It is shown once and stored hashed. */
+  "token.create": { params: TokenCreate; reply: TokenCreated };
+  /** Revokes a member's token and closes its connections. */
+  "token.revoke": { params: MemberRef; reply: MemberReply };
+  /** Makes a code with which a browser logs in once, within a minute, as the caller. */
+  "login_code.create": { params: Nothing; reply: LoginCode };
+  /** Who is connected, and how well. */
+  "connection.list": { params: Nothing; reply: Connections };
+  /** Closes a connection for good. */
+  "connection.close": { params: ConnectionRef; reply: Nothing };
+  /** The host's state: version, log, engine, disk, limits. */
+  "system.status": { params: Nothing; reply: SystemReport };
+  /** Every HTTP path and method. */
+  "system.routes": { params: Nothing; reply: Routes };
+}
