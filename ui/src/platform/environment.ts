@@ -1,0 +1,25 @@
+import type { Transport } from './transport';
+import { websocket } from './websocket';
+
+/** Whether this page is the desktop app's window. */
+export const isDesktop = '__TAURI_INTERNALS__' in window;
+
+/** The build with a made-up host, for looking at screens; never part of a release. */
+export const isDemo = import.meta.env.MODE === 'demo';
+
+/** Finds the way to the host once; the returned function makes one connection attempt. */
+export async function findTransport(): Promise<() => Transport> {
+  if (isDesktop) return (await import('./ipc')).ipc;
+  if (import.meta.env.MODE === 'demo') return (await import('./fake')).fake;
+  return websocket;
+}
+
+export async function openExternal(url: string): Promise<void> {
+  if (isDesktop) await (await import('./ipc')).openExternal(url);
+  else window.open(url, '_blank', 'noopener,noreferrer');
+}
+
+/** The system's folder dialog; `undefined` in a browser, which cannot see the host's folders. */
+export const pickFolder: (() => Promise<string | null>) | undefined = isDesktop
+  ? async () => (await import('./ipc')).pickFolder()
+  : undefined;

@@ -1,0 +1,51 @@
+import { Channel, invoke } from '@tauri-apps/api/core';
+import type { ClientFrame, ServerFrame } from './protocol';
+import type { Transport, TransportHandlers } from './transport';
+
+/** The desktop window's way to the host in the same process: batches over one ordered channel. */
+export function ipc(): Transport {
+  let id: number | undefined;
+  let handlers: TransportHandlers | undefined;
+  const early: ClientFrame[] = [];
+  const fail = (error: unknown) => {
+    const target = handlers;
+    handlers = undefined;
+    target?.close(4000, String(error));
+  };
+  const post = (frame: ClientFrame) => {
+    invoke('stream_send', { id, frame }).catch(fail);
+  };
+  return {
+    credit: true,
+    open(target) {
+      handlers = target;
+      const channel = new Channel<ServerFrame[]>();
+      channel.onmessage = (batch) => handlers?.frames(batch);
+      invoke<number>('stream_open', { channel }).then((opened) => {
+        id = opened;
+        if (!handlers) {
+          void invoke('stream_close', { id });
+          return;
+        }
+        handlers.open();
+        for (const frame of early.splice(0)) post(frame);
+      }, fail);
+    },
+    send(frame) {
+      if (id === undefined) early.push(frame);
+      else post(frame);
+    },
+    close() {
+      handlers = undefined;
+      if (id !== undefined) invoke('stream_close', { id }).catch(() => undefined);
+    },
+  };
+}
+
+export async function openExternal(url: string): Promise<void> {
+  await invoke('open_external', { url });
+}
+
+export async function pickFolder(): Promise<string | null> {
+  return invoke<string | null>('pick_folder');
+}

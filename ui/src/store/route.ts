@@ -1,0 +1,80 @@
+import { useTopic, publish } from './topics';
+
+export type RunTab = 'graph' | 'timeline' | 'steps';
+
+export type Route =
+  | { name: 'projects' }
+  | { name: 'project'; project: string; tab: 'runs' | 'workflows' | 'queue' }
+  | { name: 'workflow'; project: string; workflow: string }
+  | { name: 'run'; project: string; run: string; tab?: RunTab; step?: string; attempt?: number; line?: number }
+  | { name: 'inbox' }
+  | { name: 'activity' }
+  | { name: 'system' }
+  | { name: 'settings' }
+  | { name: 'missing'; path: string };
+
+export function parseRoute(path: string, search: string, hash: string): Route {
+  let parts: string[];
+  try {
+    parts = path.split('/').filter(Boolean).map(decodeURIComponent);
+  } catch {
+    return { name: 'missing', path };
+  }
+  const [first, project, kind, id] = parts;
+  if (first === undefined) return { name: 'projects' };
+  if (first === 'inbox' || first === 'activity' || first === 'system' || first === 'settings') return { name: first };
+  if (first !== 'projects') return { name: 'missing', path };
+  if (project === undefined) return { name: 'projects' };
+  if (kind === undefined) return { name: 'project', project, tab: 'runs' };
+  if (kind === 'workflows') return id === undefined ? { name: 'project', project, tab: 'workflows' } : { name: 'workflow', project, workflow: id };
+  if (kind === 'queue') return { name: 'project', project, tab: 'queue' };
+  if (kind !== 'runs') return { name: 'missing', path };
+  if (id === undefined) return { name: 'project', project, tab: 'runs' };
+  const query = new URLSearchParams(search);
+  const route: Extract<Route, { name: 'run' }> = { name: 'run', project, run: id };
+  const tab = query.get('tab');
+  if (tab === 'graph' || tab === 'timeline' || tab === 'steps') route.tab = tab;
+  const step = query.get('step');
+  if (step) route.step = step;
+  const attempt = Number(query.get('attempt'));
+  if (Number.isInteger(attempt) && attempt > 0) route.attempt = attempt;
+  const line = /^#L(\d{1,12})$/.exec(hash);
+  if (line) route.line = Number(line[1]);
+  return route;
+}
+
+export const to = {
+  projects: () => '/',
+  project: (project: string, tab: 'runs' | 'workflows' | 'queue' = 'runs') =>
+    `/projects/${encodeURIComponent(project)}${tab === 'runs' ? '' : `/${tab}`}`,
+  workflow: (project: string, workflow: string) => `/projects/${encodeURIComponent(project)}/workflows/${encodeURIComponent(workflow)}`,
+  run: (project: string, run: string, more: { tab?: RunTab | undefined; step?: string | undefined; attempt?: number | undefined; line?: number | undefined } = {}) => {
+    const query = new URLSearchParams();
+    if (more.tab && more.tab !== 'graph') query.set('tab', more.tab);
+    if (more.step !== undefined) query.set('step', more.step);
+    if (more.attempt !== undefined) query.set('attempt', String(more.attempt));
+    const text = query.toString();
+    return `/projects/${encodeURIComponent(project)}/runs/${encodeURIComponent(run)}${text ? `?${text}` : ''}${more.line === undefined ? '' : `#L${String(more.line)}`}`;
+  },
+};
+
+let current = parseRoute(location.pathname, location.search, location.hash);
+
+function changed(): void {
+  current = parseRoute(location.pathname, location.search, location.hash);
+  publish(['route']);
+}
+
+window.addEventListener('popstate', changed);
+window.addEventListener('hashchange', changed);
+
+export function navigate(path: string, options: { replace?: boolean } = {}): void {
+  if (path === location.pathname + location.search + location.hash) return;
+  if (options.replace) history.replaceState(null, '', path);
+  else history.pushState(null, '', path);
+  changed();
+}
+
+export function useRoute(): Route {
+  return useTopic('route', () => current);
+}

@@ -1,0 +1,327 @@
+import type {
+  Activity, ActivityEntry, Approval, HealthCheck, Member, Progress, Project, QueueState, Run, RunWithSteps, ServerFrame,
+  SignalboxEvent, Snapshot, Step, SystemStatus, VerifyResult,
+} from '../platform/protocol';
+import { Logbook } from './logbook';
+
+interface Dated<T> {
+  value: T;
+  /** The place in the log that this state is from: older news is refused, whatever way it comes. */
+  at: number;
+}
+
+export interface Notice {
+  id: number;
+  kind: 'error' | 'info' | 'approval' | 'completion';
+  title: string;
+  text?: string;
+  run?: string;
+  project?: string;
+}
+
+const ACTIVITY_KEPT = 1_000;
+const NOTICES_KEPT = 20;
+const NOTHING: readonly never[] = [];
+
+/**
+ * The state of everything, built from frames by upserts. Knows no React and no clock. Values are
+ * replaced, never changed, so that a selector can compare by identity; `dirty` names what changed.
+ *
+ * Maps throughout: ids and keys come from files and other programs, and one may be `__proto__`.
+ */
+export class World {
+  readonly dirty = new Set<string>();
+  readonly projects = new Map<string, Project>();
+  readonly members = new Map<string, Member>();
+  readonly health = new Map<string, HealthCheck>();
+  readonly queues = new Map<string, QueueState>();
+  readonly approvals = new Map<string, Dated<Approval>>();
+  readonly runs = new Map<string, Dated<Run>>();
+  readonly steps = new Map<string, Map<string, Dated<Step>>>();
+  readonly progress = new Map<string, Progress>();
+  readonly verdicts = new Map<string, VerifyResult[]>();
+  readonly logs = new Map<string, Logbook>();
+  /** Rooms that were filled at least once, or that the host refused (then: why). */
+  readonly filled = new Set<string>();
+  readonly refused = new Map<string, string>();
+  readonly unknown = new Map<string, number>();
+  activity: ActivityEntry[] = [];
+  notices: Notice[] = [];
+  system: SystemStatus | undefined;
+  version: string | undefined;
+  /** Runs that a run room fills: a project's snapshot must not throw them away. */
+  readonly #pinned = new Set<string>();
+  #notice = 1;
+
+  forget(): void {
+    for (const map of [this.projects, this.members, this.health, this.queues, this.approvals, this.runs, this.steps, this.progress, this.verdicts, this.logs]) map.clear();
+    this.filled.clear();
+    this.#pinned.clear();
+    this.activity = [];
+    this.system = undefined;
+    this.dirty.add('*');
+  }
+
+  apply(frame: ServerFrame): void {
+    switch (frame.type) {
+      case 'snapshot':
+        this.refused.delete(frame.room);
+        this.filled.add(frame.room);
+        this.dirty.add(`room:${frame.room}`);
+        this.#snapshot(frame.room, frame.at, frame.state);
+        return;
+      case 'left':
+        if (frame.code !== 'unsubscribed') this.refused.set(frame.room, frame.code);
+        this.dirty.add(`room:${frame.room}`);
+        return;
+      case 'connection':
+      case 'subscribed':
+      case 'reset':
+      case 'synced':
+      case 'ping':
+      case 'reply':
+      case 'lagging':
+      case 'presence':
+      case 'bye':
+        return;
+      default:
+        this.#event(frame);
+    }
+  }
+
+  run(id: string): Run | undefined {
+    return this.runs.get(id)?.value;
+  }
+
+  step(run: string, key: string): Step | undefined {
+    return this.steps.get(run)?.get(key)?.value;
+  }
+
+  logbook(run: string, step: string, attempt: number): Logbook {
+    const key = logKey(run, step, attempt);
+    let book = this.logs.get(key);
+    if (!book) {
+      book = new Logbook();
+      this.logs.set(key, book);
+    }
+    return book;
+  }
+
+  /** From a page of older runs: nothing that the stream said may be overwritten by it. */
+  older(runs: readonly Run[]): void {
+    for (const run of runs) if (!this.runs.has(run.id)) this.#putRun(run, 0);
+  }
+
+  /** From `run.get`, for a run whose room is not joined. */
+  fetched(run: Run, steps: readonly Step[]): void {
+    if (!this.runs.has(run.id)) this.#putRun(run, 0);
+    for (const step of steps) if (!this.step(run.id, step.key)) this.#putStep(step, 0);
+  }
+
+  settled(approvals: readonly Approval[]): void {
+    for (const approval of approvals) if (!this.approvals.has(approval.id)) this.#putApproval(approval, 0);
+  }
+
+  checked(run: string, results: readonly VerifyResult[]): void {
+    for (const result of results) this.#verdict(run, result);
+  }
+
+  notice(notice: Omit<Notice, 'id'>): void {
+    this.notices = [...this.notices.slice(1 - NOTICES_KEPT), { ...notice, id: this.#notice++ }];
+    this.dirty.add('notices');
+  }
+
+  dismiss(id: number): void {
+    this.notices = this.notices.filter((notice) => notice.id !== id);
+    this.dirty.add('notices');
+  }
+
+  #snapshot(room: string, at: number, state: Snapshot): void {
+    switch (state.of) {
+      case 'host':
+        this.version = state.version;
+        this.projects.clear();
+        for (const project of state.projects) this.projects.set(project.id, project);
+        this.members.clear();
+        for (const member of state.members) this.members.set(member.id, member);
+        this.health.clear();
+        for (const check of state.health) this.health.set(check.service, check);
+        this.system = state.system;
+        this.dirty.add('projects').add('host');
+        return;
+      case 'activity':
+        this.activity = [...state.entries].reverse();
+        this.dirty.add('activity');
+        return;
+      case 'project':
+        this.#project(at, state);
+        return;
+      case 'run':
+        this.#pinned.add(state.run.id);
+        this.#withSteps(state, at);
+        for (const tail of state.logs) {
+          const first = tail.chunks[0];
+          if (!first) continue;
+          this.logbook(state.run.id, first.step, first.attempt).tail(tail);
+          this.dirty.add(`log:${logKey(state.run.id, first.step, first.attempt)}`);
+        }
+        return;
+      default:
+        this.#count(`snapshot:${room}`);
+    }
+  }
+
+  #project(at: number, state: Extract<Snapshot, { of: 'project' }>): void {
+    const id = state.project.id;
+    this.projects.set(id, state.project);
+    this.queues.set(id, state.queue);
+    const named = new Set(state.runs.map((entry) => entry.run.id));
+    for (const [key, { value, at: seen }] of this.runs) {
+      if (value.project !== id || named.has(key) || this.#pinned.has(key) || seen > at) continue;
+      this.runs.delete(key);
+      this.steps.delete(key);
+    }
+    for (const entry of state.runs) this.#withSteps(entry, at);
+    const open = new Set(state.approvals.map((approval) => approval.id));
+    for (const [key, { value, at: seen }] of this.approvals) {
+      if (value.project === id && value.state === 'open' && !open.has(key) && seen <= at) this.approvals.delete(key);
+    }
+    for (const approval of state.approvals) this.#putApproval(approval, at);
+    this.dirty.add('projects').add(`queue:${id}`).add(`runs:${id}`).add('runs').add('approvals');
+  }
+
+  #withSteps({ run, steps }: RunWithSteps, at: number): void {
+    this.#putRun(run, at);
+    for (const step of steps) this.#putStep(step, at);
+  }
+
+  #event(frame: SignalboxEvent): void {
+    const at = frame.seq;
+    switch (frame.type) {
+      case 'run_updated':
+        this.#putRun(frame.data as Run, at);
+        return;
+      case 'step_updated':
+      case 'step_completed':
+        this.#putStep(frame.data as Step, at);
+        return;
+      case 'log': {
+        const chunk = frame.data as Extract<SignalboxEvent, { type: 'log' }>['data'] & { step: string; attempt: number };
+        const run = frame.run ?? frame.room.slice(4);
+        this.logbook(run, chunk.step, chunk.attempt).chunk(chunk as never);
+        this.dirty.add(`log:${logKey(run, chunk.step, chunk.attempt)}`);
+        return;
+      }
+      case 'progress_update':
+        if (frame.run) {
+          const key = `${frame.run} ${frame.step ?? ''}`;
+          this.progress.set(key, frame.data as Progress);
+          this.dirty.add(`progress:${key}`);
+        }
+        return;
+      case 'approval_requested': {
+        const approval = frame.data as Approval;
+        this.#putApproval(approval, at);
+        this.notice({ kind: 'approval', title: approval.question, text: `${approval.workflow} #${String(approval.run_number)}`, run: approval.run, project: approval.project });
+        return;
+      }
+      case 'approval_resolved':
+        this.#putApproval(frame.data as Approval, at);
+        return;
+      case 'verify_result':
+        if (frame.run) this.#verdict(frame.run, frame.data as VerifyResult);
+        return;
+      case 'queue_update':
+        this.queues.set(frame.room.slice('project/'.length), frame.data as QueueState);
+        this.dirty.add(`queue:${frame.room.slice('project/'.length)}`);
+        return;
+      case 'project_updated': {
+        const project = frame.data as Project;
+        this.projects.set(project.id, project);
+        this.dirty.add('projects');
+        return;
+      }
+      case 'activity_created':
+        this.activity = [{ seq: at, ts: frame.ts, data: frame.data as Activity }, ...this.activity].slice(0, ACTIVITY_KEPT);
+        this.dirty.add('activity');
+        return;
+      case 'system_status':
+        this.system = frame.data as SystemStatus;
+        this.dirty.add('host');
+        return;
+      case 'health_check': {
+        const check = frame.data as HealthCheck;
+        this.health.set(check.service, check);
+        this.dirty.add('host');
+        return;
+      }
+      case 'member_updated': {
+        const member = frame.data as Member;
+        this.members.set(member.id, member);
+        this.dirty.add('host');
+        return;
+      }
+      case 'engine_recovered': {
+        const { runs, crashed } = frame.data as { runs: number; crashed: unknown[] };
+        this.notice({
+          kind: crashed.length > 0 ? 'error' : 'info',
+          title: `The host came back and picked up ${String(runs)} ${runs === 1 ? 'run' : 'runs'}`,
+          text: crashed.length > 0 ? `The outcome of ${String(crashed.length)} steps is unknown. Look at the crashed steps and retry them if that is safe.` : 'Nothing was lost.',
+        });
+        return;
+      }
+      case 'error': {
+        const { message, hint } = frame.data as { message: string; hint?: string };
+        this.notice(hint ? { kind: 'error', title: message, text: hint } : { kind: 'error', title: message });
+        return;
+      }
+      case 'completion':
+        // What it says is in `run_updated` as well; programs read it, this window does not need it.
+        return;
+      default:
+        this.#count(frame.type);
+    }
+  }
+
+  #count(type: string): void {
+    this.unknown.set(type, (this.unknown.get(type) ?? 0) + 1);
+    this.dirty.add('unknown');
+  }
+
+  #putRun(run: Run, at: number): void {
+    const held = this.runs.get(run.id);
+    if (held && held.at > at) return;
+    this.runs.set(run.id, { value: run, at });
+    this.dirty.add(`run:${run.id}`).add(`runs:${run.project}`).add('runs');
+  }
+
+  #putStep(step: Step, at: number): void {
+    let steps = this.steps.get(step.run);
+    if (!steps) {
+      steps = new Map();
+      this.steps.set(step.run, steps);
+    }
+    const held = steps.get(step.key);
+    if (held && held.at > at) return;
+    steps.set(step.key, { value: step, at });
+    this.dirty.add(`steps:${step.run}`);
+  }
+
+  #putApproval(approval: Approval, at: number): void {
+    const held = this.approvals.get(approval.id);
+    if (held && held.at > at) return;
+    this.approvals.set(approval.id, { value: approval, at });
+    this.dirty.add('approvals');
+  }
+
+  #verdict(run: string, result: VerifyResult): void {
+    const held = this.verdicts.get(run) ?? (NOTHING as readonly VerifyResult[]);
+    const same = (other: VerifyResult) => other.step === result.step && other.attempt === result.attempt && other.check === result.check;
+    this.verdicts.set(run, [...held.filter((other) => !same(other)), result]);
+    this.dirty.add(`verdicts:${run}`);
+  }
+}
+
+export function logKey(run: string, step: string, attempt: number): string {
+  return `${run} ${String(attempt)} ${step}`;
+}
