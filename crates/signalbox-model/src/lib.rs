@@ -7,6 +7,7 @@
 
 pub mod activity;
 pub mod approval;
+pub mod clock;
 pub mod event;
 pub mod id;
 pub mod project;
@@ -17,6 +18,7 @@ pub mod system;
 
 pub use activity::{Activity, Priority};
 pub use approval::{Answer, Approval, ApprovalState, Decision, FormField, FormFieldKind};
+pub use clock::{Clock, ManualClock, SystemClock};
 pub use event::{CustomType, Event, EventBody, EventData, EventError, NewEvent};
 pub use id::{Actor, ApprovalId, Cursor, CursorError, Epoch, IdError, MemberId, ProjectId, RunId, StepKey};
 pub use project::Project;

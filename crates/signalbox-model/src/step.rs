@@ -296,6 +296,8 @@ pub struct LogChunk {
     pub offset: u64,
     /// Lines of this attempt's log before this piece: the number of its first line, from 0.
     pub line: u64,
+    /// Line ends in this piece.
+    pub lines: u64,
     /// The text; for a large piece its beginning.
     pub text: String,
     /// The whole piece, when it is over 16 KiB.

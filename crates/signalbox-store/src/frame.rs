@@ -1,0 +1,75 @@
+//! A committed event as subscribers receive it: JSON text, encoded once.
+
+use std::{fmt::Write, sync::Arc};
+
+use bytes::Bytes;
+use signalbox_model::{Epoch, ProjectId, Room, UnixMillis};
+
+/// A room as the log knows it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct RoomInfo {
+    /// The row's id.
+    pub id: i64,
+    /// Which room.
+    pub room: Room,
+    /// The project that it belongs to; none for `host` and `activity`.
+    pub project: Option<ProjectId>,
+}
+
+/// A committed event, encoded.
+#[derive(Debug)]
+pub struct Frame {
+    /// Its place.
+    pub seq: u64,
+    /// Its room.
+    pub room: Arc<RoomInfo>,
+    /// The whole frame, JSON.
+    pub json: Bytes,
+}
+
+/// The columns of an event.
+pub(crate) struct Parts<'a> {
+    pub(crate) seq: u64,
+    pub(crate) prev: u64,
+    pub(crate) ts: UnixMillis,
+    pub(crate) kind: &'a str,
+    pub(crate) actor: &'a str,
+    pub(crate) run: Option<&'a str>,
+    pub(crate) step: Option<&'a str>,
+    pub(crate) data: &'a str,
+}
+
+impl Parts<'_> {
+    /// The frame's text. `kind`, epoch and room are of alphabets that need no escaping.
+    pub(crate) fn encode(&self, epoch: &Epoch, room: &Room) -> Bytes {
+        let mut out = String::with_capacity(self.data.len() + 200);
+        let Self { seq, prev, ts, kind, .. } = self;
+        let _ = write!(
+            out,
+            r#"{{"type":"{kind}","seq":{seq},"prev":{prev},"cursor":"{epoch}.{seq}","room":"{room}","ts":{ts},"actor":"#
+        );
+        push_json(&mut out, self.actor);
+        if let Some(run) = self.run {
+            out.push_str(r#","run":"#);
+            push_json(&mut out, run);
+        }
+        if let Some(step) = self.step {
+            out.push_str(r#","step":"#);
+            push_json(&mut out, step);
+        }
+        out.push_str(r#","data":"#);
+        out.push_str(self.data);
+        out.push('}');
+        Bytes::from(out)
+    }
+}
+
+fn push_json(out: &mut String, text: &str) {
+    if text.bytes().all(|b| b >= 0x20 && b != b'"' && b != b'\\') {
+        out.push('"');
+        out.push_str(text);
+        out.push('"');
+    } else {
+        out.push_str(&serde_json::Value::from(text).to_string());
+    }
+}

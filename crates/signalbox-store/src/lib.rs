@@ -1,0 +1,271 @@
+//! The log: one append-only sequence of events per host, and the tables derived from it.
+//!
+//! What holds here, and what the tests of this crate check:
+//!
+//! * One writer thread; it takes what waits, commits it as one transaction, and only then
+//!   acknowledges and publishes. Nothing is published that is not committed.
+//! * An event and the rows derived from it are in the same transaction, so a snapshot read in one
+//!   read transaction is exact at its `seq`, and [`Store::rebuild_differences`] finds no difference.
+//! * `seq` is contiguous; `prev` is the event before it in the same room.
+//! * A log that lost what was already handed out gets a new epoch ([`mark`]).
+//! * The log is the buffer: nobody has a queue of their own. [`Store::read`] serves any cursor.
+
+pub mod blob;
+mod error;
+mod frame;
+mod logtext;
+mod mark;
+mod projection;
+mod read;
+mod retain;
+mod schema;
+mod search;
+mod writer;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+};
+
+use rusqlite::{Connection, OpenFlags};
+use signalbox_model::{Clock, Cursor, Epoch};
+use tokio::sync::{mpsc, oneshot};
+
+pub use error::StoreError;
+pub use frame::{Frame, RoomInfo};
+pub use logtext::{LogIndex, LogLines};
+pub use read::{Page, Reader, Resume};
+pub use retain::{Retained, RetentionPolicy};
+pub use search::Search;
+pub use writer::{Batch, Committed, KeyClaim, TokenChange};
+
+/// What a committed event survives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// The end of this process, however it comes (WAL, `synchronous=NORMAL`). A power cut may take the last commits;
+    /// the log then gets a new epoch.
+    #[default]
+    Process,
+    /// A power cut as well (WAL, `synchronous=FULL`), as far as the disk keeps its word.
+    Power,
+}
+
+impl Durability {
+    /// Its name in settings.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Process => "process",
+            Self::Power => "power",
+        }
+    }
+}
+
+/// Receives what was committed, in order, on the writer's thread. Must not block.
+pub type Publish = Box<dyn Fn(&[Arc<Frame>]) + Send>;
+
+/// How to open a log.
+pub struct Options {
+    /// The folder that holds the database, the blobs and the mark. Made if absent.
+    pub dir: PathBuf,
+    /// What a committed event survives.
+    pub durability: Durability,
+    /// Gives each event its time.
+    pub clock: Arc<dyn Clock>,
+    /// Receives what was committed.
+    pub publish: Publish,
+}
+
+/// The log of one host. Cheap to clone; the last clone to go ends the writer after what waits is committed.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    path: PathBuf,
+    epoch: Epoch,
+    durability: Durability,
+    blobs: blob::Blobs,
+    jobs: Mutex<Option<mpsc::Sender<writer::Job>>>,
+    thread: Mutex<Option<std::thread::JoinHandle<()>>>,
+    readers: Mutex<Vec<Connection>>,
+    state: Arc<writer::Shared>,
+}
+
+/// Jobs that may wait for the writer. Further callers wait in `append`.
+const QUEUE: usize = 4096;
+
+impl Store {
+    /// Opens the log in `options.dir`, creating it if there is none.
+    ///
+    /// # Errors
+    /// If the folder cannot be written, another process holds the log, the database is damaged, or
+    /// it was written by a newer version.
+    pub fn open(options: Options) -> Result<Self, StoreError> {
+        let dir = options.dir;
+        std::fs::create_dir_all(&dir).map_err(|source| StoreError::Folder { path: dir.clone(), source })?;
+        let path = dir.join("log.db");
+        let lease = mark::Lease::take(&dir)?;
+        let mut db = Connection::open(&path)?;
+        schema::prepare(&mut db, &path, options.durability)?;
+        let mut mark = mark::Mark::open(&dir)?;
+        let epoch = mark.settle(&mut db)?;
+        let blobs = blob::Blobs::open(dir.join("blobs"))?;
+        let state = Arc::new(writer::Shared::new(schema::head(&db)?));
+        let (jobs, queue) = mpsc::channel(QUEUE);
+        let writer = writer::Writer::new(writer::Parts {
+            db,
+            queue,
+            clock: options.clock,
+            publish: options.publish,
+            epoch: epoch.clone(),
+            mark,
+            lease,
+            blobs: blobs.clone(),
+            shared: Arc::clone(&state),
+        });
+        let thread = std::thread::Builder::new()
+            .name("log-writer".into())
+            .spawn(move || writer.run())
+            .map_err(|source| StoreError::Folder { path: dir, source })?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                path,
+                epoch,
+                durability: options.durability,
+                blobs,
+                jobs: Mutex::new(Some(jobs)),
+                thread: Mutex::new(Some(thread)),
+                readers: Mutex::new(Vec::new()),
+                state,
+            }),
+        })
+    }
+
+    /// Appends a batch as one unit: all of it or nothing. Returns after the commit.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] if a state in the batch is not newer than what is stored,
+    /// [`StoreError::Repeated`] if its key was used before, and others if nothing could be stored.
+    pub async fn append(&self, batch: Batch) -> Result<Committed, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(writer::Job::Append(Box::new(batch), reply)).await?;
+        answer.await.map_err(|_| StoreError::Closed)?
+    }
+
+    async fn send(&self, job: writer::Job) -> Result<(), StoreError> {
+        let jobs = self.inner.jobs.lock().unwrap_or_else(|e| e.into_inner()).clone();
+        jobs.ok_or(StoreError::Closed)?.send(job).await.map_err(|_| StoreError::Closed)
+    }
+
+    /// Runs `read` with a connection of its own, in one read transaction: everything it sees is of one moment.
+    /// Blocks; call it where blocking is fine.
+    ///
+    /// # Errors
+    /// What `read` says, or that no connection could be opened.
+    pub fn read<T>(&self, read: impl FnOnce(&Reader<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let pooled = self.inner.readers.lock().unwrap_or_else(|e| e.into_inner()).pop();
+        let mut connection = match pooled {
+            Some(connection) => connection,
+            None => {
+                let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+                let connection = Connection::open_with_flags(&self.inner.path, flags)?;
+                schema::prepare_reader(&connection)?;
+                connection
+            }
+        };
+        let result = {
+            let transaction = connection.transaction()?;
+            read(&Reader::new(&transaction, &self.inner.epoch, &self.inner.blobs))
+        };
+        let mut readers = self.inner.readers.lock().unwrap_or_else(|e| e.into_inner());
+        if readers.len() < 8 {
+            readers.push(connection);
+        }
+        result
+    }
+
+    /// Writes everything not yet in the search index into it.
+    ///
+    /// # Errors
+    /// If the database cannot be written.
+    pub async fn index_now(&self) -> Result<(), StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(writer::Job::Index(reply)).await?;
+        answer.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Deletes what `policy` no longer keeps.
+    ///
+    /// # Errors
+    /// If the database cannot be written.
+    pub async fn retain(&self, policy: RetentionPolicy) -> Result<Retained, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(writer::Job::Retain(policy, reply)).await?;
+        answer.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Compares every derived table with a replay of the kept log into an empty database.
+    /// Returns the differences, one a line; blocks for as long as that takes.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    pub fn rebuild_differences(&self) -> Result<Vec<String>, StoreError> {
+        self.read(|reader| projection::differences(reader.connection()))
+    }
+
+    /// This log's identity.
+    #[must_use]
+    pub fn epoch(&self) -> &Epoch {
+        &self.inner.epoch
+    }
+
+    /// The newest committed event; 0 for none.
+    #[must_use]
+    pub fn head(&self) -> u64 {
+        self.inner.state.head()
+    }
+
+    /// The newest place as a cursor.
+    #[must_use]
+    pub fn cursor(&self) -> Cursor {
+        Cursor { epoch: self.inner.epoch.clone(), seq: self.head() }
+    }
+
+    /// What a committed event survives.
+    #[must_use]
+    pub fn durability(&self) -> Durability {
+        self.inner.durability
+    }
+
+    /// Content kept outside the log.
+    #[must_use]
+    pub fn blobs(&self) -> &blob::Blobs {
+        &self.inner.blobs
+    }
+
+    /// The database's file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.inner.path
+    }
+
+    /// Why the last append failed, while none has succeeded since.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.inner.state.trouble()
+    }
+
+    /// Commits what waits and ends the writer. Later appends fail with [`StoreError::Closed`]. Blocks.
+    pub fn close(&self) {
+        drop(self.inner.jobs.lock().unwrap_or_else(|e| e.into_inner()).take());
+        let thread = self.inner.thread.lock().unwrap_or_else(|e| e.into_inner()).take();
+        if let Some(thread) = thread
+            && thread.join().is_err()
+        {
+            tracing::error!("the log's writer ended with a panic");
+        }
+        self.inner.readers.lock().unwrap_or_else(|e| e.into_inner()).clear();
+    }
+}

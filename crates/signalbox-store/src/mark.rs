@@ -1,0 +1,107 @@
+//! The lease on the data folder, and the high-water mark that tells a shortened log.
+//!
+//! The mark is a small file beside the database: epoch and newest sequence number, written after
+//! each commit and before its events are handed out. A database whose newest event is below the
+//! mark of its own epoch lost events that somebody may have seen (an older copy was put back, or
+//! the power failed under `durability = "process"`), so it gets a new epoch and every client a `reset`.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{Read, Seek, Write},
+    path::Path,
+};
+
+use rusqlite::Connection;
+use signalbox_model::Epoch;
+
+use crate::{StoreError, schema};
+
+/// Held while the log is open: no second process writes to the same folder.
+pub(crate) struct Lease(File);
+
+impl Lease {
+    pub(crate) fn take(dir: &Path) -> Result<Self, StoreError> {
+        let failed = |source| StoreError::Folder { path: dir.to_owned(), source };
+        let path = dir.join("lock");
+        let mut file =
+            OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(std::fs::TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                file.read_to_string(&mut holder).map_err(failed)?;
+                let holder = if holder.trim().is_empty() { "unknown".into() } else { holder.trim().to_owned() };
+                return Err(StoreError::InUse { path: dir.to_owned(), holder });
+            }
+            Err(std::fs::TryLockError::Error(source)) => return Err(failed(source)),
+        }
+        file.set_len(0).map_err(failed)?;
+        file.rewind().map_err(failed)?;
+        write!(file, "{}", std::process::id()).map_err(failed)?;
+        Ok(Self(file))
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        // The system drops the lock with the file as well; an error here changes nothing.
+        self.0.unlock().ok();
+    }
+}
+
+/// The mark: 16 bytes of epoch, padded with spaces, and the sequence number in decimal, 20 digits.
+pub(crate) struct Mark {
+    file: File,
+    epoch: String,
+}
+
+impl Mark {
+    pub(crate) fn open(dir: &Path) -> Result<Self, StoreError> {
+        let failed = |source| StoreError::Folder { path: dir.to_owned(), source };
+        let path = dir.join("log.mark");
+        let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path).map_err(failed)?;
+        Ok(Self { file, epoch: String::new() })
+    }
+
+    fn read(&mut self) -> Option<(String, u64)> {
+        let mut text = String::new();
+        self.file.rewind().ok()?;
+        self.file.read_to_string(&mut text).ok()?;
+        let (epoch, seq) = text.split_once(' ')?;
+        Some((epoch.to_owned(), seq.trim().parse().ok()?))
+    }
+
+    /// Finds out whether the database is the log that was handed out, and gives it a new epoch if not.
+    pub(crate) fn settle(&mut self, db: &mut Connection) -> Result<Epoch, StoreError> {
+        let head = schema::head(db)?;
+        let stored = schema::epoch(db)?;
+        let marked = self.read();
+        let keep = match (&stored, &marked) {
+            (None, _) => false,
+            (Some(epoch), Some((marked_epoch, seq))) => epoch.as_str() == marked_epoch && *seq <= head,
+            // The mark was deleted, or the database was copied here without it: nothing tells what was handed out.
+            (Some(_), None) => head == 0,
+        };
+        let epoch = match stored {
+            Some(epoch) if keep => epoch,
+            old => {
+                let epoch = schema::new_epoch(db)?;
+                if let Some(old) = old {
+                    tracing::warn!(%old, new = %epoch, head, "the log is not the one that was handed out before: new epoch, every client starts from a snapshot");
+                }
+                epoch
+            }
+        };
+        self.epoch = epoch.to_string();
+        self.set(head)?;
+        Ok(epoch)
+    }
+
+    /// Records that events up to `seq` may be handed out from now on.
+    pub(crate) fn set(&mut self, seq: u64) -> Result<(), StoreError> {
+        let text = format!("{:<16} {seq:>20}\n", self.epoch);
+        self.file.rewind()?;
+        self.file.write_all(text.as_bytes())?;
+        Ok(())
+    }
+}

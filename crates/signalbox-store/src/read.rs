@@ -1,0 +1,420 @@
+//! Reading: replay for any cursor, and the derived state, all within one read transaction.
+
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
+use serde::de::DeserializeOwned;
+use signalbox_model::{
+    Approval, ApprovalId, Cursor, Epoch, HealthCheck, Member, MemberId, Project, ProjectId, QueueState, Room, RoomFilter,
+    Run, RunId, RunStatus, Step, SystemStatus,
+};
+
+use crate::{Frame, RoomInfo, StoreError, blob::Blobs, frame::Parts, schema};
+
+/// Everything as of one moment. Lives inside [`crate::Store::read`].
+pub struct Reader<'a> {
+    db: &'a Connection,
+    epoch: &'a Epoch,
+    blobs: &'a Blobs,
+}
+
+/// Whether a cursor can be resumed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resume {
+    /// Yes: this many events were missed.
+    Yes {
+        /// Events of these rooms after the cursor.
+        missed: u64,
+    },
+    /// Another log.
+    EpochChanged,
+    /// Retention deleted some of what was missed.
+    TooOld,
+    /// More was missed than the limit.
+    TooFarBehind,
+    /// The cursor is ahead of the log.
+    Future,
+}
+
+impl Resume {
+    /// The `reason` of a `reset`; none for [`Resume::Yes`].
+    #[must_use]
+    pub fn reset_reason(self) -> Option<&'static str> {
+        match self {
+            Self::Yes { .. } => None,
+            Self::EpochChanged => Some("epoch_changed"),
+            Self::TooOld => Some("too_old"),
+            Self::TooFarBehind => Some("too_far_behind"),
+            Self::Future => Some("future"),
+        }
+    }
+}
+
+/// Some events in order.
+#[derive(Debug)]
+pub struct Page {
+    /// The events.
+    pub frames: Vec<Arc<Frame>>,
+    /// Go on after this: the last event's place, or the end of what was looked at.
+    pub upto: u64,
+    /// Whether there are more up to the requested end.
+    pub more: bool,
+}
+
+struct RoomRow {
+    info: Arc<RoomInfo>,
+    floor: u64,
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn new(db: &'a Connection, epoch: &'a Epoch, blobs: &'a Blobs) -> Self {
+        Self { db, epoch, blobs }
+    }
+
+    pub(crate) fn connection(&self) -> &Connection {
+        self.db
+    }
+
+    pub(crate) fn blobs(&self) -> &Blobs {
+        self.blobs
+    }
+
+    /// The newest event of this moment.
+    ///
+    /// # Errors
+    /// If the database cannot be read; so for every method here.
+    pub fn head(&self) -> Result<u64, StoreError> {
+        schema::head(self.db)
+    }
+
+    /// The place of this moment.
+    pub fn cursor(&self) -> Result<Cursor, StoreError> {
+        Ok(Cursor { epoch: self.epoch.clone(), seq: self.head()? })
+    }
+
+    /// The oldest event kept; 0 for none.
+    pub fn oldest(&self) -> Result<u64, StoreError> {
+        let oldest: Option<u64> = self.db.query_row("SELECT min(seq) FROM events", [], |row| row.get(0))?;
+        Ok(oldest.unwrap_or(0))
+    }
+
+    /// The version of the schema.
+    pub fn schema(&self) -> Result<u32, StoreError> {
+        Ok(self.db.query_row("PRAGMA user_version", [], |row| row.get(0))?)
+    }
+
+    /// The newest event of the rooms of `filter`; 0 for none.
+    pub fn room_head(&self, filter: &RoomFilter) -> Result<u64, StoreError> {
+        let name = match filter {
+            RoomFilter::One(room) => room.to_string(),
+            RoomFilter::ProjectTree(project) => Room::Project(project.clone()).to_string(),
+        };
+        let head: Option<u64> = self
+            .db
+            .prepare_cached("SELECT head FROM rooms WHERE name = ?1")?
+            .query_row([name], |row| row.get(0))
+            .optional()?;
+        Ok(head.unwrap_or(0))
+    }
+
+    fn room_row(&self, row: &rusqlite::Row<'_>) -> Result<RoomRow, StoreError> {
+        let malformed = |error: &dyn std::fmt::Display| StoreError::Row(error.to_string());
+        let name: String = row.get(1)?;
+        let project: Option<String> = row.get(2)?;
+        let info = RoomInfo {
+            id: row.get(0)?,
+            room: name.parse().map_err(|e| malformed(&e))?,
+            project: project.map(|p| ProjectId::new(p).map_err(|e| malformed(&e))).transpose()?,
+        };
+        Ok(RoomRow { info: Arc::new(info), floor: row.get(4)? })
+    }
+
+    /// Rooms of `filters` with events after `after`, each once.
+    fn rooms(&self, filters: &[RoomFilter], after: u64) -> Result<Vec<RoomRow>, StoreError> {
+        let mut found: Vec<RoomRow> = Vec::new();
+        for filter in filters {
+            let (sql, name) = match filter {
+                RoomFilter::One(room) => {
+                    ("SELECT id, name, project, head, floor FROM rooms WHERE name = ?1 AND head > ?2", room.to_string())
+                }
+                RoomFilter::ProjectTree(project) => {
+                    ("SELECT id, name, project, head, floor FROM rooms WHERE project = ?1 AND head > ?2", project.to_string())
+                }
+            };
+            let mut statement = self.db.prepare_cached(sql)?;
+            let mut rows = statement.query(params![name, after])?;
+            while let Some(row) = rows.next()? {
+                let room = self.room_row(row)?;
+                if !found.iter().any(|known| known.info.id == room.info.id) {
+                    found.push(room);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Whether what `filters` cover can be replayed from `cursor`, with at most `limit` events.
+    pub fn resume(&self, filters: &[RoomFilter], cursor: &Cursor, limit: u64) -> Result<Resume, StoreError> {
+        if cursor.epoch != *self.epoch {
+            return Ok(Resume::EpochChanged);
+        }
+        if cursor.seq > self.head()? {
+            return Ok(Resume::Future);
+        }
+        let mut missed = 0u64;
+        for room in self.rooms(filters, cursor.seq)? {
+            if cursor.seq < room.floor {
+                return Ok(Resume::TooOld);
+            }
+            let count: u64 = self
+                .db
+                .prepare_cached("SELECT count(*) FROM (SELECT 1 FROM events WHERE room = ?1 AND seq > ?2 LIMIT ?3)")?
+                .query_row(params![room.info.id, cursor.seq, limit + 1], |row| row.get(0))?;
+            missed += count;
+            if missed > limit {
+                return Ok(Resume::TooFarBehind);
+            }
+        }
+        Ok(Resume::Yes { missed })
+    }
+
+    /// Events of `filters` with `after < seq <= upto`, oldest first, at most `limit`.
+    pub fn events(&self, filters: &[RoomFilter], after: u64, upto: u64, limit: usize) -> Result<Page, StoreError> {
+        let rooms = self.rooms(filters, after)?;
+        let mut frames = Vec::new();
+        for room in &rooms {
+            let mut statement = self.db.prepare_cached(
+                "SELECT seq, prev, ts, type, actor, run, step, data FROM events
+                 WHERE room = ?1 AND seq > ?2 AND seq <= ?3 ORDER BY seq LIMIT ?4",
+            )?;
+            let mut rows = statement.query(params![room.info.id, after, upto, limit + 1])?;
+            while let Some(row) = rows.next()? {
+                frames.push(self.frame(row, &room.info)?);
+            }
+        }
+        if rooms.len() > 1 {
+            frames.sort_unstable_by_key(|frame| frame.seq);
+        }
+        let more = frames.len() > limit;
+        frames.truncate(limit);
+        let upto = if more { frames.last().map_or(after, |frame| frame.seq) } else { upto.max(after) };
+        Ok(Page { frames, upto, more })
+    }
+
+    /// The newest `limit` events of one room, oldest first.
+    pub fn latest_of_room(&self, room: &Room, limit: usize) -> Result<Vec<Arc<Frame>>, StoreError> {
+        let Some(room) = self.rooms(&[RoomFilter::One(room.clone())], 0)?.pop() else { return Ok(Vec::new()) };
+        let mut statement = self.db.prepare_cached(
+            "SELECT seq, prev, ts, type, actor, run, step, data FROM events WHERE room = ?1 ORDER BY seq DESC LIMIT ?2",
+        )?;
+        let mut rows = statement.query(params![room.info.id, limit])?;
+        let mut frames = Vec::new();
+        while let Some(row) = rows.next()? {
+            frames.push(self.frame(row, &room.info)?);
+        }
+        frames.reverse();
+        Ok(frames)
+    }
+
+    /// Events by number, in the order given; those that are not kept, or not visible to `sees`, are left out.
+    pub fn events_by_seq(&self, seqs: &[u64], sees: impl Fn(&RoomInfo) -> bool) -> Result<Vec<Arc<Frame>>, StoreError> {
+        let mut statement = self.db.prepare_cached(
+            "SELECT e.seq, e.prev, e.ts, e.type, e.actor, e.run, e.step, e.data, r.id, r.name, r.project, r.head, r.floor
+             FROM events e JOIN rooms r ON r.id = e.room WHERE e.seq = ?1",
+        )?;
+        let mut frames = Vec::new();
+        for seq in seqs {
+            let mut rows = statement.query([seq])?;
+            let Some(row) = rows.next()? else { continue };
+            let malformed = |error: &dyn std::fmt::Display| StoreError::Row(error.to_string());
+            let name: String = row.get(9)?;
+            let project: Option<String> = row.get(10)?;
+            let info = RoomInfo {
+                id: row.get(8)?,
+                room: name.parse().map_err(|e| malformed(&e))?,
+                project: project.map(|p| ProjectId::new(p).map_err(|e| malformed(&e))).transpose()?,
+            };
+            if sees(&info) {
+                frames.push(self.frame(row, &Arc::new(info))?);
+            }
+        }
+        Ok(frames)
+    }
+
+    fn frame(&self, row: &rusqlite::Row<'_>, room: &Arc<RoomInfo>) -> Result<Arc<Frame>, StoreError> {
+        let text = |index: usize| -> Result<&str, StoreError> {
+            row.get_ref(index)?.as_str().map_err(|error| StoreError::Row(error.to_string()))
+        };
+        let optional = |index: usize| -> Result<Option<&str>, StoreError> {
+            row.get_ref(index)?.as_str_or_null().map_err(|error| StoreError::Row(error.to_string()))
+        };
+        let parts = Parts {
+            seq: row.get(0)?,
+            prev: row.get(1)?,
+            ts: row.get(2)?,
+            kind: text(3)?,
+            actor: text(4)?,
+            run: optional(5)?,
+            step: optional(6)?,
+            data: text(7)?,
+        };
+        Ok(Arc::new(Frame { seq: parts.seq, room: Arc::clone(room), json: parts.encode(self.epoch, &room.room) }))
+    }
+
+    fn one<T: DeserializeOwned>(&self, sql: &str, key: &str) -> Result<Option<T>, StoreError> {
+        let text: Option<String> = self.db.prepare_cached(sql)?.query_row([key], |row| row.get(0)).optional()?;
+        text.map(|text| serde_json::from_str(&text).map_err(StoreError::from)).transpose()
+    }
+
+    fn many<T: DeserializeOwned>(&self, sql: &str, values: &[&dyn rusqlite::ToSql]) -> Result<Vec<T>, StoreError> {
+        let mut statement = self.db.prepare_cached(sql)?;
+        let mut rows = statement.query(params_from_iter(values))?;
+        let mut out = Vec::new();
+        while let Some(row) = rows.next()? {
+            let text = row.get_ref(0)?.as_str().map_err(|error| StoreError::Row(error.to_string()))?;
+            out.push(serde_json::from_str(text)?);
+        }
+        Ok(out)
+    }
+
+    /// Every known project, by id.
+    pub fn projects(&self) -> Result<Vec<Project>, StoreError> {
+        self.many("SELECT data FROM projects ORDER BY id", &[])
+    }
+
+    /// A project.
+    pub fn project(&self, id: &ProjectId) -> Result<Option<Project>, StoreError> {
+        self.one("SELECT data FROM projects WHERE id = ?1", id.as_str())
+    }
+
+    /// A run.
+    pub fn run(&self, id: &RunId) -> Result<Option<Arc<Run>>, StoreError> {
+        self.one("SELECT data FROM runs WHERE id = ?1", id.as_str())
+    }
+
+    /// The steps of a run, by index.
+    pub fn steps(&self, run: &RunId) -> Result<Vec<Arc<Step>>, StoreError> {
+        self.many("SELECT data FROM steps WHERE run = ?1 ORDER BY idx", &[&run.as_str()])
+    }
+
+    /// Runs that are not done, oldest first, of one project or of all.
+    pub fn active_runs(&self, project: Option<&ProjectId>) -> Result<Vec<Arc<Run>>, StoreError> {
+        match project {
+            Some(project) => self.many(
+                "SELECT data FROM runs WHERE project = ?1 AND status <> 'done' ORDER BY number",
+                &[&project.as_str()],
+            ),
+            None => self.many("SELECT data FROM runs WHERE status <> 'done' ORDER BY project, number", &[]),
+        }
+    }
+
+    /// Runs of a project, newest first: those with a number below `before`, of one status or of all.
+    pub fn runs(
+        &self,
+        project: &ProjectId,
+        before: Option<u64>,
+        status: Option<RunStatus>,
+        limit: usize,
+    ) -> Result<Vec<Arc<Run>>, StoreError> {
+        let before = before.unwrap_or(Cursor::MAX_SEQ);
+        let status = status.map(|status| serde_json::to_value(status)).transpose()?;
+        let status = status.as_ref().and_then(|status| status.as_str());
+        self.many(
+            "SELECT data FROM runs WHERE project = ?1 AND number < ?2 AND (?3 IS NULL OR status = ?3)
+             ORDER BY number DESC LIMIT ?4",
+            &[&project.as_str(), &before, &status, &limit],
+        )
+    }
+
+    /// The highest run number of a project; 0 for none.
+    pub fn last_run_number(&self, project: &ProjectId) -> Result<u64, StoreError> {
+        let last: Option<u64> = self
+            .db
+            .prepare_cached("SELECT max(number) FROM runs WHERE project = ?1")?
+            .query_row([project.as_str()], |row| row.get(0))?;
+        Ok(last.unwrap_or(0))
+    }
+
+    /// A question.
+    pub fn approval(&self, id: &ApprovalId) -> Result<Option<Arc<Approval>>, StoreError> {
+        self.one("SELECT data FROM approvals WHERE id = ?1", id.as_str())
+    }
+
+    /// Open questions, oldest first.
+    pub fn open_approvals(&self) -> Result<Vec<Arc<Approval>>, StoreError> {
+        self.many("SELECT data FROM approvals WHERE state = 'open' ORDER BY opened", &[])
+    }
+
+    /// The newest questions, settled or not, oldest first.
+    pub fn all_approvals(&self, limit: usize) -> Result<Vec<Arc<Approval>>, StoreError> {
+        let mut found: Vec<Arc<Approval>> =
+            self.many("SELECT data FROM approvals ORDER BY opened DESC LIMIT ?1", &[&limit])?;
+        found.reverse();
+        Ok(found)
+    }
+
+    /// Questions of one run, oldest first.
+    pub fn approvals_of_run(&self, run: &RunId) -> Result<Vec<Arc<Approval>>, StoreError> {
+        self.many("SELECT data FROM approvals WHERE run = ?1 ORDER BY opened", &[&run.as_str()])
+    }
+
+    /// A project's queue.
+    pub fn queue(&self, project: &ProjectId) -> Result<QueueState, StoreError> {
+        Ok(self.one("SELECT data FROM queues WHERE project = ?1", project.as_str())?.unwrap_or_default())
+    }
+
+    /// Every project's queue.
+    pub fn queues(&self) -> Result<Vec<(ProjectId, QueueState)>, StoreError> {
+        let mut statement = self.db.prepare_cached("SELECT project, data FROM queues")?;
+        let mut rows = statement.query([])?;
+        let mut out = Vec::new();
+        while let Some(row) = rows.next()? {
+            let (project, data): (String, String) = (row.get(0)?, row.get(1)?);
+            let project = ProjectId::new(project).map_err(|error| StoreError::Row(error.to_string()))?;
+            out.push((project, serde_json::from_str(&data)?));
+        }
+        Ok(out)
+    }
+
+    /// Every member, by id.
+    pub fn members(&self) -> Result<Vec<Member>, StoreError> {
+        self.many("SELECT data FROM members ORDER BY id", &[])
+    }
+
+    /// A member.
+    pub fn member(&self, id: &MemberId) -> Result<Option<Member>, StoreError> {
+        self.one("SELECT data FROM members WHERE id = ?1", id.as_str())
+    }
+
+    /// The member for whom a token with this SHA-256 stands.
+    pub fn member_by_token(&self, hash: &[u8; 32]) -> Result<Option<Member>, StoreError> {
+        let id: Option<String> = self
+            .db
+            .prepare_cached("SELECT member FROM tokens WHERE hash = ?1")?
+            .query_row([hash.as_slice()], |row| row.get(0))
+            .optional()?;
+        match id {
+            Some(id) => self.one("SELECT data FROM members WHERE id = ?1", &id),
+            None => Ok(None),
+        }
+    }
+
+    /// The answer to an earlier call with the same key, JSON.
+    pub fn reply_for_key(&self, member: &MemberId, key: &str) -> Result<Option<String>, StoreError> {
+        Ok(self
+            .db
+            .prepare_cached("SELECT reply FROM keys WHERE member = ?1 AND key = ?2")?
+            .query_row(params![member.as_str(), key], |row| row.get(0))
+            .optional()?)
+    }
+
+    /// The machine's state when it was last published.
+    pub fn system_status(&self) -> Result<Option<SystemStatus>, StoreError> {
+        self.one("SELECT data FROM latest WHERE key = ?1", "system_status")
+    }
+
+    /// The health of each service when it was last published.
+    pub fn health(&self) -> Result<Vec<HealthCheck>, StoreError> {
+        self.many("SELECT data FROM latest WHERE key >= 'health_check/' AND key < 'health_check0' ORDER BY key", &[])
+    }
+}

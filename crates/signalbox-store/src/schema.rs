@@ -1,0 +1,77 @@
+//! The database: tables, migrations, and what a new connection needs.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OptionalExtension};
+use signalbox_model::Epoch;
+
+use crate::{Durability, StoreError};
+
+/// Each entry brings the schema from its index to the next version. Only ever appended to.
+const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql")];
+
+/// The newest schema that this version knows.
+#[expect(clippy::cast_possible_truncation, reason = "a handful of migrations")]
+pub(crate) const KNOWN: u32 = MIGRATIONS.len() as u32;
+
+pub(crate) fn prepare(db: &mut Connection, path: &Path, durability: Durability) -> Result<(), StoreError> {
+    let found: u32 = db.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if found > KNOWN {
+        return Err(StoreError::Newer { path: path.to_owned(), found, known: KNOWN });
+    }
+    db.pragma_update(None, "journal_mode", "WAL")?;
+    let synchronous = match durability {
+        Durability::Process => "NORMAL",
+        Durability::Power => "FULL",
+    };
+    db.pragma_update(None, "synchronous", synchronous)?;
+    // 16 MiB: the tables that every commit touches stay in memory.
+    db.pragma_update(None, "cache_size", -16_384)?;
+    db.pragma_update(None, "wal_autocheckpoint", 2_000)?;
+    db.set_prepared_statement_cache_capacity(64);
+    for (version, migration) in (1u32..).zip(MIGRATIONS).skip(found as usize) {
+        let transaction = db.transaction()?;
+        transaction.execute_batch(migration)?;
+        transaction.pragma_update(None, "user_version", version)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+pub(crate) fn prepare_reader(db: &Connection) -> Result<(), StoreError> {
+    db.busy_timeout(std::time::Duration::from_secs(5))?;
+    db.pragma_update(None, "query_only", true)?;
+    db.set_prepared_statement_cache_capacity(64);
+    Ok(())
+}
+
+/// Makes the tables in an empty database in memory: for comparing projections.
+pub(crate) fn in_memory() -> Result<Connection, StoreError> {
+    let db = Connection::open_in_memory()?;
+    for migration in MIGRATIONS {
+        db.execute_batch(migration)?;
+    }
+    Ok(db)
+}
+
+pub(crate) fn head(db: &Connection) -> Result<u64, StoreError> {
+    let newest: Option<u64> = db.query_row("SELECT max(seq) FROM events", [], |row| row.get(0))?;
+    // Retention may have taken the newest event; the rooms remember.
+    let remembered: Option<u64> = db.query_row("SELECT max(head) FROM rooms", [], |row| row.get(0))?;
+    Ok(newest.unwrap_or(0).max(remembered.unwrap_or(0)))
+}
+
+pub(crate) fn epoch(db: &Connection) -> Result<Option<Epoch>, StoreError> {
+    let text: Option<String> =
+        db.query_row("SELECT value FROM meta WHERE key = 'epoch'", [], |row| row.get(0)).optional()?;
+    text.map(|text| Epoch::new(text).map_err(|error| StoreError::Row(error.to_string()))).transpose()
+}
+
+pub(crate) fn new_epoch(db: &Connection) -> Result<Epoch, StoreError> {
+    const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+    let mut random = [0u8; 10];
+    getrandom::fill(&mut random).map_err(|error| StoreError::Io(std::io::Error::other(error)))?;
+    let text: String = random.iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)])).collect();
+    db.execute("INSERT OR REPLACE INTO meta(key, value) VALUES ('epoch', ?1)", [&text])?;
+    Epoch::new(text).map_err(|error| StoreError::Row(error.to_string()))
+}
