@@ -1,0 +1,235 @@
+//! Who is connected: for limits, for the list, and for closing from outside.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use signalbox_model::{MemberId, UnixMillis};
+use signalbox_wire::{CloseCode, method};
+use tokio::sync::watch;
+
+/// How somebody is connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// The window of the desktop app.
+    Ipc,
+    /// A WebSocket that said `hello`.
+    WebSocket,
+    /// A WebSocket of one project that says nothing.
+    NaiveWebSocket,
+    /// Server-sent events.
+    Sse,
+}
+
+impl Transport {
+    /// Its name on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ipc => "ipc",
+            Self::WebSocket => "websocket",
+            Self::NaiveWebSocket => "websocket_naive",
+            Self::Sse => "sse",
+        }
+    }
+}
+
+/// Who wants to be listed.
+#[derive(Debug, Clone)]
+pub struct Registration {
+    /// How.
+    pub transport: Transport,
+    /// Who.
+    pub member: MemberId,
+    /// Their name.
+    pub member_name: String,
+    /// The program, `name/version`.
+    pub client: String,
+    /// Names the running instance; a second connection of the same one closes the first.
+    pub instance: Option<String>,
+    /// Where from.
+    pub address: Option<String>,
+    /// When.
+    pub now: UnixMillis,
+}
+
+/// One connection. Its task keeps the figures; others read them.
+#[derive(Debug)]
+pub struct Connection {
+    /// Its number.
+    pub id: u64,
+    /// Who and how.
+    pub who: Registration,
+    /// Newest event sent.
+    pub sent: AtomicU64,
+    /// Events committed after the last one looked at, when it was last looked.
+    pub lag: AtomicU64,
+    /// Events sent.
+    pub events: AtomicU64,
+    /// Bytes sent.
+    pub bytes: AtomicU64,
+    /// Last round trip in microseconds; 0: not measured.
+    pub round_trip_us: AtomicU64,
+    /// Rooms joined, and how.
+    pub rooms: Mutex<(Vec<String>, &'static str)>,
+    close: watch::Sender<Option<CloseCode>>,
+}
+
+impl Connection {
+    /// Asks the connection's task to close it.
+    pub fn close(&self, code: CloseCode) {
+        self.close.send_if_modified(|slot| {
+            let first = slot.is_none();
+            slot.get_or_insert(code);
+            first
+        });
+    }
+
+    /// Tells the connection's task when to close, and why.
+    #[must_use]
+    pub fn closed(&self) -> watch::Receiver<Option<CloseCode>> {
+        self.close.subscribe()
+    }
+
+    /// Counts what was sent.
+    pub fn count(&self, events: u64, bytes: u64) {
+        self.events.fetch_add(events, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+/// Why a connection is not let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// The host has too many.
+    Host,
+    /// The member has too many.
+    Member,
+}
+
+/// Every connection of the host.
+#[derive(Debug, Default)]
+pub struct Connections {
+    next: AtomicU64,
+    list: Mutex<BTreeMap<u64, Arc<Connection>>>,
+}
+
+/// Keeps a connection listed.
+#[derive(Debug)]
+pub struct Listed {
+    connections: Arc<Connections>,
+    connection: Arc<Connection>,
+}
+
+impl std::ops::Deref for Listed {
+    type Target = Arc<Connection>;
+    fn deref(&self) -> &Self::Target {
+        &self.connection
+    }
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        self.connections.list().remove(&self.connection.id);
+    }
+}
+
+impl Connections {
+    fn list(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Connection>>> {
+        self.list.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// Lists a connection; an older one of the same instance is closed. 0 switches a limit off.
+    ///
+    /// # Errors
+    /// If a limit is reached.
+    pub fn register(self: &Arc<Self>, who: Registration, per_member: u64, per_host: u64) -> Result<Listed, Refused> {
+        let mut list = self.list();
+        if let Some(instance) = &who.instance {
+            let same = |c: &&Arc<Connection>| c.who.member == who.member && c.who.instance.as_ref() == Some(instance);
+            let older: Vec<Arc<Connection>> = list.values().filter(same).cloned().collect();
+            for connection in older {
+                connection.close(CloseCode::Kicked);
+                list.remove(&connection.id);
+            }
+        }
+        if per_host > 0 && list.len() as u64 >= per_host {
+            return Err(Refused::Host);
+        }
+        if per_member > 0 && list.values().filter(|c| c.who.member == who.member).count() as u64 >= per_member {
+            return Err(Refused::Member);
+        }
+        let id = self.next.fetch_add(1, Ordering::Relaxed) + 1;
+        let connection = Arc::new(Connection {
+            id,
+            who,
+            sent: AtomicU64::new(0),
+            lag: AtomicU64::new(0),
+            events: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            round_trip_us: AtomicU64::new(0),
+            rooms: Mutex::new((Vec::new(), "live")),
+            close: watch::channel(None).0,
+        });
+        list.insert(id, Arc::clone(&connection));
+        Ok(Listed { connections: Arc::clone(self), connection })
+    }
+
+    /// All of them, oldest first.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<Connection>> {
+        self.list().values().cloned().collect()
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.list().len()
+    }
+
+    /// Whether nobody is connected.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.list().is_empty()
+    }
+
+    /// Closes every connection that `which` picks.
+    pub fn close(&self, code: CloseCode, which: impl Fn(&Connection) -> bool) -> usize {
+        let chosen: Vec<Arc<Connection>> = self.list().values().filter(|c| which(c)).cloned().collect();
+        chosen.iter().for_each(|connection| connection.close(code));
+        chosen.len()
+    }
+
+    /// The list as `connection.list` gives it.
+    #[must_use]
+    pub fn report(&self) -> Vec<method::Connection> {
+        self.all()
+            .iter()
+            .map(|c| {
+                let (rooms, joined) = c.rooms.lock().unwrap_or_else(|e| e.into_inner()).clone();
+                let round_trip = c.round_trip_us.load(Ordering::Relaxed);
+                method::Connection {
+                    id: c.id,
+                    member: c.who.member.clone(),
+                    member_name: c.who.member_name.clone(),
+                    transport: c.who.transport.as_str().to_owned(),
+                    address: c.who.address.clone(),
+                    client: c.who.client.clone(),
+                    connected_at: c.who.now,
+                    rooms,
+                    #[expect(clippy::cast_precision_loss, reason = "microseconds of a round trip")]
+                    round_trip_ms: (round_trip > 0).then_some(round_trip as f64 / 1000.0),
+                    sent_seq: c.sent.load(Ordering::Relaxed),
+                    lag: c.lag.load(Ordering::Relaxed),
+                    events: c.events.load(Ordering::Relaxed),
+                    bytes: c.bytes.load(Ordering::Relaxed),
+                    joined: joined.to_owned(),
+                }
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,195 @@
+//! The ring of recent events, and who wants to be woken for which room.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{
+        Arc, Mutex, MutexGuard, RwLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+use signalbox_model::{ProjectId, Room, RoomFilter};
+use signalbox_store::Frame;
+use tokio::sync::Notify;
+
+/// Events and bytes that the ring holds at most. Who falls behind it reads the log.
+const RING_EVENTS: usize = 65_536;
+const RING_BYTES: usize = 32 * 1024 * 1024;
+
+#[derive(Default)]
+struct Ring {
+    /// Contiguous by `seq`.
+    frames: VecDeque<Arc<Frame>>,
+    bytes: usize,
+}
+
+/// Wakes one session.
+#[derive(Debug, Default)]
+pub(crate) struct Waker {
+    notify: Notify,
+    /// Set when there is something new, so that a burst wakes a session once.
+    dirty: AtomicBool,
+}
+
+impl Waker {
+    pub(crate) fn wake(&self) {
+        if !self.dirty.swap(true, Ordering::AcqRel) {
+            self.notify.notify_one();
+        }
+    }
+
+    /// Forgets earlier wake-ups: call before looking, so that none is missed.
+    pub(crate) fn clear(&self) {
+        self.dirty.store(false, Ordering::Release);
+    }
+
+    pub(crate) async fn woken(&self) {
+        self.notify.notified().await;
+    }
+}
+
+#[derive(Default)]
+struct Interest {
+    rooms: HashMap<Room, Vec<Arc<Waker>>>,
+    trees: HashMap<ProjectId, Vec<Arc<Waker>>>,
+}
+
+/// Where the log's writer puts what it committed, and sessions take it. Shared by all of them.
+#[derive(Default)]
+pub struct Hub {
+    ring: RwLock<Ring>,
+    /// The newest event in the ring. Stored after the ring is filled and before anybody is woken: who is woken, or
+    /// looks without being woken, finds what the head promises.
+    head: AtomicU64,
+    interest: Mutex<Interest>,
+}
+
+/// What the ring had for a session.
+pub(crate) enum Taken {
+    /// Matching frames, and the place up to which was looked.
+    Frames(Vec<Arc<Frame>>, u64),
+    /// The cursor is behind the ring.
+    Behind,
+}
+
+impl Hub {
+    /// An empty hub.
+    #[must_use]
+    pub fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    /// Says where the log stands when it is opened. Call before the first session.
+    pub fn start_at(&self, head: u64) {
+        self.head.fetch_max(head, Ordering::AcqRel);
+    }
+
+    /// The newest event that sessions can have.
+    #[must_use]
+    pub fn head(&self) -> u64 {
+        self.head.load(Ordering::Acquire)
+    }
+
+    fn interest(&self) -> MutexGuard<'_, Interest> {
+        self.interest.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// Takes what was committed, in order. Called on the writer's thread.
+    pub fn publish(&self, frames: &[Arc<Frame>]) {
+        {
+            let mut ring = self.ring.write().unwrap_or_else(|e| e.into_inner());
+            for frame in frames {
+                ring.bytes += frame.json.len();
+                ring.frames.push_back(Arc::clone(frame));
+            }
+            while ring.frames.len() > RING_EVENTS || ring.bytes > RING_BYTES {
+                let Some(old) = ring.frames.pop_front() else { break };
+                ring.bytes -= old.json.len();
+            }
+        }
+        if let Some(last) = frames.last() {
+            self.head.store(last.seq, Ordering::Release);
+        }
+        let interest = self.interest();
+        let mut last_room = 0;
+        for frame in frames {
+            // Runs of events of one room are common: look it up once.
+            if frame.room.id == last_room {
+                continue;
+            }
+            last_room = frame.room.id;
+            interest.rooms.get(&frame.room.room).into_iter().flatten().for_each(|waker| waker.wake());
+            if let Some(project) = &frame.room.project {
+                interest.trees.get(project).into_iter().flatten().for_each(|waker| waker.wake());
+            }
+        }
+    }
+
+    pub(crate) fn watch(&self, filter: &RoomFilter, waker: &Arc<Waker>) {
+        let mut interest = self.interest();
+        let wakers = match filter {
+            RoomFilter::One(room) => interest.rooms.entry(room.clone()).or_default(),
+            RoomFilter::ProjectTree(project) => interest.trees.entry(project.clone()).or_default(),
+        };
+        wakers.push(Arc::clone(waker));
+    }
+
+    pub(crate) fn unwatch(&self, filter: &RoomFilter, waker: &Arc<Waker>) {
+        fn remove<K: std::hash::Hash + Eq>(map: &mut HashMap<K, Vec<Arc<Waker>>>, key: &K, waker: &Arc<Waker>) {
+            if let Some(wakers) = map.get_mut(key) {
+                if let Some(at) = wakers.iter().position(|known| Arc::ptr_eq(known, waker)) {
+                    wakers.swap_remove(at);
+                }
+                if wakers.is_empty() {
+                    map.remove(key);
+                }
+            }
+        }
+        let mut interest = self.interest();
+        match filter {
+            RoomFilter::One(room) => remove(&mut interest.rooms, room, waker),
+            RoomFilter::ProjectTree(project) => remove(&mut interest.trees, project, waker),
+        }
+    }
+
+    /// How many subscriptions there are: back at its start value when every session is gone.
+    #[must_use]
+    pub fn subscriptions(&self) -> usize {
+        let interest = self.interest();
+        interest.rooms.values().map(Vec::len).sum::<usize>() + interest.trees.values().map(Vec::len).sum::<usize>()
+    }
+
+    /// Frames after `after` up to `upto` that `wanted` lets through, at most about `max_bytes`.
+    pub(crate) fn take(
+        &self,
+        after: u64,
+        upto: u64,
+        max_bytes: usize,
+        wanted: impl Fn(&Frame) -> bool,
+    ) -> Taken {
+        if after >= self.head().min(upto) {
+            return Taken::Frames(Vec::new(), after);
+        }
+        let ring = self.ring.read().unwrap_or_else(|e| e.into_inner());
+        let (Some(first), Some(last)) = (ring.frames.front(), ring.frames.back()) else { return Taken::Behind };
+        if after + 1 < first.seq {
+            return Taken::Behind;
+        }
+        let end = last.seq.min(upto);
+        let mut taken = Vec::new();
+        let mut bytes = 0;
+        let mut looked = after;
+        let skip = usize::try_from(after + 1 - first.seq).unwrap_or(usize::MAX);
+        for frame in ring.frames.iter().skip(skip) {
+            if frame.seq > end || bytes >= max_bytes {
+                break;
+            }
+            looked = frame.seq;
+            if wanted(frame) {
+                bytes += frame.json.len();
+                taken.push(Arc::clone(frame));
+            }
+        }
+        Taken::Frames(taken, looked)
+    }
+}

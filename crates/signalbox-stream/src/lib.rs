@@ -1,0 +1,18 @@
+//! Fan-out: every subscriber is a cursor over the log.
+//!
+//! The webview, a WebSocket, an SSE response: each is a [`Session`], which hands out frames in order
+//! from the [`Hub`]'s ring of recent events, and from the log when it has fallen behind the ring.
+//! Nobody has a queue of events. A session that is never asked costs its cursor and nothing else.
+//!
+//! A session promises: events of its rooms come in `seq` order, none missing and none twice, and
+//! `synced` comes only when the view is complete.
+
+mod connection;
+mod hub;
+mod session;
+mod snapshot;
+
+pub use connection::{Connection, Connections, Listed, Refused, Registration, Transport};
+pub use hub::Hub;
+pub use session::{Batch, Session, SessionError};
+pub use snapshot::snapshot;

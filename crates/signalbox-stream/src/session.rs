@@ -1,0 +1,426 @@
+//! One subscriber: rooms, a cursor, and what comes next.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use bytes::Bytes;
+use signalbox_model::{Cursor, Room, RoomFilter};
+use signalbox_store::{Frame, Resume, Store, StoreError};
+use signalbox_wire::{Caller, HostFrame, SubscribeMode};
+
+use crate::{
+    Hub,
+    hub::{Taken, Waker},
+    snapshot::snapshot,
+};
+
+/// Frames that are ready to be sent, in order.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// The frames, JSON.
+    pub frames: Vec<Bytes>,
+    /// How many of them are events.
+    pub events: u64,
+}
+
+impl Batch {
+    /// Bytes of all frames.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.frames.iter().map(Bytes::len).sum()
+    }
+}
+
+/// Why a session cannot go on. What it handed out so far is good.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// The log cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// More rooms than the limit.
+    #[error("{wanted} rooms, the limit is {limit}")]
+    TooManyRooms {
+        /// With those asked for.
+        wanted: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// The reading task was ended with the runtime.
+    #[error("the host is stopping")]
+    Stopping,
+}
+
+struct Subscription {
+    filter: RoomFilter,
+    /// Events up to here are not wanted: they are in the snapshot, or were replayed.
+    from: u64,
+}
+
+/// Frames that go out once every event up to `at` has.
+struct Pending {
+    at: u64,
+    frames: Vec<Bytes>,
+    events: u64,
+}
+
+/// Room prefix for pages read from the log.
+const PAGE: usize = 512;
+
+/// A subscriber.
+pub struct Session {
+    hub: Arc<Hub>,
+    store: Store,
+    caller: Caller,
+    version: &'static str,
+    replay_limit: u64,
+    room_limit: usize,
+    waker: Arc<Waker>,
+    subscriptions: Vec<Subscription>,
+    cursor: u64,
+    pending: VecDeque<Pending>,
+    sent: u64,
+}
+
+struct Joined {
+    head: u64,
+    modes: Vec<(RoomFilter, SubscribeMode, u64, Option<Bytes>)>,
+    refused: Vec<(RoomFilter, &'static str)>,
+    reset: Option<&'static str>,
+    replayed: Vec<Arc<Frame>>,
+    from: u64,
+}
+
+impl Session {
+    /// A session without rooms, at the head of the log.
+    #[must_use]
+    pub fn new(hub: Arc<Hub>, store: Store, caller: Caller, replay_limit: u64, room_limit: usize) -> Self {
+        let cursor = hub.head();
+        Self {
+            hub,
+            store,
+            caller,
+            version: env!("CARGO_PKG_VERSION"),
+            replay_limit,
+            room_limit,
+            waker: Arc::default(),
+            subscriptions: Vec::new(),
+            cursor,
+            pending: VecDeque::new(),
+            sent: 0,
+        }
+    }
+
+    /// The newest event that was handed out; 0 for none.
+    #[must_use]
+    pub fn sent(&self) -> u64 {
+        self.sent
+    }
+
+    /// Everything up to here that this session wants was handed out.
+    #[must_use]
+    pub fn cursor(&self) -> u64 {
+        self.cursor
+    }
+
+    /// The rooms joined.
+    pub fn rooms(&self) -> impl Iterator<Item = &RoomFilter> {
+        self.subscriptions.iter().map(|subscription| &subscription.filter)
+    }
+
+    /// Joins `rooms`. With a cursor that can be resumed, what was missed follows; else a snapshot of each.
+    /// The answer (`subscribed`, `reset`, `snapshot`, `synced`) comes from [`next`](Self::next), in its place
+    /// among the events. `rid` is echoed in it.
+    ///
+    /// # Errors
+    /// If there would be too many rooms, or the log cannot be read. Then nothing was joined.
+    pub async fn join(&mut self, rid: Option<u64>, rooms: Vec<RoomFilter>, resume: Option<Cursor>) -> Result<(), SessionError> {
+        let mut fresh: Vec<RoomFilter> = Vec::with_capacity(rooms.len());
+        for room in rooms {
+            if !fresh.contains(&room) {
+                fresh.push(room);
+            }
+        }
+        let known = self.subscriptions.iter().filter(|s| !fresh.contains(&s.filter)).count();
+        let wanted = known + fresh.len();
+        if wanted > self.room_limit {
+            return Err(SessionError::TooManyRooms { wanted, limit: self.room_limit });
+        }
+        // Watch before reading: what is committed in between wakes us.
+        for room in &fresh {
+            self.remove(room);
+            self.hub.watch(room, &self.waker);
+            self.subscriptions.push(Subscription { filter: room.clone(), from: u64::MAX });
+        }
+        let first = self.subscriptions.len() == fresh.len() && self.pending.is_empty();
+        let result = self.read_join(&fresh, resume, first).await;
+        let joined = match result {
+            Ok(joined) => joined,
+            Err(error) => {
+                fresh.iter().for_each(|room| self.remove(room));
+                return Err(error);
+            }
+        };
+        for (room, _) in &joined.refused {
+            self.remove(room);
+        }
+        for subscription in &mut self.subscriptions {
+            if fresh.contains(&subscription.filter) {
+                subscription.from = joined.from;
+            }
+        }
+        self.answer(rid, joined, first);
+        self.waker.wake();
+        Ok(())
+    }
+
+    async fn read_join(&self, rooms: &[RoomFilter], resume: Option<Cursor>, first: bool) -> Result<Joined, SessionError> {
+        let (store, caller) = (self.store.clone(), self.caller.clone());
+        let (rooms, limit, version) = (rooms.to_vec(), self.replay_limit, self.version);
+        let read = move || {
+            store.read(|reader| {
+                let head = reader.head()?;
+                let (mut allowed, mut refused) = (Vec::new(), Vec::new());
+                for room in rooms {
+                    match may_join(reader, &caller, &room)? {
+                        Ok(()) => allowed.push(room),
+                        Err(code) => refused.push((room, code)),
+                    }
+                }
+                let reset = match &resume {
+                    None => None,
+                    Some(cursor) => reader.resume(&allowed, cursor, limit)?.reset_reason(),
+                };
+                let resumed = resume.filter(|_| reset.is_none());
+                let mut modes = Vec::new();
+                for room in &allowed {
+                    let room_head = reader.room_head(room)?;
+                    let (mode, state) = match &resumed {
+                        Some(cursor) if cursor.seq >= room_head && matches!(room, RoomFilter::One(_)) => (SubscribeMode::Live, None),
+                        Some(_) => (SubscribeMode::Resumed, None),
+                        None => {
+                            let state = snapshot(reader, room, version)?;
+                            let frame = HostFrame::Snapshot { room: room.clone(), at: head, state };
+                            (SubscribeMode::Snapshot, Some(Bytes::from(frame.to_json())))
+                        }
+                    };
+                    modes.push((room.clone(), mode, room_head, state));
+                }
+                // The first join of a session replays by moving the cursor back; a later one cannot, since the
+                // other rooms are further on, so what was missed is read here, at most `limit` events.
+                let (from, replayed) = match &resumed {
+                    Some(cursor) if first => (cursor.seq, Vec::new()),
+                    Some(cursor) => {
+                        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+                        (head, reader.events(&allowed, cursor.seq, head, limit)?.frames)
+                    }
+                    None => (head, Vec::new()),
+                };
+                Ok(Joined { head, modes, refused, reset, replayed, from })
+            })
+        };
+        let joined = tokio::task::spawn_blocking(read).await.map_err(|_| SessionError::Stopping)??;
+        // A reader can see a commit that its writer has not published yet. That is a matter of microseconds, and
+        // events up to the snapshot's place must be in the ring before they are waited for.
+        while self.hub.head() < joined.head {
+            tokio::task::yield_now().await;
+        }
+        Ok(joined)
+    }
+
+    fn answer(&mut self, rid: Option<u64>, joined: Joined, first: bool) {
+        let Joined { head, modes, refused, reset, replayed, from } = joined;
+        let mut frames = Vec::new();
+        for (room, code) in refused {
+            frames.push(json(&HostFrame::Left { room, code: code.to_owned() }));
+        }
+        for (room, mode, room_head, state) in modes {
+            if let Some(reason) = reset {
+                frames.push(json(&HostFrame::Reset { room: room.clone(), reason: reason.to_owned() }));
+            }
+            frames.push(json(&HostFrame::Subscribed { rid, room, mode, head: room_head }));
+            frames.extend(state);
+        }
+        let events = replayed.len() as u64;
+        frames.extend(replayed.iter().map(|frame| frame.json.clone()));
+        let synced = json(&HostFrame::Synced { rid, cursor: Cursor { epoch: self.store.epoch().clone(), seq: head } });
+        if first {
+            self.cursor = from;
+            self.pending.push_back(Pending { at: from, frames, events });
+            self.pending.push_back(Pending { at: head, frames: vec![synced], events: 0 });
+        } else {
+            frames.push(synced);
+            self.pending.push_back(Pending { at: head, frames, events });
+        }
+    }
+
+    /// Leaves `rooms`; says `left` for each.
+    pub fn leave(&mut self, rooms: &[RoomFilter]) {
+        let frames = rooms
+            .iter()
+            .map(|room| {
+                self.remove(room);
+                json(&HostFrame::Left { room: room.clone(), code: "unsubscribed".into() })
+            })
+            .collect();
+        self.pending.push_front(Pending { at: self.cursor.min(self.pending.front().map_or(u64::MAX, |p| p.at)), frames, events: 0 });
+        self.waker.wake();
+    }
+
+    fn remove(&mut self, room: &RoomFilter) {
+        if let Some(at) = self.subscriptions.iter().position(|s| s.filter == *room) {
+            self.hub.unwatch(room, &self.waker);
+            self.subscriptions.remove(at);
+        }
+    }
+
+    /// Waits until there is something to send. Safe to drop while it waits: nothing is lost.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    pub async fn next(&mut self, max_bytes: usize) -> Result<Batch, SessionError> {
+        loop {
+            self.waker.clear();
+            let batch = self.ready(max_bytes).await?;
+            if !batch.frames.is_empty() {
+                return Ok(batch);
+            }
+            self.waker.woken().await;
+        }
+    }
+
+    /// What can be sent now, at most about `max_bytes`; empty if nothing.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    pub async fn ready(&mut self, max_bytes: usize) -> Result<Batch, SessionError> {
+        let mut batch = Batch::default();
+        let mut bytes = 0;
+        while bytes < max_bytes {
+            if self.pending.front().is_some_and(|pending| pending.at <= self.cursor)
+                && let Some(pending) = self.pending.pop_front()
+            {
+                bytes += pending.frames.iter().map(Bytes::len).sum::<usize>();
+                batch.events += pending.events;
+                batch.frames.extend(pending.frames);
+                continue;
+            }
+            let upto = self.pending.front().map_or(u64::MAX, |pending| pending.at);
+            let head = self.hub.head();
+            if self.cursor >= head.min(upto) || self.subscriptions.is_empty() {
+                if self.subscriptions.is_empty() && self.cursor < head.min(upto) {
+                    self.cursor = head.min(upto);
+                    continue;
+                }
+                break;
+            }
+            let taken = self.hub.take(self.cursor, upto, max_bytes - bytes, |frame| self.wants(frame));
+            let (frames, looked) = match taken {
+                Taken::Frames(frames, looked) => (frames, looked),
+                // What was taken so far would be lost if this future were dropped at the next `await`.
+                Taken::Behind if !batch.frames.is_empty() => break,
+                Taken::Behind => match self.from_log(upto.min(head)).await? {
+                    Some((frames, looked)) => (frames, looked),
+                    None => continue,
+                },
+            };
+            if looked == self.cursor {
+                break;
+            }
+            self.cursor = looked;
+            for frame in frames {
+                bytes += frame.json.len();
+                batch.events += 1;
+                self.sent = self.sent.max(frame.seq);
+                batch.frames.push(frame.json.clone());
+            }
+        }
+        Ok(batch)
+    }
+
+    fn wants(&self, frame: &Frame) -> bool {
+        self.subscriptions.iter().any(|subscription| {
+            frame.seq > subscription.from
+                && match &subscription.filter {
+                    RoomFilter::One(room) => *room == frame.room.room,
+                    RoomFilter::ProjectTree(project) => frame.room.project.as_ref() == Some(project),
+                }
+        })
+    }
+
+    /// Reads what the ring no longer holds. None: it was too much, and a snapshot of each room was arranged instead.
+    async fn from_log(&mut self, upto: u64) -> Result<Option<(Vec<Arc<Frame>>, u64)>, SessionError> {
+        let cursor = Cursor { epoch: self.store.epoch().clone(), seq: self.cursor };
+        let filters: Vec<RoomFilter> = self.rooms().cloned().collect();
+        let (store, limit) = (self.store.clone(), self.replay_limit);
+        let read = move || {
+            store.read(|reader| match reader.resume(&filters, &cursor, limit)? {
+                Resume::Yes { .. } => reader.events(&filters, cursor.seq, upto, PAGE).map(Some),
+                _ => Ok(None),
+            })
+        };
+        let page = tokio::task::spawn_blocking(read).await.map_err(|_| SessionError::Stopping)??;
+        if let Some(page) = page {
+            let frames = page.frames.into_iter().filter(|frame| self.wants(frame)).collect();
+            return Ok(Some((frames, page.upto)));
+        }
+        self.jump().await?;
+        Ok(None)
+    }
+
+    /// Gives up on replaying: the client is told that it lags, and gets each room's present state.
+    async fn jump(&mut self) -> Result<(), SessionError> {
+        let behind = self.hub.head() - self.cursor;
+        let rooms: Vec<RoomFilter> = self.rooms().cloned().collect();
+        let mut joined = self.read_join(&rooms, None, false).await?;
+        joined.reset = Some("slow");
+        for (room, _) in &joined.refused {
+            self.remove(room);
+        }
+        for subscription in &mut self.subscriptions {
+            subscription.from = joined.from;
+        }
+        // What was promised at earlier places is part of the new snapshots, but for answers that carry an rid.
+        let mut kept: Vec<Pending> = self.pending.drain(..).collect();
+        self.cursor = joined.head;
+        for pending in &mut kept {
+            pending.at = self.cursor;
+        }
+        self.pending.push_back(Pending { at: self.cursor, frames: vec![json(&HostFrame::Lagging { behind })], events: 0 });
+        self.pending.extend(kept);
+        self.answer(None, joined, false);
+        Ok(())
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        for subscription in &self.subscriptions {
+            self.hub.unwatch(&subscription.filter, &self.waker);
+        }
+    }
+}
+
+fn json(frame: &HostFrame) -> Bytes {
+    Bytes::from(frame.to_json())
+}
+
+/// Whether this member may join this room; else the code of `left`.
+fn may_join(
+    reader: &signalbox_store::Reader<'_>,
+    caller: &Caller,
+    room: &RoomFilter,
+) -> Result<Result<(), &'static str>, StoreError> {
+    let project = match room {
+        // The host's room and the global feed speak of every project.
+        RoomFilter::One(Room::Host | Room::Activity) => {
+            return Ok(if caller.projects.is_empty() { Ok(()) } else { Err("forbidden") });
+        }
+        RoomFilter::One(Room::Project(project)) | RoomFilter::ProjectTree(project) => project.clone(),
+        RoomFilter::One(Room::Run(run)) => match reader.run(run)? {
+            Some(run) => run.project.clone(),
+            None => return Ok(Err("not_found")),
+        },
+    };
+    // The same answer for a project that is not there and one that is not theirs.
+    let known = caller.sees(&project) && reader.project(&project)?.is_some();
+    Ok(if known { Ok(()) } else { Err("not_found") })
+}

@@ -1,0 +1,105 @@
+//! A room's state, read in one transaction.
+
+use signalbox_model::{EventBody, EventData, LogChunk, Room, RoomFilter, Run, Step, StepStatus};
+use signalbox_store::{Reader, StoreError};
+use signalbox_wire::snapshot::{
+    ActivityEntry, ActivitySnapshot, HostSnapshot, LogTail, ProjectSnapshot, RunSnapshot, RunWithSteps, Snapshot,
+};
+use std::sync::Arc;
+
+/// Lines of the feed in a snapshot.
+const ACTIVITIES: usize = 100;
+/// Ended runs in a snapshot of a project.
+const RUNS: usize = 50;
+/// A run with more steps comes without them in its project's snapshot.
+const STEPS: u32 = 1_000;
+/// Text of each log in a run's snapshot, in bytes.
+const TAIL: u64 = 64 * 1024;
+/// Logs in a run's snapshot.
+const TAILS: usize = 16;
+
+/// The state of a room. The caller has checked that it exists and may be seen.
+///
+/// # Errors
+/// If the log cannot be read, or the room's subject is not there.
+pub fn snapshot(reader: &Reader<'_>, room: &RoomFilter, version: &str) -> Result<Snapshot, StoreError> {
+    match room {
+        RoomFilter::One(Room::Host) => Ok(Snapshot::Host(HostSnapshot {
+            version: version.to_owned(),
+            projects: reader.projects()?,
+            members: reader.members()?,
+            system: reader.system_status()?,
+            health: reader.health()?,
+        })),
+        RoomFilter::One(Room::Activity) => activity(reader),
+        RoomFilter::One(Room::Project(project)) | RoomFilter::ProjectTree(project) => {
+            let found = reader.project(project)?.ok_or_else(|| StoreError::NotFound(format!("project {project}")))?;
+            let mut runs = reader.runs(project, None, None, RUNS)?;
+            let oldest = runs.last().map_or(0, |run| run.number);
+            let older = reader.active_runs(Some(project))?;
+            runs.extend(older.into_iter().rev().filter(|run| run.number < oldest));
+            let with_steps = |run: Arc<Run>| -> Result<RunWithSteps, StoreError> {
+                let steps = if run.steps_total > STEPS { Vec::new() } else { reader.steps(&run.id)? };
+                Ok(RunWithSteps { run, steps })
+            };
+            let approvals =
+                reader.open_approvals()?.into_iter().filter(|approval| approval.project == *project).collect();
+            Ok(Snapshot::Project(Box::new(ProjectSnapshot {
+                project: found,
+                runs: runs.into_iter().map(with_steps).collect::<Result<_, _>>()?,
+                queue: reader.queue(project)?,
+                approvals,
+            })))
+        }
+        RoomFilter::One(Room::Run(run)) => {
+            let found = reader.run(run)?.ok_or_else(|| StoreError::NotFound(format!("run {run}")))?;
+            let steps = reader.steps(run)?;
+            let shown = steps.iter().filter(|step| shows_log(step)).take(TAILS);
+            let logs = shown.map(|step| tail(reader, step)).collect::<Result<Vec<_>, _>>()?;
+            Ok(Snapshot::Run(Box::new(RunSnapshot {
+                run: found,
+                logs: logs.into_iter().flatten().collect(),
+                steps,
+                cursor: reader.cursor()?,
+            })))
+        }
+    }
+}
+
+fn shows_log(step: &Step) -> bool {
+    match step.status {
+        StepStatus::Starting | StepStatus::Running | StepStatus::Verifying | StepStatus::Cancelling => true,
+        StepStatus::Done => step.conclusion.is_some_and(|conclusion| conclusion.is_failure()),
+        _ => false,
+    }
+}
+
+fn tail(reader: &Reader<'_>, step: &Step) -> Result<Option<LogTail>, StoreError> {
+    let attempt = reader.last_logged_attempt(&step.run, &step.key)?;
+    if attempt == 0 {
+        return Ok(None);
+    }
+    let chunks: Vec<LogChunk> = reader.log_tail(&step.run, &step.key, attempt, TAIL)?;
+    let index = reader.log_index(&step.run, &step.key, attempt)?;
+    Ok(Some(LogTail { chunks, lines: index.lines, bytes: index.bytes }))
+}
+
+fn activity(reader: &Reader<'_>) -> Result<Snapshot, StoreError> {
+    #[derive(serde::Deserialize)]
+    struct Line<'a> {
+        seq: u64,
+        ts: i64,
+        #[serde(rename = "type")]
+        kind: &'a str,
+        #[serde(borrow)]
+        data: &'a serde_json::value::RawValue,
+    }
+    let mut entries = Vec::new();
+    for frame in reader.latest_of_room(&Room::Activity, ACTIVITIES)? {
+        let line: Line<'_> = serde_json::from_slice(&frame.json)?;
+        if let EventBody::Known(EventData::ActivityCreated(data)) = EventBody::parse(line.kind, line.data.get())? {
+            entries.push(ActivityEntry { seq: line.seq, ts: line.ts, data });
+        }
+    }
+    Ok(Snapshot::Activity(ActivitySnapshot { entries }))
+}
