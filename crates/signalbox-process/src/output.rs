@@ -1,0 +1,312 @@
+//! From bytes to pieces of text: lines kept whole where possible, counted, masked, bounded.
+
+use signalbox_model::LogStream;
+
+use crate::Masker;
+
+/// A piece of output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Piece {
+    /// Where it came from.
+    pub stream: LogStream,
+    /// Bytes before it.
+    pub offset: u64,
+    /// Number of its first line, from 0.
+    pub line: u64,
+    /// Line ends in it.
+    pub lines: u64,
+    /// The text.
+    pub text: String,
+}
+
+/// Progress that the process reported.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Progress {
+    /// 0 to 1.
+    pub value: f64,
+    /// What is being done.
+    pub text: Option<String>,
+}
+
+/// Largest piece in bytes.
+pub(crate) const PIECE: usize = 32 * 1024;
+
+/// Output of one attempt, kept up to this many bytes by default. What is beyond is read and dropped, and the log says so.
+pub(crate) const KEPT: u64 = 1024 * 1024 * 1024;
+
+/// One stream's bytes that are not yet text.
+#[derive(Default)]
+struct Raw {
+    bytes: Vec<u8>,
+    text: String,
+}
+
+/// Turns what the process prints into pieces.
+pub(crate) struct Assembler {
+    masker: Masker,
+    stdout: Raw,
+    stderr: Raw,
+    offset: u64,
+    line: u64,
+    /// The stream whose line is not finished.
+    open: Option<LogStream>,
+    limit: u64,
+    dropped: u64,
+}
+
+impl Assembler {
+    pub(crate) fn new(masker: Masker, limit: u64) -> Self {
+        Self {
+            masker,
+            stdout: Raw::default(),
+            stderr: Raw::default(),
+            offset: 0,
+            line: 0,
+            open: None,
+            limit,
+            dropped: 0,
+        }
+    }
+
+    fn raw(&mut self, stream: LogStream) -> &mut Raw {
+        match stream {
+            LogStream::Stderr => &mut self.stderr,
+            LogStream::Stdout | LogStream::System => &mut self.stdout,
+        }
+    }
+
+    /// Takes bytes as they were read.
+    pub(crate) fn push(&mut self, stream: LogStream, bytes: &[u8]) {
+        let raw = self.raw(stream);
+        raw.bytes.extend_from_slice(bytes);
+        // All but a cut-off character at the end becomes text; what is no UTF-8 becomes U+FFFD.
+        let mut rest = raw.bytes.as_slice();
+        loop {
+            match std::str::from_utf8(rest) {
+                Ok(text) => {
+                    raw.text.push_str(text);
+                    rest = &[];
+                    break;
+                }
+                Err(error) => {
+                    let (good, bad) = rest.split_at(error.valid_up_to());
+                    raw.text.push_str(std::str::from_utf8(good).unwrap_or_default());
+                    let Some(length) = error.error_len() else {
+                        rest = bad;
+                        break;
+                    };
+                    raw.text.push('\u{fffd}');
+                    rest = &bad[length..];
+                }
+            }
+        }
+        raw.bytes = rest.to_vec();
+    }
+
+    /// Bytes of text that wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.stdout.text.len() + self.stderr.text.len()
+    }
+
+    /// Hands out what waits: whole lines, or everything if `partial`. What may be the beginning of a secret or of an
+    /// escape sequence stays unless `last`.
+    pub(crate) fn take(&mut self, partial: bool, last: bool, progress: &mut Vec<Progress>) -> Vec<Piece> {
+        let mut pieces = Vec::new();
+        for stream in [LogStream::Stdout, LogStream::Stderr] {
+            let raw = self.raw(stream);
+            if last && !raw.bytes.is_empty() {
+                raw.bytes.clear();
+                raw.text.push('\u{fffd}');
+            }
+            let mut end = if partial { raw.text.len() } else { raw.text.rfind('\n').map_or(0, |at| at + 1) };
+            if end == 0 {
+                continue;
+            }
+            let mut text = std::mem::take(&mut raw.text);
+            if !last {
+                end -= self.masker.held_back(&text[..end]);
+                end = open_escape(&text[..end]).unwrap_or(end);
+                let rest = text.split_off(end);
+                self.raw(stream).text = rest;
+            }
+            let text = strip_progress(&text, progress);
+            let text = self.masker.mask(&text);
+            self.cut(stream, &text, &mut pieces);
+        }
+        pieces
+    }
+
+    /// A line of our own.
+    pub(crate) fn system(&mut self, text: &str) -> Piece {
+        let text = format!("{text}\n");
+        let mut pieces = Vec::new();
+        self.number(LogStream::System, &text, &mut pieces);
+        pieces.swap_remove(0)
+    }
+
+    fn cut(&mut self, stream: LogStream, text: &str, pieces: &mut Vec<Piece>) {
+        let mut rest = text;
+        while !rest.is_empty() {
+            if self.offset >= self.limit {
+                if self.dropped == 0 {
+                    let notice = self.system(&format!(
+                        "[signalbox] the log of this attempt has reached its limit of {} bytes: further output is dropped",
+                        self.limit
+                    ));
+                    pieces.push(notice);
+                }
+                self.dropped += rest.len() as u64;
+                return;
+            }
+            let mut end = rest.len().min(PIECE);
+            while !rest.is_char_boundary(end) {
+                end -= 1;
+            }
+            if end < rest.len()
+                && let Some(line_end) = rest[..end].rfind('\n')
+            {
+                end = line_end + 1;
+            }
+            self.number(stream, &rest[..end], pieces);
+            rest = &rest[end..];
+        }
+    }
+
+    fn number(&mut self, stream: LogStream, text: &str, pieces: &mut Vec<Piece>) {
+        // The other stream left a line unfinished: this is a new line all the same.
+        if self.open.is_some_and(|open| open != stream) {
+            self.line += 1;
+        }
+        let lines = text.bytes().filter(|byte| *byte == b'\n').count() as u64;
+        pieces.push(Piece { stream, offset: self.offset, line: self.line, lines, text: text.to_owned() });
+        self.offset += text.len() as u64;
+        self.line += lines;
+        self.open = (!text.ends_with('\n')).then_some(stream);
+    }
+
+    /// Bytes that were dropped for the limit.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.dropped
+    }
+}
+
+const OSC_PROGRESS: &str = "\u{1b}]9;4;";
+
+/// Where an unfinished progress sequence begins, if the text ends in one.
+fn open_escape(text: &str) -> Option<usize> {
+    let at = text.rfind('\u{1b}')?;
+    let tail = &text[at..];
+    let unfinished = tail.len() < 200
+        && (OSC_PROGRESS.starts_with(tail) || tail.starts_with(OSC_PROGRESS))
+        && !tail.contains('\u{7}')
+        && !tail.contains("\u{1b}\\");
+    unfinished.then_some(at)
+}
+
+/// Takes progress sequences (`ESC ] 9 ; 4 ; state ; percent [; text] BEL`, as terminals know them; the text is our
+/// own addition) out of the text.
+fn strip_progress(text: &str, progress: &mut Vec<Progress>) -> String {
+    if !text.contains(OSC_PROGRESS) {
+        return text.to_owned();
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(OSC_PROGRESS) {
+        out.push_str(&rest[..at]);
+        let body = &rest[at + OSC_PROGRESS.len()..];
+        let end = body.find(['\u{7}', '\u{1b}']).filter(|end| *end < 200);
+        let Some(end) = end else {
+            out.push_str(OSC_PROGRESS);
+            rest = body;
+            continue;
+        };
+        let mut fields = body[..end].splitn(3, ';');
+        let state = fields.next().unwrap_or_default();
+        let percent: Option<f64> = fields.next().and_then(|value| value.parse().ok());
+        if state == "1"
+            && let Some(percent) = percent.filter(|value| value.is_finite())
+        {
+            let text = fields.next().filter(|text| !text.is_empty()).map(str::to_owned);
+            progress.push(Progress { value: (percent / 100.0).clamp(0.0, 1.0), text });
+        }
+        let tail = &body[end..];
+        rest = tail.strip_prefix('\u{7}').or_else(|| tail.strip_prefix("\u{1b}\\")).unwrap_or(tail);
+    }
+    out.push_str(rest);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn all(assembler: &mut Assembler, progress: &mut Vec<Progress>) -> Vec<Piece> {
+        assembler.take(true, true, progress)
+    }
+
+    #[test]
+    fn streams_that_interrupt_each_other_get_lines_of_their_own() {
+        let mut a = Assembler::new(Masker::default(), KEPT);
+        let mut p = Vec::new();
+        a.push(LogStream::Stdout, b"half");
+        let first = a.take(true, false, &mut p);
+        a.push(LogStream::Stderr, b"error\n");
+        let second = a.take(true, false, &mut p);
+        assert_eq!((first[0].line, second[0].line), (0, 1));
+        a.push(LogStream::Stdout, b"rest\n");
+        assert_eq!(a.take(true, false, &mut p)[0].line, 2);
+    }
+
+    #[test]
+    fn progress_is_reported_and_not_shown_also_when_cut() {
+        let mut a = Assembler::new(Masker::default(), KEPT);
+        let mut p = Vec::new();
+        let mut shown = String::new();
+        for part in ["build\n\u{1b}", "]9;4;1;4", "0;linking\u{7}", "done\n"] {
+            a.push(LogStream::Stdout, part.as_bytes());
+            shown.extend(a.take(true, false, &mut p).into_iter().map(|piece| piece.text));
+        }
+        assert_eq!(shown, "build\ndone\n");
+        assert_eq!(p, [Progress { value: 0.4, text: Some("linking".into()) }]);
+    }
+
+    #[test]
+    fn output_over_the_limit_is_dropped_and_the_log_says_so_once() {
+        let mut a = Assembler::new(Masker::default(), 10);
+        let mut p = Vec::new();
+        a.push(LogStream::Stdout, b"0123456789\n");
+        assert_eq!(all(&mut a, &mut p).len(), 1);
+        a.push(LogStream::Stdout, b"more\n");
+        let notice = all(&mut a, &mut p);
+        assert!(notice[0].text.contains("limit of 10 bytes"));
+        a.push(LogStream::Stdout, b"more\n");
+        assert!(all(&mut a, &mut p).is_empty());
+        assert_eq!(a.dropped(), 10);
+    }
+
+    proptest! {
+        /// However reads are cut: the text is whole, offsets are contiguous, lines are counted.
+        #[test]
+        fn pieces_add_up(text in "[a-zäß\n]{0,200}", cuts in prop::collection::vec(1usize..20, 0..40)) {
+            let mut a = Assembler::new(Masker::default(), KEPT);
+            let mut p = Vec::new();
+            let (mut pieces, mut rest) = (Vec::new(), text.as_bytes());
+            for cut in cuts {
+                let (now, later) = rest.split_at(cut.min(rest.len()));
+                a.push(LogStream::Stdout, now);
+                pieces.extend(a.take(cut % 2 == 0, false, &mut p));
+                rest = later;
+            }
+            a.push(LogStream::Stdout, rest);
+            pieces.extend(all(&mut a, &mut p));
+            let (mut offset, mut line) = (0, 0);
+            for piece in &pieces {
+                prop_assert_eq!((piece.offset, piece.line), (offset, line));
+                offset += piece.text.len() as u64;
+                line += piece.lines;
+            }
+            prop_assert_eq!(pieces.into_iter().map(|piece| piece.text).collect::<String>(), text);
+        }
+    }
+}

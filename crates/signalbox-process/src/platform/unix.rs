@@ -1,0 +1,81 @@
+//! Unix. Finding processes by their environment needs `/proc`, that is Linux; elsewhere only the group is known.
+
+use rustix::process::{Pid, Signal as Sig, kill_process, kill_process_group, test_kill_process_group};
+
+use super::Signal;
+use crate::MARKER;
+
+pub(crate) fn prepare(command: &mut tokio::process::Command) {
+    // A group of its own: a signal reaches what the command started, and Ctrl-C at our terminal does not.
+    command.process_group(0);
+}
+
+fn pid(pid: u32) -> Option<Pid> {
+    i32::try_from(pid).ok().and_then(Pid::from_raw)
+}
+
+/// Returns whether there was anything to signal.
+pub(crate) fn signal_group(group: u32, signal: Signal) -> bool {
+    let signal = match signal {
+        Signal::Terminate => Sig::TERM,
+        Signal::Kill => Sig::KILL,
+    };
+    pid(group).is_some_and(|group| kill_process_group(group, signal).is_ok())
+}
+
+pub(crate) fn group_alive(group: u32) -> bool {
+    pid(group).is_some_and(|group| test_kill_process_group(group).is_ok())
+}
+
+/// When a process started, in clock ticks since boot; none if there is no such process. With the pid this names a process for good.
+#[must_use]
+pub fn start_time(pid: u32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The command's name may hold spaces and parentheses: fields are counted after the last ')'.
+    let fields = &stat[stat.rfind(')')? + 2..];
+    if fields.starts_with('Z') {
+        return None;
+    }
+    fields.split_whitespace().nth(19)?.parse().ok()
+}
+
+/// Processes whose environment says that they belong to a step whose marker begins with `prefix`. Blocks.
+#[must_use]
+pub fn leftovers(prefix: &str) -> Vec<u32> {
+    let wanted = format!("{MARKER}={prefix}");
+    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter(|pid| *pid != std::process::id())
+        .filter(|pid| {
+            // The environment of a zombie is empty, that of another user's process cannot be read: neither is ours to end.
+            std::fs::read(format!("/proc/{pid}/environ"))
+                .is_ok_and(|environment| environment.split(|byte| *byte == 0).any(|entry| entry.starts_with(wanted.as_bytes())))
+        })
+        .collect()
+}
+
+/// Kills every process that [`leftovers`] finds, until none is found. Returns how many were killed, and whether some could not be. Blocks.
+#[must_use]
+pub fn end_all(prefix: &str) -> (u32, bool) {
+    let mut killed = std::collections::HashSet::new();
+    // A process that forks while it is being looked for is found in the next round.
+    for _ in 0..50 {
+        let found = leftovers(prefix);
+        if found.is_empty() {
+            return (u32::try_from(killed.len()).unwrap_or(u32::MAX), false);
+        }
+        for process in found {
+            if let Some(target) = pid(process) {
+                kill_process(target, Sig::KILL).ok();
+                killed.insert(process);
+            }
+        }
+        wait_a_moment();
+    }
+    (u32::try_from(killed.len()).unwrap_or(u32::MAX), !leftovers(prefix).is_empty())
+}
+
+#[expect(clippy::disallowed_methods, reason = "the system tells nobody when somebody else's child is gone; bounded by the loop around it")]
+fn wait_a_moment() {
+    std::thread::sleep(std::time::Duration::from_millis(5));
+}

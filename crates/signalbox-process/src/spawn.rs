@@ -1,0 +1,204 @@
+//! Starting a process and following it to its end.
+
+use std::{ffi::OsString, path::PathBuf, process::Stdio, time::Duration};
+
+use signalbox_model::LogStream;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt},
+    process::{Child, Command},
+    sync::mpsc,
+    time::{Instant, sleep_until},
+};
+
+use crate::{
+    MARKER, Masker, Piece, Progress,
+    output::{Assembler, KEPT, PIECE},
+    platform::{self, Signal},
+};
+
+/// What to start.
+#[derive(Debug, Clone)]
+pub struct Spec {
+    /// The program and its arguments.
+    pub argv: Vec<OsString>,
+    /// Where it runs.
+    pub dir: PathBuf,
+    /// Added to this process's environment.
+    pub env: Vec<(String, String)>,
+    /// Names host, run, step and attempt: every process that inherits it can be found and ended.
+    pub marker: String,
+    /// Secret values, masked in its output.
+    pub masker: Masker,
+    /// Output kept at most, in bytes; none: 1 GiB.
+    pub limit: Option<u64>,
+}
+
+/// Why a process could not be started. Nothing of it runs.
+#[derive(Debug, thiserror::Error)]
+pub enum SpawnError {
+    /// The folder is not there.
+    #[error("the folder {} does not exist or cannot be entered", .0.display())]
+    Folder(PathBuf),
+    /// The system refused.
+    #[error("{program} could not be started: {source}")]
+    System {
+        /// The program.
+        program: String,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exit {
+    /// Its exit code.
+    pub code: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+    /// Bytes of output dropped for the limit.
+    pub dropped: u64,
+}
+
+/// News of a process, in order. [`Report::Exited`] is the last.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Report {
+    /// It printed something.
+    Output(Piece),
+    /// It says how far it is.
+    Progress(Progress),
+    /// It ended, and all its output was reported.
+    Exited(Exit),
+}
+
+/// A process that was started. Dropping it lets the process go on.
+#[derive(Debug, Clone, Copy)]
+pub struct Handle {
+    /// Its id, which is also its group's.
+    pub pid: u32,
+    /// When it started, in the system's unit.
+    pub started: Option<u64>,
+}
+
+impl Handle {
+    /// Asks its group to end (SIGTERM).
+    pub fn terminate(&self) {
+        platform::signal_group(self.pid, Signal::Terminate);
+    }
+
+    /// Ends its group (SIGKILL).
+    pub fn kill(&self) {
+        platform::signal_group(self.pid, Signal::Kill);
+    }
+}
+
+/// Output is handed on at the latest after this time.
+const DELAY: Duration = Duration::from_millis(50);
+
+/// How long output may still come after the process ended, from what it left running in the background.
+const LINGER: Duration = Duration::from_millis(500);
+
+/// Starts a process. Its news goes to `reports`, which must be read: a full channel stops the process's output.
+///
+/// # Errors
+/// If it could not be started.
+pub fn spawn(spec: Spec, reports: mpsc::Sender<Report>) -> Result<Handle, SpawnError> {
+    if !spec.dir.is_dir() {
+        return Err(SpawnError::Folder(spec.dir));
+    }
+    let mut argv = spec.argv.iter();
+    let program = argv.next().cloned().unwrap_or_default();
+    let mut command = Command::new(&program);
+    command.args(argv).current_dir(&spec.dir).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.envs(spec.env.iter().map(|(name, value)| (name, value))).env(MARKER, &spec.marker);
+    platform::prepare(&mut command);
+    let child = command.spawn().map_err(|source| SpawnError::System { program: program.to_string_lossy().into_owned(), source })?;
+    let pid = child.id().unwrap_or_default();
+    let handle = Handle { pid, started: platform::start_time(pid) };
+    let assembler = Assembler::new(spec.masker, spec.limit.unwrap_or(KEPT));
+    tokio::spawn(follow(child, pid, assembler, reports));
+    Ok(handle)
+}
+
+struct Follower {
+    assembler: Assembler,
+    progress: Vec<Progress>,
+    reports: mpsc::Sender<Report>,
+}
+
+impl Follower {
+    async fn flush(&mut self, partial: bool, last: bool) {
+        for piece in self.assembler.take(partial, last, &mut self.progress) {
+            // Nobody listens any more: the output is read all the same, so that the process is not stopped by a full pipe.
+            self.reports.send(Report::Output(piece)).await.ok();
+        }
+        for progress in self.progress.drain(..) {
+            self.reports.send(Report::Progress(progress)).await.ok();
+        }
+    }
+}
+
+async fn read_some(stream: &mut Option<impl AsyncRead + Unpin>, buffer: &mut [u8]) -> usize {
+    let Some(open) = stream else { return std::future::pending().await };
+    match open.read(buffer).await {
+        Ok(0) | Err(_) => {
+            *stream = None;
+            0
+        }
+        Ok(read) => read,
+    }
+}
+
+async fn follow(mut child: Child, pid: u32, assembler: Assembler, reports: mpsc::Sender<Report>) {
+    let (mut stdout, mut stderr) = (child.stdout.take(), child.stderr.take());
+    let mut follower = Follower { assembler, progress: Vec::new(), reports };
+    let (mut out, mut err) = (vec![0u8; PIECE], vec![0u8; PIECE]);
+    let mut flush_at: Option<Instant> = None;
+    let mut status = None;
+    let mut linger_until: Option<Instant> = None;
+    let far = Instant::now() + Duration::from_secs(60 * 60 * 24 * 365);
+    while status.is_none() || stdout.is_some() || stderr.is_some() {
+        tokio::select! {
+            biased;
+            read = read_some(&mut stdout, &mut out), if stdout.is_some() => follower.assembler.push(LogStream::Stdout, &out[..read]),
+            read = read_some(&mut stderr, &mut err), if stderr.is_some() => follower.assembler.push(LogStream::Stderr, &err[..read]),
+            ended = child.wait(), if status.is_none() => {
+                status = Some(ended.ok());
+                linger_until = Some(Instant::now() + LINGER);
+            }
+            () = sleep_until(flush_at.unwrap_or(far)), if flush_at.is_some() => {
+                flush_at = None;
+                follower.flush(true, false).await;
+            }
+            () = sleep_until(linger_until.unwrap_or(far)), if linger_until.is_some() => {
+                // What the process left in its group keeps our pipes open: its attempt is over, so is theirs.
+                linger_until = None;
+                platform::signal_group(pid, Signal::Kill);
+                if !platform::group_alive(pid) {
+                    // It left the group: stop listening; the sweep of the step's marker ends it.
+                    stdout = None;
+                    stderr = None;
+                } else {
+                    linger_until = Some(Instant::now() + LINGER);
+                }
+            }
+        }
+        if follower.assembler.waiting() >= PIECE {
+            let partial = follower.assembler.waiting() >= 2 * PIECE;
+            follower.flush(partial, false).await;
+            flush_at = None;
+        }
+        if follower.assembler.waiting() > 0 && flush_at.is_none() {
+            flush_at = Some(Instant::now() + DELAY);
+        }
+    }
+    follower.flush(true, true).await;
+    platform::signal_group(pid, Signal::Kill);
+    let status = status.flatten();
+    #[cfg(unix)]
+    let signal = status.and_then(|status| std::os::unix::process::ExitStatusExt::signal(&status));
+    #[cfg(not(unix))]
+    let signal = None;
+    let exit = Exit { code: status.and_then(|status| status.code()), signal, dropped: follower.assembler.dropped() };
+    follower.reports.send(Report::Exited(exit)).await.ok();
+}
