@@ -1,0 +1,190 @@
+//! Going on from the log: after a restart, or after a commit failed.
+
+use std::sync::Arc;
+
+use signalbox_model::{
+    Actor, Approval, ApprovalState, EngineRecovered, EventData, FailureCause, QueueState, Room, Run, RunStatus, Step,
+    StepConclusion, StepKind, StepStatus,
+    ProjectId,
+};
+
+use crate::{
+    Context, Engine, Output, Plan,
+    engine::Emit,
+    input::{Effect, Timer},
+    run::RunState,
+};
+
+/// A run as the log knows it.
+#[derive(Debug, Clone)]
+pub struct Restored {
+    /// The run.
+    pub run: Run,
+    /// Its plan.
+    pub plan: Arc<Plan>,
+    /// Its steps, by index.
+    pub steps: Vec<Step>,
+    /// Its questions.
+    pub approvals: Vec<Approval>,
+    /// Runs of its group at once.
+    pub group_max: u32,
+}
+
+/// What became of the processes since the log was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Survived {
+    /// They are as they were: only the engine is new.
+    Yes,
+    /// They are gone with their host; this many leftovers had to be ended.
+    No {
+        /// How many.
+        ended: u32,
+    },
+}
+
+impl Engine {
+    /// An engine that goes on where the log ends.
+    pub fn restore(
+        slots: u32,
+        runs: Vec<Restored>,
+        queues: &[(ProjectId, QueueState)],
+        survived: Survived,
+        cx: &mut Context<'_>,
+    ) -> (Self, Output) {
+        let mut engine = Self::new(slots);
+        let mut out = Output::default();
+        let mut report = EngineRecovered { runs: u32::try_from(runs.len()).unwrap_or(u32::MAX), ..EngineRecovered::default() };
+        for (project, queue) in queues {
+            if queue.paused {
+                engine.queues.restore_paused(project.clone());
+            }
+        }
+        let mut ids = Vec::new();
+        for restored in runs {
+            let id = restored.run.id.clone();
+            let done = restored.run.status == RunStatus::Done;
+            if !done {
+                engine.queues.restore(&restored.run, restored.run.status == RunStatus::Queued, restored.group_max);
+            }
+            let run = RunState::restored(restored.run, restored.plan, restored.steps, restored.approvals, cx.now);
+            for (index, approval) in &run.approvals {
+                engine.questions.insert(approval.id.clone(), (id.clone(), *index));
+            }
+            engine.runs.insert(id.clone(), run);
+            ids.push((id, done));
+        }
+        for (project, queue) in queues {
+            let order: Vec<_> = queue.runs.iter().map(|waiting| waiting.run.clone()).collect();
+            engine.queues.restore_order(project, &order);
+        }
+        for (id, _) in ids.iter().filter(|(_, done)| !done) {
+            engine.restore_run(id, survived, &mut report, cx, &mut out);
+        }
+        if let Survived::No { ended } = survived {
+            report.ended_processes = ended;
+            if report.runs > 0 || ended > 0 {
+                out.event(Room::Host, &Actor::engine(), EventData::EngineRecovered(report));
+            }
+        }
+        let projects: Vec<ProjectId> = queues.iter().map(|(project, _)| project.clone()).collect();
+        for project in projects {
+            engine.admit_waiting(&project, cx, &mut out);
+        }
+        engine.dispatch(cx, &mut out);
+        (engine, out)
+    }
+
+    fn restore_run(&mut self, id: &signalbox_model::RunId, survived: Survived, report: &mut EngineRecovered, cx: &mut Context<'_>, out: &mut Output) {
+        let now = cx.now;
+        let Some(run) = self.runs.get_mut(id) else { return };
+        let total = run.tally.total;
+        let mut ended = Vec::new();
+        for index in 0..total {
+            let at = run.at(index);
+            let step = run.steps[index as usize].step.clone();
+            match step.status {
+                StepStatus::Done | StepStatus::Paused => {}
+                StepStatus::Blocked => {
+                    if run.steps[index as usize].remaining == 0 && !run.queued {
+                        self.queues.unblocked.push_back((id.clone(), index));
+                    }
+                }
+                StepStatus::Ready => {
+                    run.ready.push_back(index);
+                    self.hungry.insert((run.run.created_at, id.clone()));
+                }
+                StepStatus::Scheduled => {
+                    out.effects.push(Effect::Arm { timer: Timer::Retry(at), at: step.due_at.unwrap_or(now) });
+                }
+                StepStatus::WaitingInput => {
+                    let open = run.approvals.get(&index).filter(|approval| approval.state == ApprovalState::Open);
+                    if let Some(due) = open.and_then(|approval| approval.due_at) {
+                        out.effects.push(Effect::Arm { timer: Timer::Approval(at), at: due });
+                    }
+                }
+                StepStatus::Starting | StepStatus::Running | StepStatus::Verifying | StepStatus::Cancelling => {
+                    if survived == Survived::Yes {
+                        let spec = &run.plan.steps[index as usize];
+                        if matches!(spec.kind, StepKind::Agent | StepKind::Command | StepKind::Git) {
+                            run.steps[index as usize].slot = true;
+                            self.used += 1;
+                        }
+                        if let Some((matrix, _)) = spec.matrix {
+                            run.matrices.entry(matrix).or_default().0 += 1;
+                        }
+                        if let Some(ms) = spec.timeout_ms {
+                            let started = step.attempts.last().map_or(now, |attempt| attempt.started_at);
+                            let due = started.saturating_add(i64::try_from(ms).unwrap_or(i64::MAX));
+                            out.effects.push(Effect::Arm { timer: Timer::Timeout(at), at: due });
+                        }
+                        continue;
+                    }
+                    let being_ended = step.status == StepStatus::Cancelling;
+                    let spec = &run.plan.steps[index as usize];
+                    let named = signalbox_model::system::RecoveredStep { run: id.clone(), step: step.key.clone() };
+                    // A notification that is sent twice does no harm; one that is not sent may.
+                    let repeat = (spec.idempotent || spec.kind == StepKind::Notify) && !being_ended && !run.cancelling;
+                    let conclusion = if being_ended && run.cancelling { StepConclusion::Cancelled } else { StepConclusion::Crashed };
+                    let message = "the host ended while it ran: its outcome is unknown";
+                    let close = |step: &mut Step| {
+                        if let Some(attempt) = step.attempts.last_mut() {
+                            attempt.ended_at = Some(now);
+                            attempt.conclusion = Some(conclusion);
+                            attempt.cause = Some(FailureCause::Crash);
+                            attempt.message = Some(message.to_owned());
+                        }
+                        step.stalled = false;
+                    };
+                    if repeat {
+                        run.change(index, out, |state| {
+                            close(&mut state.step);
+                            state.step.generation += 1;
+                            state.step.status = StepStatus::Ready;
+                            state.step.reason = Some("repeated after a restart of the host".into());
+                        });
+                        run.ready.push_back(index);
+                        self.hungry.insert((run.run.created_at, id.clone()));
+                        report.repeated.push(named);
+                    } else {
+                        run.change(index, out, |state| {
+                            close(&mut state.step);
+                            let step = &mut state.step;
+                            step.status = StepStatus::Done;
+                            step.conclusion = Some(conclusion);
+                            step.reason = Some(message.to_owned());
+                            step.ended_at = Some(now);
+                            step.duration_ms = step.started_at.map(|started| u64::try_from(now - started).unwrap_or(0));
+                        });
+                        report.crashed.push(named);
+                        ended.push(index);
+                    }
+                }
+            }
+        }
+        for index in ended {
+            self.after_done(id, index, cx, out);
+        }
+        self.drain_unblocked(cx, out);
+        self.settle(id, Emit::IfChanged, cx, out);
+    }
+}
