@@ -1,4 +1,4 @@
-import { useEffect, useEffectEvent } from 'react';
+import { useEffect, useRef } from 'react';
 
 export interface Binding {
   /** `j`, `?`, `mod+k`, or a sequence such as `g p`. */
@@ -24,7 +24,8 @@ function typing(target: EventTarget | null): boolean {
 }
 
 function name(event: KeyboardEvent): string {
-  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  const letter = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  const key = event.shiftKey && /^[a-z]$/.test(letter) ? `shift+${letter}` : letter;
   return event.ctrlKey || event.metaKey ? `mod+${key}` : key;
 }
 
@@ -48,9 +49,11 @@ export function handleKey(event: KeyboardEvent): void {
 
 /** Keys that work while the caller is on screen; the newest caller wins. */
 export function useKeys(list: readonly Binding[]): void {
-  const latest = useEffectEvent(() => list);
+  const layer = useRef<readonly Binding[]>(list);
   useEffect(() => {
-    const layer = { get current() { return latest(); } };
+    layer.current = list;
+  });
+  useEffect(() => {
     layers.push(layer);
     return () => {
       layers.splice(layers.indexOf(layer), 1);

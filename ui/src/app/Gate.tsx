@@ -1,0 +1,40 @@
+import { useEffect, useState } from 'react';
+import { login } from '../platform/session';
+import { connect, useLink } from '../store/client';
+import { LoginView } from '../views/LoginView';
+import { App } from './App';
+
+const CODE = /^#code=([^&]+)/;
+const INVALID_TOKEN = 4500;
+const TOKEN_EXPIRED = 4005;
+
+/** The code of a link logs in at once, and leaves the address: it is of no more use, and nobody should copy it. */
+async function enter(): Promise<string | undefined> {
+  const found = CODE.exec(location.hash);
+  if (!found?.[1]) return undefined;
+  history.replaceState(null, '', location.pathname + location.search);
+  let code: string;
+  try {
+    code = decodeURIComponent(found[1]);
+  } catch {
+    return 'The code in this link is damaged. Ask for a new one.';
+  }
+  return login(code);
+}
+
+let entering: Promise<string | undefined> | undefined;
+
+export function Gate() {
+  const link = useLink();
+  const [problem, setProblem] = useState<string>();
+  useEffect(() => {
+    entering ??= enter();
+    void entering.then((failed) => {
+      setProblem(failed);
+      void connect();
+    });
+  }, []);
+  const code = link.closed?.code;
+  const locked = link.phase === 'refused' && (code === INVALID_TOKEN || code === TOKEN_EXPIRED);
+  return locked ? <LoginView problem={problem} onDone={() => void connect()} /> : <App />;
+}

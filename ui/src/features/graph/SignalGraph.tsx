@@ -1,0 +1,179 @@
+import { ReactFlow, ReactFlowProvider, useReactFlow, useStore } from '@xyflow/react';
+import { useEffect, useRef } from 'react';
+import type { StepKind } from '../../platform/protocol';
+import { Button } from '../../shared/parts';
+import { MatrixNode, StepNode } from './GraphNodes';
+import type { UnitNode } from './GraphNodes';
+import { layout } from './layout';
+import type { Diagram } from './layout';
+import { TrackEdge } from './TrackEdge';
+import type { TrackEdgeType } from './TrackEdge';
+import '@xyflow/react/dist/base.css';
+import './graph.css';
+
+export interface Planned {
+  key: string;
+  id: string;
+  title: string;
+  kind: StepKind;
+  needs: readonly string[];
+  matrix?: boolean;
+}
+
+interface Props {
+  /** Absent for a workflow that is not a run. */
+  run?: string;
+  steps: readonly Planned[];
+  selected?: string | undefined;
+  /** The step to keep in sight while the person has not moved the drawing. */
+  focus?: string | undefined;
+  onSelect: (key: string) => void;
+}
+
+const nodeTypes = { step: StepNode, matrix: MatrixNode };
+const edgeTypes = { track: TrackEdge };
+const FAR = 0.5;
+
+/** Only what the drawing depends on: a new state of a step gives the same text, and so the same layout. */
+function structure(steps: readonly Planned[]): string {
+  return JSON.stringify(steps.map((step) => [step.key, step.id, step.title, step.kind, step.needs, step.matrix ?? false]));
+}
+
+function draw(text: string): { diagram: Diagram; planned: Map<string, Planned> } {
+  const steps = (JSON.parse(text) as [string, string, string, StepKind, string[], boolean][]).map(
+    ([key, id, title, kind, needs, matrix]): Planned => ({ key, id, title, kind, needs, matrix }));
+  return { diagram: layout(steps), planned: new Map(steps.map((step) => [step.key, step])) };
+}
+
+const drawn = new Map<string, ReturnType<typeof draw>>();
+
+function drawOnce(text: string): ReturnType<typeof draw> {
+  let found = drawn.get(text);
+  if (!found) {
+    if (drawn.size > 8) drawn.clear();
+    found = draw(text);
+    drawn.set(text, found);
+  }
+  return found;
+}
+
+export function SignalGraph(props: Props) {
+  return (
+    <ReactFlowProvider>
+      <Drawing {...props} />
+    </ReactFlowProvider>
+  );
+}
+
+function Drawing({ run, steps, selected, focus, onSelect }: Props) {
+  const { diagram, planned } = drawOnce(structure(steps));
+  const frame = useRef<HTMLDivElement>(null);
+  const moved = useRef(false);
+  const nodes: UnitNode[] = diagram.units.map((unit) => {
+    const step = planned.get(unit.keys[0] ?? '');
+    return {
+      id: unit.id,
+      type: unit.group ? 'matrix' : 'step',
+      position: { x: unit.x, y: unit.y },
+      width: unit.width,
+      height: unit.height,
+      data: {
+        run,
+        unit,
+        title: unit.group ? unit.id : (step?.title ?? unit.id),
+        kind: step?.kind ?? 'command',
+        many: step?.matrix ?? false,
+        selected: selected !== undefined && unit.keys.includes(selected) ? selected : undefined,
+        onSelect,
+      },
+    };
+  });
+  const keysOf = new Map(diagram.units.map((unit) => [unit.id, unit.keys]));
+  const edges: TrackEdgeType[] = diagram.tracks.map((track) => ({
+    id: track.id,
+    source: track.from,
+    target: track.to,
+    type: 'track',
+    data: { run, from: keysOf.get(track.from) ?? [], to: keysOf.get(track.to) ?? [], points: track.points },
+  }));
+  return (
+    <div ref={frame} className="graph" data-testid="graph" role="group" aria-label="Steps as a signal diagram; the list of steps tells the same">
+      <ReactFlow
+        nodes={nodes}
+        edges={edges}
+        nodeTypes={nodeTypes}
+        edgeTypes={edgeTypes}
+        onlyRenderVisibleElements={nodes.length > 40}
+        nodesDraggable={false}
+        nodesConnectable={false}
+        nodesFocusable={false}
+        edgesFocusable={false}
+        elementsSelectable={false}
+        deleteKeyCode={null}
+        selectionKeyCode={null}
+        minZoom={0.05}
+        maxZoom={1.6}
+        panOnScroll
+        zoomOnDoubleClick={false}
+        proOptions={{ hideAttribution: true }}
+        onMove={(event, viewport) => {
+          if (event) moved.current = true;
+          // Without React: a thousand nodes must not render for a zoom.
+          if (frame.current) frame.current.dataset['far'] = String(viewport.zoom < FAR);
+        }}
+      >
+        <Camera diagram={diagram} unit={unitOf(diagram, focus)} moved={moved} />
+      </ReactFlow>
+    </div>
+  );
+}
+
+function unitOf(diagram: Diagram, key: string | undefined): string | undefined {
+  return key === undefined ? undefined : diagram.units.find((unit) => unit.keys.includes(key))?.id;
+}
+
+const MARGIN = 32;
+const READABLE = 0.62;
+
+interface CameraProps {
+  diagram: Diagram;
+  unit: string | undefined;
+  moved: React.RefObject<boolean>;
+}
+
+function Camera({ diagram, unit, moved }: CameraProps) {
+  const flow = useReactFlow();
+  const width = useStore((state) => state.width);
+  const height = useStore((state) => state.height);
+  const whole = Math.min(1, (width - MARGIN * 2) / Math.max(1, diagram.width), (height - MARGIN * 2) / Math.max(1, diagram.height));
+  const fits = whole >= READABLE;
+
+  const look = (duration: number, all = false) => {
+    const zoom = Math.max(0.05, all ? whole : Math.max(whole, READABLE));
+    const target = diagram.units.find((each) => each.id === unit) ?? diagram.units[0];
+    if (fits || all || !target) {
+      void flow.setViewport({ x: (width - diagram.width * zoom) / 2, y: (height - diagram.height * zoom) / 2, zoom }, { duration });
+      return;
+    }
+    // A drawing too large for the frame: keep the step in the left half, with what comes next to its right.
+    void flow.setViewport({ x: Math.min(MARGIN, width * 0.35 - (target.x + target.width / 2) * zoom), y: height / 2 - (target.y + target.height / 2) * zoom, zoom }, { duration });
+  };
+
+  const seen = useRef(false);
+  useEffect(() => {
+    if (width === 0 || height === 0 || moved.current) return;
+    look(seen.current && !matchMedia('(prefers-reduced-motion: reduce)').matches ? 300 : 0);
+    seen.current = true;
+    // `look` is made anew at each render; what it depends on is named here.
+    // eslint-disable-next-line react-hooks/exhaustive-deps
+  }, [width, height, diagram, unit]);
+
+  return (
+    <div className="graph-tools">
+      <Button size="small" icon="plus" aria-label="Zoom in" onClick={() => { moved.current = true; void flow.zoomIn(); }} />
+      <Button size="small" aria-label="Zoom out" onClick={() => { moved.current = true; void flow.zoomOut(); }}>−</Button>
+      <Button size="small" icon="fit" aria-label="Show the whole diagram" title="Show all" onClick={() => { moved.current = true; look(200, true); }} />
+      <Button size="small" title="Keep the step at work in sight" onClick={() => { moved.current = false; look(200); }}>Follow</Button>
+    </div>
+  );
+}

@@ -1,0 +1,35 @@
+import { bindings } from '../../store/keys';
+import type { Binding } from '../../store/keys';
+import { Dialog } from '../../shared/Dialog';
+import { Kbd } from '../../shared/parts';
+
+const MAC = navigator.platform.startsWith('Mac');
+
+function name(key: string): string {
+  return key.replace('mod', MAC ? '⌘' : 'Ctrl').replace('shift', 'Shift');
+}
+
+/** What the keys do here and now. */
+export function Help({ onClose }: { onClose: () => void }) {
+  const groups = new Map<string, Binding[]>();
+  for (const binding of bindings()) groups.set(binding.group, [...(groups.get(binding.group) ?? []).filter((other) => other.keys !== binding.keys), binding]);
+  return (
+    <Dialog open onClose={onClose} title="Keyboard" testid="help">
+      <div className="help">
+        {[...groups].map(([group, list]) => (
+          <section key={group}>
+            <h3>{group}</h3>
+            <dl>
+              {list.map((binding) => (
+                <div key={binding.keys} className="row between">
+                  <dt>{binding.label}</dt>
+                  <dd className="row" style={{ gap: 3 }}>{binding.keys.split(' ').flatMap((part) => part.split('+')).map((key, index) => <Kbd key={index}>{name(key.length === 1 ? key.toUpperCase() : key)}</Kbd>)}</dd>
+                </div>
+              ))}
+            </dl>
+          </section>
+        ))}
+      </div>
+    </Dialog>
+  );
+}

@@ -1,0 +1,46 @@
+import { useVirtualizer } from '@tanstack/react-virtual';
+import { useEffect, useRef } from 'react';
+import { useSteps } from '../../store/read';
+import { Lamp } from '../../shared/Lamp';
+import { Elapsed } from '../../shared/parts';
+import { stepLook } from '../../shared/status';
+import './steps.css';
+
+const ROW = 44;
+
+/** Every step, the not-yet-started included, in the workflow's order. */
+export function StepList({ run, selected, onSelect }: { run: string; selected?: string | undefined; onSelect: (key: string) => void }) {
+  const steps = useSteps(run);
+  const scroller = useRef<HTMLDivElement>(null);
+  // eslint-disable-next-line react-hooks/incompatible-library
+  const rows = useVirtualizer({ count: steps.length, getScrollElement: () => scroller.current, estimateSize: () => ROW, overscan: 10 });
+  const at = steps.findIndex((step) => step.key === selected);
+  useEffect(() => {
+    if (at >= 0) rows.scrollToIndex(at, { align: 'auto' });
+    // Only a new selection scrolls; a new state must not.
+    // eslint-disable-next-line react-hooks/exhaustive-deps
+  }, [at]);
+  return (
+    <div className="step-list" ref={scroller} data-testid="step-list">
+      <ul style={{ height: rows.getTotalSize(), position: 'relative' }} aria-label="Steps">
+        {rows.getVirtualItems().map((item) => {
+          const step = steps[item.index];
+          if (!step) return null;
+          const look = stepLook(step);
+          return (
+            <li key={step.key} style={{ transform: `translateY(${String(item.start)}px)` }}>
+              <button type="button" className="step-row" data-tone={look.tone} data-testid={`step-${step.key}`} data-state={step.conclusion ?? step.status} aria-current={step.key === selected || undefined} onClick={() => onSelect(step.key)}>
+                <Lamp look={look} size={18} />
+                <span className="grow">
+                  <span className="cut step-title">{step.title}{step.key === step.id ? '' : <span className="muted"> {step.key.slice(step.id.length)}</span>}</span>
+                  <span className="cut muted">{step.reason ?? look.word}</span>
+                </span>
+                <span className="muted num">{step.started_at !== undefined && <Elapsed from={step.started_at} until={step.ended_at} />}</span>
+              </button>
+            </li>
+          );
+        })}
+      </ul>
+    </div>
+  );
+}

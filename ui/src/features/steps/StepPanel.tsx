@@ -1,0 +1,154 @@
+import type { ReactNode } from 'react';
+import type { Attempt, FailureCause, Run, Step, VerifyResult } from '../../platform/protocol';
+import { useApproval, useProgress, useVerdicts } from '../../store/read';
+import { bytes, duration, exact, shown } from '../../shared/format';
+import { Lamp, State } from '../../shared/Lamp';
+import { Elapsed, Link, Meter } from '../../shared/parts';
+import { conclusionLook, stepLook } from '../../shared/status';
+import './steps.css';
+
+const CAUSE: Record<FailureCause, string> = {
+  command: 'The command reported a failure',
+  infra: 'The process could not be started',
+  rate_limit: 'A usage limit was reached',
+  timeout: 'It ran out of time',
+  stall: 'It was silent for too long',
+  verify: 'A check did not hold',
+  outputs: 'Its outputs are missing or malformed',
+  crash: 'The host stopped while it ran',
+};
+
+interface Props {
+  run: Run;
+  step: Step;
+  /** The attempt that is shown, from 1. */
+  attempt: number | undefined;
+  onAttempt: (attempt: number) => void;
+  actions: ReactNode;
+  log: ReactNode;
+}
+
+export function StepPanel({ run, step, attempt, onAttempt, actions, log }: Props) {
+  const attempts = step.attempts ?? [];
+  const shownAttempt = attempts.find((each) => each.number === attempt) ?? attempts.at(-1);
+  const verdicts = useVerdicts(run.id).filter((verdict) => verdict.step === step.key && verdict.attempt === shownAttempt?.number);
+  const approval = useApproval(step.approval);
+  const look = stepLook(step);
+  const progress = useProgress(run.id, step.key);
+  const value = progress?.value ?? step.progress;
+  return (
+    <section className="step-panel" data-testid="step-panel" aria-label={`Step ${step.title}`}>
+      <header className="step-head" data-tone={look.tone}>
+        <div className="row">
+          <Lamp look={look} size={20} />
+          <h2 className="cut grow" title={step.key}>{step.title}{step.key !== step.id && <span className="muted"> {step.key.slice(step.id.length)}</span>}</h2>
+          {actions}
+        </div>
+        <div className="row wrap step-line">
+          <State look={look} />
+          {shownAttempt && step.status !== 'blocked' && <span className="muted"><Elapsed from={shownAttempt.started_at} until={shownAttempt.ended_at} /></span>}
+          {step.due_at !== undefined && step.status === 'scheduled' && <span className="soft">goes on at {exact(step.due_at)}</span>}
+          {step.stalled === true && <span className="badge" data-tone="wait">silent for long</span>}
+          {step.needs.length > 0 && step.status === 'blocked' && <span className="muted cut">needs {step.needs.join(', ')}</span>}
+        </div>
+        {value !== undefined && step.status === 'running' && <Meter value={value} label="Progress of the step" />}
+        {progress?.text && step.status === 'running' && <span className="muted">{progress.text}</span>}
+        {step.reason && <p className="soft">{step.reason}</p>}
+        {shownAttempt && <Ending attempt={shownAttempt} />}
+        {approval?.state === 'open' && (
+          <p>
+            <Link className="text" to={`/inbox?approval=${approval.id}`}>{approval.question}</Link>
+          </p>
+        )}
+      </header>
+      {attempts.length > 1 && (
+        <div className="tabs" role="tablist" aria-label="Attempts">
+          {attempts.map((each) => (
+            <button key={each.number} type="button" role="tab" className="tab" aria-selected={each === shownAttempt} onClick={() => onAttempt(each.number)}>
+              <Lamp look={each.ended_at === undefined ? look : conclusionLook(each.conclusion)} size={14} />
+              Attempt {each.number}
+            </button>
+          ))}
+        </div>
+      )}
+      <Handed step={step} verdicts={verdicts} />
+      <div className="step-log">{shownAttempt ? log : <p className="muted step-none">{step.status === 'done' ? 'It never started, so it printed nothing.' : 'It has not started yet. Its log appears here when it does.'}</p>}</div>
+    </section>
+  );
+}
+
+function Ending({ attempt }: { attempt: Attempt }) {
+  const failed = attempt.conclusion !== undefined && conclusionLook(attempt.conclusion).tone === 'bad';
+  const facts = [
+    attempt.cause && CAUSE[attempt.cause],
+    attempt.exit_code !== undefined && `exit code ${String(attempt.exit_code)}`,
+    attempt.signal !== undefined && `ended by signal ${String(attempt.signal)}`,
+    attempt.stopped === 'forced' && 'had to be killed',
+    attempt.stopped === 'survivors' && 'some of its processes could not be ended',
+  ].filter((fact) => typeof fact === 'string');
+  if (!attempt.message && (!failed || facts.length === 0)) {
+    return facts.length > 0 && attempt.exit_code !== 0 ? <p className="muted">{facts.join(' · ')}</p> : null;
+  }
+  if (!failed) return <p className="soft">{[attempt.message, ...facts.filter((fact) => fact !== 'exit code 0')].filter(Boolean).join(' · ')}</p>;
+  return (
+    <div className="problem" data-testid="failure">
+      <div>
+        <p>{attempt.message ?? facts[0]}</p>
+        <p>{(attempt.message ? facts : facts.slice(1)).join(' · ')}</p>
+      </div>
+    </div>
+  );
+}
+
+function Handed({ step, verdicts }: { step: Step; verdicts: VerifyResult[] }) {
+  const outputs = Object.entries(step.outputs ?? {});
+  const artifacts = step.artifacts ?? [];
+  if (outputs.length === 0 && artifacts.length === 0 && verdicts.length === 0) return null;
+  return (
+    <div className="step-handed">
+      {verdicts.length > 0 && (
+        <details open={verdicts.some((verdict) => !verdict.passed)}>
+          <summary>Checks <span className="badge" data-tone={verdicts.every((verdict) => verdict.passed) ? 'good' : 'bad'}>{verdicts.filter((verdict) => verdict.passed).length}/{verdicts.length}</span></summary>
+          <ul>
+            {verdicts.map((verdict) => (
+              <li key={verdict.check}>
+                <div className="row">
+                  <Lamp look={conclusionLook(verdict.passed ? 'success' : 'failed')} size={14} title={verdict.passed ? 'Held' : 'Did not hold'} />
+                  <span className="grow">{verdict.what}</span>
+                  <span className="muted num">{duration(verdict.duration_ms)}</span>
+                </div>
+                {verdict.detail && <pre className="soft">{verdict.detail}</pre>}
+              </li>
+            ))}
+          </ul>
+        </details>
+      )}
+      {outputs.length > 0 && (
+        <details>
+          <summary>Outputs <span className="badge">{outputs.length}</span></summary>
+          <dl className="facts">
+            {outputs.map(([name, value]) => (
+              <div key={name} style={{ display: 'contents' }}>
+                <dt>{name}</dt>
+                <dd className="mono">{shown(value)}</dd>
+              </div>
+            ))}
+          </dl>
+        </details>
+      )}
+      {artifacts.length > 0 && (
+        <details>
+          <summary>Files kept <span className="badge">{artifacts.length}</span></summary>
+          <ul>
+            {artifacts.map((artifact) => (
+              <li key={artifact.path} className="row">
+                <span className="mono cut grow" title={artifact.hash}>{artifact.path}</span>
+                <span className="muted num">{bytes(artifact.bytes)}</span>
+              </li>
+            ))}
+          </ul>
+        </details>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,157 @@
+import { useEffect, useState } from 'react';
+import { SignalGraph } from '../features/graph/SignalGraph';
+import { LogViewer } from '../features/log/LogViewer';
+import { StepRetry } from '../features/runs/RetryMenu';
+import { RunHeader } from '../features/runs/RunHeader';
+import { StepList } from '../features/steps/StepList';
+import { StepPanel } from '../features/steps/StepPanel';
+import { Timeline } from '../features/timeline/Timeline';
+import type { Run, Step } from '../platform/protocol';
+import { call, follow, show, useRoom, useStale, world } from '../store/client';
+import { useKeys } from '../store/keys';
+import { useRun, useStep, useSteps } from '../store/read';
+import { navigate, to } from '../store/route';
+import type { Route, RunTab } from '../store/route';
+import { Button, Link, Loading } from '../shared/parts';
+import { Splitter, useSplit } from '../shared/Splitter';
+import { isAtWork } from '../shared/status';
+import { NARROW, useMedia } from '../shared/useMedia';
+import { failedStep, stepInFront } from './front';
+import { NotHere } from './NotHere';
+import './run.css';
+
+type RunRoute = Extract<Route, { name: 'run' }>;
+
+const TABS: readonly (readonly [RunTab, string])[] = [['graph', 'Diagram'], ['timeline', 'Timeline'], ['steps', 'Steps']];
+
+export function RunView({ route }: { route: RunRoute }) {
+  const run = useRun(route.run);
+  const room = useRoom(`run/${route.run}`);
+  useEffect(() => follow(`run/${route.run}`), [route.run]);
+  useChecks(route.project, route.run);
+  if (typeof room === 'object') return <NotHere what="run" refused={room.refused} />;
+  if (!run) return <div className="page-body"><Loading lines={6} label="Loading the run" /></div>;
+  return <Shown run={run} route={route} filled={room === 'filled'} />;
+}
+
+/** Verdicts of checks are events only: those from before we came are searched for. */
+function useChecks(project: string, run: string): void {
+  useEffect(() => {
+    let current = true;
+    call('event.search', { types: ['verify_result'], project, limit: 200 }).then(
+      (page) => {
+        if (!current) return;
+        world.checked(run, page.events.flatMap((event) => (event.type === 'verify_result' && event.run === run ? [event.data as never] : [])));
+        show();
+      },
+      // Without them the panel tells less; that is not worth a message.
+      () => undefined,
+    );
+    return () => {
+      current = false;
+    };
+  }, [project, run]);
+}
+
+function Shown({ run, route, filled }: { run: Run; route: RunRoute; filled: boolean }) {
+  const steps = useSteps(run.id);
+  const stale = useStale();
+  const narrow = useMedia(NARROW);
+  const [width, resize] = useSplit('step', Math.round(Math.min(680, innerWidth * 0.44)), 340);
+  const [cancellingSince, setCancellingSince] = useState<number>();
+  if (run.status === 'cancelling' && cancellingSince === undefined) setCancellingSince(Date.now());
+  if (run.status !== 'cancelling' && cancellingSince !== undefined) setCancellingSince(undefined);
+
+  const tab = route.tab ?? (narrow ? 'steps' : 'graph');
+  const front = stepInFront(run, steps);
+  const selected = route.step ?? (narrow ? undefined : front);
+  const failed = failedStep(steps);
+  const choose = (step: string | undefined, attempt?: number) => navigate(to.run(run.project, run.id, { tab: route.tab, step, attempt }), { replace: !narrow });
+  const move = (by: number) => {
+    const at = steps.findIndex((step) => step.key === selected);
+    const next = steps[Math.max(0, Math.min(steps.length - 1, at + by))];
+    if (next) choose(next.key);
+  };
+  useKeys([
+    { keys: 'j', label: 'Next step', group: 'Run', run: () => move(1) },
+    { keys: 'k', label: 'Previous step', group: 'Run', run: () => move(-1) },
+    { keys: 'f', label: 'Follow the step at work', group: 'Run', run: () => choose(undefined) },
+    { keys: 'Escape', label: 'Back', group: 'Run', run: () => (route.step === undefined ? navigate(to.project(run.project)) : choose(undefined)) },
+  ]);
+  const panel = selected !== undefined && <Panel key={selected} run={run} stepKey={selected} route={route} narrow={narrow} onBack={() => choose(undefined)} />;
+  return (
+    <div className={stale ? 'run-view stale-view' : 'run-view'} data-testid="view-run">
+      <RunHeader run={run} cancellingSince={cancellingSince} back={<Link to={to.project(run.project)} className="button" data-kind="quiet" data-size="small" aria-label={`Back to ${run.project}`}>← {run.project}</Link>} />
+      {narrow && panel ? panel : (
+        <div className="run-body">
+          <div className="run-left">
+            <div className="tabs" role="tablist" aria-label="Ways to see the run">
+              {TABS.map(([key, label]) => (
+                <button key={key} type="button" role="tab" className="tab" aria-selected={tab === key} data-testid={`run-tab-${key}`} onClick={() => navigate(to.run(run.project, run.id, { tab: key === 'graph' && narrow ? undefined : key, step: route.step }), { replace: true })}>{label}</button>
+              ))}
+              <span className="grow" />
+              {route.step !== undefined && !narrow && failed !== undefined && route.step !== failed && <Button kind="quiet" size="small" onClick={() => choose(failed)}>Show what failed</Button>}
+              {route.step !== undefined && !narrow && run.status !== 'done' && <Button kind="quiet" size="small" title="Follow the step at work (F)" onClick={() => choose(undefined)}>Follow</Button>}
+            </div>
+            <div className="run-stage">
+              {!filled && steps.length === 0 ? <div className="page-body"><Loading label="Loading steps" /></div>
+                : tab === 'timeline' ? <Timeline run={run} selected={selected} onSelect={choose} />
+                : tab === 'steps' ? <StepList run={run.id} selected={selected} onSelect={choose} />
+                : <SignalGraph run={run.id} steps={steps} selected={selected} focus={front} onSelect={choose} />}
+            </div>
+          </div>
+          {!narrow && panel && <Splitter label="Width of the step panel" onMove={resize} />}
+          {!narrow && panel && <div className="run-right" style={{ width }}>{panel}</div>}
+        </div>
+      )}
+    </div>
+  );
+}
+
+interface PanelProps {
+  run: Run;
+  stepKey: string;
+  route: RunRoute;
+  narrow: boolean;
+  onBack: () => void;
+}
+
+function Panel({ run, stepKey, route, narrow, onBack }: PanelProps) {
+  const step = useStep(run.id, stepKey);
+  const stale = useStale();
+  if (!step) return <div className="page-body"><p className="muted">This run has no step “{stepKey}”.</p></div>;
+  const mine = route.step === stepKey;
+  const newest = (step.attempts ?? []).at(-1)?.number;
+  const attempt = mine ? (route.attempt ?? newest) : newest;
+  const link = (line: number) => to.run(run.project, run.id, { tab: route.tab, step: stepKey, attempt, line: line + 1 });
+  return (
+    <StepPanel
+      run={run}
+      step={step}
+      attempt={attempt}
+      onAttempt={(number) => navigate(to.run(run.project, run.id, { tab: route.tab, step: stepKey, attempt: number }), { replace: true })}
+      actions={
+        <>
+          <StepRetry run={run} step={stepKey} disabled={stale} />
+          {narrow && <Button size="small" kind="quiet" icon="close" aria-label="Back to the steps" data-testid="step-back" onClick={onBack} />}
+        </>
+      }
+      log={attempt !== undefined && (
+        <LogViewer
+          key={`${stepKey} ${String(attempt)}`}
+          run={run.id}
+          step={stepKey}
+          attempt={attempt}
+          working={works(step, attempt)}
+          line={mine && route.line !== undefined ? route.line - 1 : undefined}
+          hrefOf={link}
+          onLine={(line) => navigate(link(line), { replace: true })}
+        />
+      )}
+    />
+  );
+}
+
+function works(step: Step, attempt: number): boolean {
+  return (isAtWork(step.status) || step.status === 'waiting_input' || step.status === 'paused') && (step.attempts ?? []).at(-1)?.number === attempt;
+}
