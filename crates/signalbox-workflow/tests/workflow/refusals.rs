@@ -57,7 +57,7 @@ fn malformed_files() {
         ("signalbox: 1\nname: \"a\nsteps: x\n", "malformed", 3, "YAML"),
         ("signalbox: 1\nname: a\nname: b\nsteps: {}\n", "duplicate-key", 3, "name"),
         ("signalbox: 1\nname: a\nstpes: {}\n", "unknown-key", 3, "did you mean `steps`"),
-        ("signalbox: 1\nname: a\n", "missing-key", 1, "steps"),
+        ("signalbox: 1\nname: a\n", "missing-key", 2, "steps"),
         ("signalbox: 2\nname: a\nsteps: {}\n", "format-version", 1, "update Signalbox"),
         ("signalbox: 1\nname: a\nsteps: {}\n", "no-steps", 3, "no steps"),
         ("signalbox: 1\nname: a\nsteps: {}\n---\na: 1\n", "malformed", 5, "one workflow"),
