@@ -25,7 +25,7 @@ const boundary = (files, patterns, extra = {}) => ({
 });
 
 export default tseslint.config(
-  { ignores: ['dist', 'dist-demo', 'node_modules', 'src/platform/protocol.ts'] },
+  { ignores: ['dist', 'dist-demo', 'node_modules', 'scripts', 'src/platform/protocol.ts'] },
   ...tseslint.configs.recommended,
   hooks.configs.flat['recommended-latest'],
   {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { CallFailed } from '../src/stream/calls';
+import type { CallFailed } from '../src/stream/calls';
 import { Bench, projectState, run } from './host';
 
 const updated = (bench: Bench, seq: number, prev: number, progress: number) =>

@@ -1,4 +1,4 @@
-import { useEffect, useState } from 'react';
+import { lazy, Suspense, useEffect, useState } from 'react';
 import { Help } from '../features/palette/Help';
 import { Palette } from '../features/palette/Palette';
 import { useFirstLoad, useLink } from '../store/client';
@@ -12,16 +12,19 @@ import { InboxView } from '../views/InboxView';
 import { NotHere } from '../views/NotHere';
 import { ProjectsView } from '../views/ProjectsView';
 import { ProjectView } from '../views/ProjectView';
-import { RunView } from '../views/RunView';
 import { SettingsView } from '../views/SettingsView';
 import { SystemView } from '../views/SystemView';
-import { WorkflowView } from '../views/WorkflowView';
 import { retryNow } from '../store/client';
 import { useNotifications, useReadyMark, useTitle } from './announce';
 import { Boundary } from './Boundary';
 import { useCommands } from './commands';
 import { Shell } from './Shell';
 import { Toasts } from './Toasts';
+
+// The diagram is the heaviest part: it comes with the first idle moment, before anybody presses Run.
+const loadRun = () => import('../views/RunView');
+const RunView = lazy(() => loadRun().then((module) => ({ default: module.RunView })));
+const WorkflowView = lazy(() => import('../views/WorkflowView').then((module) => ({ default: module.WorkflowView })));
 
 function View({ route }: { route: Route }) {
   switch (route.name) {
@@ -44,6 +47,10 @@ export function App() {
   useTitle();
   useNotifications();
   useReadyMark();
+  useEffect(() => {
+    const timer = setTimeout(() => void loadRun(), 1_500);
+    return () => clearTimeout(timer);
+  }, []);
   useKeys([
     { keys: 'mod+k', label: 'Commands', group: 'Everywhere', always: true, run: () => setOver((now) => (now === 'palette' ? undefined : 'palette')) },
     { keys: '?', label: 'This help', group: 'Everywhere', run: () => setOver('help') },
@@ -60,7 +67,7 @@ export function App() {
   return (
     <>
       <Shell route={route} onPalette={() => setOver('palette')} onHelp={() => setOver('help')}>
-        <Boundary place={place}>{loading ? <FirstLoad /> : <View route={route} />}</Boundary>
+        <Boundary place={place}>{loading ? <FirstLoad /> : <Suspense fallback={<FirstLoad />}><View route={route} /></Suspense>}</Boundary>
       </Shell>
       <Toasts />
       {over === 'palette' && <Commands project={'project' in route ? route.project : undefined} onHelp={() => setOver('help')} onClose={() => setOver((now) => (now === 'palette' ? undefined : now))} />}

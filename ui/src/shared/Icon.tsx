@@ -24,6 +24,8 @@ const PATHS = {
   case: 'M3 14l3.5-9L10 14M4.2 11h4.600M16.5 9.500v5M16.5 12a2.2 2.2 0 1 1-4.4 0 2.2 2.2 0 0 1 4.4 0z',
   fit: 'M3 7V3h4M13 3h4v4M17 13v4h-4M7 17H3v-4',
   logout: 'M8 4H4v12h4M9 10h8M14 7l3 3-3 3',
+  side: 'M3 4h14v12H3zM11 4v12',
+  below: 'M3 4h14v12H3zM3 10h14',
   help: 'M7.5 7.500A2.5 2.5 0 1 1 10 10.200V12M10 15h.01',
 } as const;
 

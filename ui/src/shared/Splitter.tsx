@@ -1,37 +1,43 @@
-import { remember, recall } from '../store/preferences';
 import { useState } from 'react';
+import { recall, remember } from '../store/preferences';
 
 const STEP = 32;
+const REST = 300;
 
-/** Widths that a person dragged to, kept. Also by the arrow keys. */
-export function useSplit(name: string, fallback: number, min: number): [number, (delta: number) => void] {
-  const [size, setSize] = useState(() => Math.max(min, Number(recall(`split.${name}`)) || fallback));
-  return [size, (delta) => {
-    const limit = Math.max(min, innerWidth - 420);
-    const next = Math.min(limit, Math.max(min, size + delta));
+/** A size that a person dragged to, kept. `rest`: what must stay for the other side. */
+export function useSplit(name: string, fallback: number, min: number, across: 'x' | 'y'): [number, (delta: number) => void] {
+  const [size, setSize] = useState(() => Number(recall(`split.${name}`)) || fallback);
+  const limit = Math.max(min, (across === 'x' ? innerWidth : innerHeight) - REST);
+  const fit = (n: number) => Math.min(limit, Math.max(min, n));
+  return [fit(size), (delta) => {
+    const next = fit(fit(size) + delta);
     setSize(next);
     remember(`split.${name}`, String(Math.round(next)));
   }];
 }
 
-export function Splitter({ label, onMove }: { label: string; onMove: (delta: number) => void }) {
+/** `across`: the way it moves. Drag it, or use the arrow keys. */
+export function Splitter({ label, across, onMove }: { label: string; across: 'x' | 'y'; onMove: (delta: number) => void }) {
+  const [less, more] = across === 'x' ? ['ArrowLeft', 'ArrowRight'] : ['ArrowUp', 'ArrowDown'];
   return (
     <div
       className="splitter"
+      data-across={across}
       role="separator"
-      aria-orientation="vertical"
+      aria-orientation={across === 'x' ? 'vertical' : 'horizontal'}
       aria-label={label}
       tabIndex={0}
       onKeyDown={(event) => {
-        if (event.key === 'ArrowLeft') onMove(STEP);
-        else if (event.key === 'ArrowRight') onMove(-STEP);
+        if (event.key === less) onMove(-STEP);
+        else if (event.key === more) onMove(STEP);
       }}
       onPointerDown={(event) => {
         event.currentTarget.setPointerCapture(event.pointerId);
         event.preventDefault();
       }}
       onPointerMove={(event) => {
-        if (event.currentTarget.hasPointerCapture(event.pointerId) && event.movementX !== 0) onMove(-event.movementX);
+        const moved = across === 'x' ? event.movementX : event.movementY;
+        if (event.currentTarget.hasPointerCapture(event.pointerId) && moved !== 0) onMove(moved);
       }}
     />
   );

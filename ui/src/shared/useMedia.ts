@@ -9,5 +9,6 @@ export function useMedia(query: string): boolean {
   return useSyncExternalStore(subscribe, () => matchMedia(query).matches);
 }
 
-export const PHONE = '(max-width: 720px)';
 export const NARROW = '(max-width: 960px)';
+/** Room for a diagram and a log side by side. */
+export const WIDE = '(min-width: 1600px)';

@@ -19,7 +19,7 @@ interface Style {
 }
 
 // CSI sequences, OSC strings (ended by BEL or ST), and the short escapes.
-// eslint-disable-next-line no-control-regex
+ 
 const ESCAPE = /\x1b(?:\[([0-9;:?<=>]*)[ -/]*([@-~])|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[PX^_][^\x1b]*(?:\x1b\\)?|[ -/]*[0-~])|[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f]/g;
 
 /** What a terminal would show at the end of the line: a progress bar redrawn with `\r` is its last state. */

@@ -10,12 +10,14 @@ import type { Run, Step } from '../platform/protocol';
 import { call, follow, show, useRoom, useStale, world } from '../store/client';
 import { useKeys } from '../store/keys';
 import { useRun, useStep, useSteps } from '../store/read';
+import { remember, usePreference } from '../store/preferences';
 import { navigate, to } from '../store/route';
 import type { Route, RunTab } from '../store/route';
+import { useNow } from '../store/time';
 import { Button, Link, Loading } from '../shared/parts';
 import { Splitter, useSplit } from '../shared/Splitter';
 import { isAtWork } from '../shared/status';
-import { NARROW, useMedia } from '../shared/useMedia';
+import { NARROW, WIDE, useMedia } from '../shared/useMedia';
 import { failedStep, stepInFront } from './front';
 import { NotHere } from './NotHere';
 import './run.css';
@@ -57,9 +59,14 @@ function Shown({ run, route, filled }: { run: Run; route: RunRoute; filled: bool
   const steps = useSteps(run.id);
   const stale = useStale();
   const narrow = useMedia(NARROW);
-  const [width, resize] = useSplit('step', Math.round(Math.min(680, innerWidth * 0.44)), 340);
+  const wide = useMedia(WIDE);
+  const chosenLayout = usePreference('run.layout', 'auto');
+  const below = chosenLayout === 'below' || (chosenLayout !== 'side' && !wide);
+  const [width, widen] = useSplit('step', Math.round(Math.min(760, innerWidth * 0.44)), 340, 'x');
+  const [height, heighten] = useSplit('stage', Math.round(innerHeight * 0.34), 130, 'y');
+  const now = useNow(run.status === 'cancelling');
   const [cancellingSince, setCancellingSince] = useState<number>();
-  if (run.status === 'cancelling' && cancellingSince === undefined) setCancellingSince(Date.now());
+  if (run.status === 'cancelling' && cancellingSince === undefined) setCancellingSince(now);
   if (run.status !== 'cancelling' && cancellingSince !== undefined) setCancellingSince(undefined);
 
   const tab = route.tab ?? (narrow ? 'steps' : 'graph');
@@ -83,15 +90,16 @@ function Shown({ run, route, filled }: { run: Run; route: RunRoute; filled: bool
     <div className={stale ? 'run-view stale-view' : 'run-view'} data-testid="view-run">
       <RunHeader run={run} cancellingSince={cancellingSince} back={<Link to={to.project(run.project)} className="button" data-kind="quiet" data-size="small" aria-label={`Back to ${run.project}`}>← {run.project}</Link>} />
       {narrow && panel ? panel : (
-        <div className="run-body">
-          <div className="run-left">
+        <div className="run-body" data-below={(below && !narrow) || undefined}>
+          <div className="run-left" style={below && !narrow && panel ? { flex: 'none', height } : undefined}>
             <div className="tabs" role="tablist" aria-label="Ways to see the run">
               {TABS.map(([key, label]) => (
                 <button key={key} type="button" role="tab" className="tab" aria-selected={tab === key} data-testid={`run-tab-${key}`} onClick={() => navigate(to.run(run.project, run.id, { tab: key === 'graph' && narrow ? undefined : key, step: route.step }), { replace: true })}>{label}</button>
               ))}
               <span className="grow" />
-              {route.step !== undefined && !narrow && failed !== undefined && route.step !== failed && <Button kind="quiet" size="small" onClick={() => choose(failed)}>Show what failed</Button>}
+              {failed !== undefined && selected !== failed && <Button kind="danger" size="small" data-testid="show-failed" onClick={() => choose(failed)}>Show what failed</Button>}
               {route.step !== undefined && !narrow && run.status !== 'done' && <Button kind="quiet" size="small" title="Follow the step at work (F)" onClick={() => choose(undefined)}>Follow</Button>}
+              {!narrow && <Button kind="quiet" size="small" icon={below ? 'side' : 'below'} aria-label={below ? 'Put the step beside the diagram' : 'Put the step below the diagram'} title={below ? 'Step beside the diagram' : 'Step below the diagram'} onClick={() => remember('run.layout', below ? 'side' : 'below')} />}
             </div>
             <div className="run-stage">
               {!filled && steps.length === 0 ? <div className="page-body"><Loading label="Loading steps" /></div>
@@ -100,8 +108,8 @@ function Shown({ run, route, filled }: { run: Run; route: RunRoute; filled: bool
                 : <SignalGraph run={run.id} steps={steps} selected={selected} focus={front} onSelect={choose} />}
             </div>
           </div>
-          {!narrow && panel && <Splitter label="Width of the step panel" onMove={resize} />}
-          {!narrow && panel && <div className="run-right" style={{ width }}>{panel}</div>}
+          {!narrow && panel && <Splitter label="Size of the step panel" across={below ? 'y' : 'x'} onMove={below ? heighten : (delta) => widen(-delta)} />}
+          {!narrow && panel && <div className="run-right" style={below ? undefined : { width }}>{panel}</div>}
         </div>
       )}
     </div>

@@ -68,7 +68,7 @@ export function SignalGraph(props: Props) {
 function Drawing({ run, steps, selected, focus, onSelect }: Props) {
   const { diagram, planned } = drawOnce(structure(steps));
   const frame = useRef<HTMLDivElement>(null);
-  const moved = useRef(false);
+  const movedRef = useRef(false);
   const nodes: UnitNode[] = diagram.units.map((unit) => {
     const step = planned.get(unit.keys[0] ?? '');
     return {
@@ -117,12 +117,12 @@ function Drawing({ run, steps, selected, focus, onSelect }: Props) {
         zoomOnDoubleClick={false}
         proOptions={{ hideAttribution: true }}
         onMove={(event, viewport) => {
-          if (event) moved.current = true;
+          if (event) movedRef.current = true;
           // Without React: a thousand nodes must not render for a zoom.
           if (frame.current) frame.current.dataset['far'] = String(viewport.zoom < FAR);
         }}
       >
-        <Camera diagram={diagram} unit={unitOf(diagram, focus)} moved={moved} />
+        <Camera diagram={diagram} unit={unitOf(diagram, focus)} movedRef={movedRef} />
       </ReactFlow>
     </div>
   );
@@ -138,10 +138,10 @@ const READABLE = 0.62;
 interface CameraProps {
   diagram: Diagram;
   unit: string | undefined;
-  moved: React.RefObject<boolean>;
+  movedRef: React.RefObject<boolean>;
 }
 
-function Camera({ diagram, unit, moved }: CameraProps) {
+function Camera({ diagram, unit, movedRef }: CameraProps) {
   const flow = useReactFlow();
   const width = useStore((state) => state.width);
   const height = useStore((state) => state.height);
@@ -161,7 +161,7 @@ function Camera({ diagram, unit, moved }: CameraProps) {
 
   const seen = useRef(false);
   useEffect(() => {
-    if (width === 0 || height === 0 || moved.current) return;
+    if (width === 0 || height === 0 || movedRef.current) return;
     look(seen.current && !matchMedia('(prefers-reduced-motion: reduce)').matches ? 300 : 0);
     seen.current = true;
     // `look` is made anew at each render; what it depends on is named here.
@@ -170,10 +170,10 @@ function Camera({ diagram, unit, moved }: CameraProps) {
 
   return (
     <div className="graph-tools">
-      <Button size="small" icon="plus" aria-label="Zoom in" onClick={() => { moved.current = true; void flow.zoomIn(); }} />
-      <Button size="small" aria-label="Zoom out" onClick={() => { moved.current = true; void flow.zoomOut(); }}>−</Button>
-      <Button size="small" icon="fit" aria-label="Show the whole diagram" title="Show all" onClick={() => { moved.current = true; look(200, true); }} />
-      <Button size="small" title="Keep the step at work in sight" onClick={() => { moved.current = false; look(200); }}>Follow</Button>
+      <Button size="small" icon="plus" aria-label="Zoom in" onClick={() => { movedRef.current = true; void flow.zoomIn(); }} />
+      <Button size="small" aria-label="Zoom out" onClick={() => { movedRef.current = true; void flow.zoomOut(); }}>−</Button>
+      <Button size="small" icon="fit" aria-label="Show the whole diagram" title="Show all" onClick={() => { movedRef.current = true; look(200, true); }} />
+      <Button size="small" title="Keep the step at work in sight" onClick={() => { movedRef.current = false; look(200); }}>Follow</Button>
     </div>
   );
 }

@@ -33,14 +33,14 @@ export interface Diagram {
   height: number;
 }
 
-export const NODE = { width: 208, height: 56 };
+export const NODE = { width: 196, height: 54 };
 const GROUP_HEAD = 30;
 const GROUP_PAD = 8;
 const CHILD = 34;
 const TILE = 22;
 const TILES = 10;
 const GROUP_TEXT_MAX = 8;
-const GAP_X = 84;
+const GAP_X = 60;
 const GAP_Y = 22;
 const DUMMY = 10;
 const MAX_DUMMIES = 3_000;

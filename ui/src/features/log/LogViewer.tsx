@@ -96,6 +96,7 @@ export function LogViewer({ run, step, attempt, working, line, hrefOf, onLine }:
   const [linked, setLinked] = useState(line === undefined);
   if (!linked && loaded && line !== undefined && view > 0) {
     setLinked(true);
+    setSeen(total);
     setTop(Math.max(0, Math.min(line - view / ROW / 3, lastTop(geometry))));
   }
 

@@ -39,21 +39,20 @@ export function StepPanel({ run, step, attempt, onAttempt, actions, log }: Props
   return (
     <section className="step-panel" data-testid="step-panel" aria-label={`Step ${step.title}`}>
       <header className="step-head" data-tone={look.tone}>
-        <div className="row">
-          <Lamp look={look} size={20} />
-          <h2 className="cut grow" title={step.key}>{step.title}{step.key !== step.id && <span className="muted"> {step.key.slice(step.id.length)}</span>}</h2>
-          {actions}
-        </div>
-        <div className="row wrap step-line">
-          <State look={look} />
-          {shownAttempt && step.status !== 'blocked' && <span className="muted"><Elapsed from={shownAttempt.started_at} until={shownAttempt.ended_at} /></span>}
-          {step.due_at !== undefined && step.status === 'scheduled' && <span className="soft">goes on at {exact(step.due_at)}</span>}
-          {step.stalled === true && <span className="badge" data-tone="wait">silent for long</span>}
-          {step.needs.length > 0 && step.status === 'blocked' && <span className="muted cut">needs {step.needs.join(', ')}</span>}
+        <div className="step-title-row">
+          <h2 className="cut" title={step.key}>{step.title}{step.key !== step.id && <span className="muted"> {step.key.slice(step.id.length)}</span>}</h2>
+          <span className="row wrap step-line">
+            <State look={look} />
+            {shownAttempt && step.status !== 'blocked' && <span className="muted"><Elapsed from={shownAttempt.started_at} until={shownAttempt.ended_at} /></span>}
+            {step.due_at !== undefined && step.status === 'scheduled' && <span className="soft">goes on at {exact(step.due_at)}</span>}
+            {step.stalled === true && <span className="badge" data-tone="wait">silent for long</span>}
+            {step.needs.length > 0 && step.status === 'blocked' && <span className="muted cut">needs {step.needs.join(', ')}</span>}
+          </span>
+          <span className="row step-acts">{actions}</span>
         </div>
         {value !== undefined && step.status === 'running' && <Meter value={value} label="Progress of the step" />}
         {progress?.text && step.status === 'running' && <span className="muted">{progress.text}</span>}
-        {step.reason && <p className="soft">{step.reason}</p>}
+        {step.reason && step.reason !== shownAttempt?.message && <p className="soft">{step.reason}</p>}
         {shownAttempt && <Ending attempt={shownAttempt} />}
         {approval?.state === 'open' && (
           <p>

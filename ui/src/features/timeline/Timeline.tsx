@@ -22,7 +22,7 @@ export function Timeline({ run, selected, onSelect }: { run: Run; selected?: str
   const start = Math.min(run.started_at ?? run.created_at, ...times.slice(0, 2));
   const end = Math.max(start + 1_000, run.ended_at ?? (run.status === 'done' ? Math.max(start, ...times) : now));
   const span = end - start;
-  const tick = TICKS.find((each) => span / each <= 8) ?? TICKS.at(-1) ?? span;
+  const tick = TICKS.find((each) => span / each <= 6) ?? TICKS.at(-1) ?? span;
   const ticks = Array.from({ length: Math.floor(span / tick) + 1 }, (_, i) => i * tick);
   const left = (at: number) => `${String(Math.max(0, Math.min(100, ((at - start) / span) * 100)))}%`;
   const width = (attempt: Attempt) => `${String(Math.max(0, Math.min(100, (((attempt.ended_at ?? now) - attempt.started_at) / span) * 100)))}%`;
@@ -31,7 +31,7 @@ export function Timeline({ run, selected, onSelect }: { run: Run; selected?: str
       <div className="timeline-head">
         <span className="muted">since {clockTime(start)}</span>
         <div className="timeline-scale num" aria-hidden="true">
-          {ticks.map((at) => <span key={at} style={{ left: left(start + at) }}>{at === 0 ? '0' : duration(at)}</span>)}
+          {ticks.map((at) => <span key={at} style={{ left: left(start + at) }}>{label(at)}</span>)}
         </div>
       </div>
       <div style={{ height: rows.getTotalSize(), position: 'relative' }}>
@@ -55,6 +55,10 @@ export function Timeline({ run, selected, onSelect }: { run: Run; selected?: str
       </div>
     </div>
   );
+}
+
+function label(ms: number): string {
+  return ms === 0 ? '0' : duration(ms).replace(/ 0[smh]$/, '');
 }
 
 interface BarProps {
