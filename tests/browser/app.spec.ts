@@ -23,7 +23,7 @@ inputs:
   goal: { type: string, required: true }
 steps:
   before: { kind: command, run: "echo before" }
-  decide: { kind: approval, needs: [before], question: "Shall it go on?" }
+  decide: { kind: approval, needs: [before], question: "Shall it go on?", who: { roles: [operator, owner], self_approval: true } }
   after: { kind: command, needs: [decide], run: "echo after" }
 `,
   slow: `signalbox: 1
@@ -196,6 +196,7 @@ test('a host that dies leaves the view, greyed, and comes back complete without 
   await host.start();
   await expect(page.getByTestId('stale-banner')).toHaveCount(0, { timeout: 30_000 });
   await expect(page.getByTestId('light')).toHaveAttribute('data-phase', 'live');
+  expect(await page.evaluate(() => 'sameDocument' in window)).toBe(true);
   await press(page, 'hello');
   await expect(page.getByTestId('run-header')).toHaveAttribute('data-state', 'success');
 });

@@ -17,7 +17,7 @@ export function useSplit(name: string, fallback: number, min: number, across: 'x
 }
 
 /** `across`: the way it moves. Drag it, or use the arrow keys. */
-export function Splitter({ label, across, onMove }: { label: string; across: 'x' | 'y'; onMove: (delta: number) => void }) {
+export function Splitter({ label, across, size, onMove }: { label: string; across: 'x' | 'y'; size: number; onMove: (delta: number) => void }) {
   const [less, more] = across === 'x' ? ['ArrowLeft', 'ArrowRight'] : ['ArrowUp', 'ArrowDown'];
   return (
     <div
@@ -26,6 +26,7 @@ export function Splitter({ label, across, onMove }: { label: string; across: 'x'
       role="separator"
       aria-orientation={across === 'x' ? 'vertical' : 'horizontal'}
       aria-label={label}
+      aria-valuenow={Math.round(size)}
       tabIndex={0}
       onKeyDown={(event) => {
         if (event.key === less) onMove(-STEP);

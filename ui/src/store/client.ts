@@ -43,6 +43,8 @@ export async function connect(): Promise<void> {
       },
       apply: (frame) => {
         world.apply(frame);
+        // A member of some projects only may not see the host's room: what is theirs is asked for.
+        if (frame.type === 'left' && frame.room === 'host' && frame.code !== 'unsubscribed') void askProjects();
       },
       flushed: show,
     },
@@ -60,6 +62,13 @@ export async function connect(): Promise<void> {
   };
   window.addEventListener('online', again);
   document.addEventListener('visibilitychange', again);
+}
+
+async function askProjects(): Promise<void> {
+  const { projects } = await call('project.list', {}).catch(() => ({ projects: [] }));
+  for (const project of projects) world.projects.set(project.id, project);
+  world.dirty.add('projects');
+  show();
 }
 
 export function retryNow(): void {

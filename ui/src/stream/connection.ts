@@ -308,7 +308,7 @@ export class Connection {
       this.options.sink.apply(frame);
       return;
     }
-    this.#update({ phase: 'live', complete: true, closed: undefined, lagging: undefined, reconnects: this.#link.reconnects + (this.#link.complete ? 1 : 0) });
+    this.#update({ phase: 'live', complete: true, closed: undefined, lagging: undefined, reconnects: this.#link.reconnects + (this.#link.complete && this.#link.phase === 'joining' ? 1 : 0) });
     this.options.sink.apply(frame);
     this.#stopSteady?.();
     this.#stopSteady = this.options.clock.after(STEADY_MS, () => {

@@ -70,6 +70,7 @@ export class Logbook {
     this.total = Math.max(this.total, n);
     if (chunk.blob) {
       this.behind = true;
+      this.total = Math.max(this.total, chunk.line + (linesOf(chunk) ?? 0));
       this.bytes = Math.max(this.bytes, chunk.offset + chunk.blob.bytes);
     } else {
       this.#known = Math.max(this.#known, chunk.offset + length);
@@ -117,6 +118,11 @@ export class Logbook {
   #changed(): void {
     this.version += 1;
   }
+}
+
+/** How many lines a piece holds, its blob included; hosts before it was said leave it out. */
+function linesOf(chunk: LogChunk & { lines?: number }): number | undefined {
+  return chunk.lines;
 }
 
 function lineOf(line: LogLine): Line {

@@ -92,10 +92,12 @@ function Shown({ run, route, filled }: { run: Run; route: RunRoute; filled: bool
       {narrow && panel ? panel : (
         <div className="run-body" data-below={(below && !narrow) || undefined}>
           <div className="run-left" style={below && !narrow && panel ? { flex: 'none', height } : undefined}>
-            <div className="tabs" role="tablist" aria-label="Ways to see the run">
+            <div className="tabs">
+              <div role="tablist" aria-label="Ways to see the run">
               {TABS.map(([key, label]) => (
                 <button key={key} type="button" role="tab" className="tab" aria-selected={tab === key} data-testid={`run-tab-${key}`} onClick={() => navigate(to.run(run.project, run.id, { tab: key === 'graph' && narrow ? undefined : key, step: route.step }), { replace: true })}>{label}</button>
               ))}
+              </div>
               <span className="grow" />
               {failed !== undefined && selected !== failed && <Button kind="danger" size="small" data-testid="show-failed" onClick={() => choose(failed)}>Show what failed</Button>}
               {route.step !== undefined && !narrow && run.status !== 'done' && <Button kind="quiet" size="small" title="Follow the step at work (F)" onClick={() => choose(undefined)}>Follow</Button>}
@@ -108,7 +110,7 @@ function Shown({ run, route, filled }: { run: Run; route: RunRoute; filled: bool
                 : <SignalGraph run={run.id} steps={steps} selected={selected} focus={front} onSelect={choose} />}
             </div>
           </div>
-          {!narrow && panel && <Splitter label="Size of the step panel" across={below ? 'y' : 'x'} onMove={below ? heighten : (delta) => widen(-delta)} />}
+          {!narrow && panel && <Splitter label="Size of the step panel" across={below ? 'y' : 'x'} size={below ? height : width} onMove={below ? heighten : (delta) => widen(-delta)} />}
           {!narrow && panel && <div className="run-right" style={below ? undefined : { width }}>{panel}</div>}
         </div>
       )}

@@ -37,10 +37,12 @@ export function LogRow({ n, line, mark, caseSensitive, current, href, onLink }: 
 }
 
 function Piece({ span, mark, caseSensitive }: { span: Span; mark: string; caseSensitive: boolean }) {
-  const style = span.color !== undefined || span.background !== undefined ? { color: span.color, background: span.background } : undefined;
-  if (mark === '' && style === undefined && span.className === '') return span.text;
+  // As variables: the style sheet brings a program's own colours to a readable contrast in either theme.
+  const style = span.color !== undefined || span.background !== undefined ? ({ '--c': span.color, '--b': span.background } as React.CSSProperties) : undefined;
+  const className = [span.className, span.color !== undefined && 'a-c', span.background !== undefined && 'a-k'].filter(Boolean).join(' ');
+  if (mark === '' && className === '') return span.text;
   return (
-    <span className={span.className} style={style}>
+    <span className={className} style={style}>
       {mark === '' ? span.text : marked(span.text, mark, caseSensitive)}
     </span>
   );
