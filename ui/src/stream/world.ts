@@ -17,6 +17,7 @@ export interface Notice {
   text?: string;
   run?: string;
   project?: string;
+  approval?: string;
 }
 
 const ACTIVITY_KEPT = 1_000;
@@ -222,12 +223,18 @@ export class World {
       case 'approval_requested': {
         const approval = frame.data as Approval;
         this.#putApproval(approval, at);
-        this.notice({ kind: 'approval', title: approval.question, text: `${approval.workflow} #${String(approval.run_number)}`, run: approval.run, project: approval.project });
+        this.notice({ kind: 'approval', title: approval.question, text: `${approval.workflow} #${String(approval.run_number)}`, run: approval.run, project: approval.project, approval: approval.id });
         return;
       }
-      case 'approval_resolved':
-        this.#putApproval(frame.data as Approval, at);
+      case 'approval_resolved': {
+        const approval = frame.data as Approval;
+        this.#putApproval(approval, at);
+        if (this.notices.some((notice) => notice.approval === approval.id)) {
+          this.notices = this.notices.filter((notice) => notice.approval !== approval.id);
+          this.dirty.add('notices');
+        }
         return;
+      }
       case 'verify_result':
         if (frame.run) this.#verdict(frame.run, frame.data as VerifyResult);
         return;

@@ -5,7 +5,7 @@ import { Button } from '../../shared/parts';
 import { MatrixNode, StepNode } from './GraphNodes';
 import type { UnitNode } from './GraphNodes';
 import { layout } from './layout';
-import type { Diagram } from './layout';
+import type { Diagram, Unit } from './layout';
 import { TrackEdge } from './TrackEdge';
 import type { TrackEdgeType } from './TrackEdge';
 import '@xyflow/react/dist/base.css';
@@ -80,7 +80,7 @@ function Drawing({ run, steps, selected, focus, onSelect }: Props) {
       data: {
         run,
         unit,
-        title: unit.group ? unit.id : (step?.title ?? unit.id),
+        title: unit.group ? groupTitle(unit, planned) : (step?.title ?? unit.id),
         kind: step?.kind ?? 'command',
         many: step?.matrix ?? false,
         selected: selected !== undefined && unit.keys.includes(selected) ? selected : undefined,
@@ -126,6 +126,13 @@ function Drawing({ run, steps, selected, focus, onSelect }: Props) {
       </ReactFlow>
     </div>
   );
+}
+
+/** What the children of a matrix are all called; their own values are told beside their lamps. */
+function groupTitle(unit: Unit, planned: ReadonlyMap<string, Planned>): string {
+  const titles = new Set(unit.keys.map((key) => planned.get(key)?.title));
+  const [title] = titles;
+  return titles.size === 1 && title !== undefined ? title : unit.id;
 }
 
 function unitOf(diagram: Diagram, key: string | undefined): string | undefined {

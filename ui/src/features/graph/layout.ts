@@ -45,6 +45,7 @@ const GAP_Y = 22;
 const DUMMY = 10;
 const MAX_DUMMIES = 3_000;
 const SWEEPS = 6;
+const KINK = 14;
 
 interface Cell {
   id: string;
@@ -260,7 +261,9 @@ export function trackPath(points: readonly { x: number; y: number }[]): string {
   if (!start) return '';
   let path = `M${String(start.x)} ${String(start.y)}`;
   let { x, y } = start;
-  for (const point of rest) {
+  for (const corner of rest) {
+    // A kink of a few pixels looks like a mistake: a track may enter a node a little off its middle.
+    const point = Math.abs(corner.y - y) <= KINK ? { x: corner.x, y } : corner;
     const rise = point.y - y;
     const run = point.x - x;
     if (rise !== 0) {
