@@ -94,6 +94,19 @@ impl Engine {
         (engine, out)
     }
 
+    /// Takes a run back that had been forgotten, so that it can be retried. Without effect if it is known.
+    pub fn load(&mut self, restored: Restored, cx: &Context<'_>) {
+        let id = restored.run.id.clone();
+        if self.runs.contains_key(&id) || restored.run.status != RunStatus::Done {
+            return;
+        }
+        let run = RunState::restored(restored.run, restored.plan, restored.steps, restored.approvals, cx.now);
+        for (index, approval) in &run.approvals {
+            self.questions.insert(approval.id.clone(), (id.clone(), *index));
+        }
+        self.runs.insert(id, run);
+    }
+
     fn restore_run(&mut self, id: &signalbox_model::RunId, survived: Survived, report: &mut EngineRecovered, cx: &mut Context<'_>, out: &mut Output) {
         let now = cx.now;
         let Some(run) = self.runs.get_mut(id) else { return };

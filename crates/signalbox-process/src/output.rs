@@ -55,13 +55,13 @@ pub(crate) struct Assembler {
 }
 
 impl Assembler {
-    pub(crate) fn new(masker: Masker, limit: u64) -> Self {
+    pub(crate) fn new(masker: Masker, limit: u64, (offset, line): (u64, u64)) -> Self {
         Self {
             masker,
             stdout: Raw::default(),
             stderr: Raw::default(),
-            offset: 0,
-            line: 0,
+            offset,
+            line,
             open: None,
             limit,
             dropped: 0,
@@ -247,7 +247,7 @@ mod tests {
 
     #[test]
     fn streams_that_interrupt_each_other_get_lines_of_their_own() {
-        let mut a = Assembler::new(Masker::default(), KEPT);
+        let mut a = Assembler::new(Masker::default(), KEPT, (0, 0));
         let mut p = Vec::new();
         a.push(LogStream::Stdout, b"half");
         let first = a.take(true, false, &mut p);
@@ -260,7 +260,7 @@ mod tests {
 
     #[test]
     fn progress_is_reported_and_not_shown_also_when_cut() {
-        let mut a = Assembler::new(Masker::default(), KEPT);
+        let mut a = Assembler::new(Masker::default(), KEPT, (0, 0));
         let mut p = Vec::new();
         let mut shown = String::new();
         for part in ["build\n\u{1b}", "]9;4;1;4", "0;linking\u{7}", "done\n"] {
@@ -273,7 +273,7 @@ mod tests {
 
     #[test]
     fn output_over_the_limit_is_dropped_and_the_log_says_so_once() {
-        let mut a = Assembler::new(Masker::default(), 10);
+        let mut a = Assembler::new(Masker::default(), 10, (0, 0));
         let mut p = Vec::new();
         a.push(LogStream::Stdout, b"0123456789\n");
         assert_eq!(all(&mut a, &mut p).len(), 1);
@@ -289,7 +289,7 @@ mod tests {
         /// However reads are cut: the text is whole, offsets are contiguous, lines are counted.
         #[test]
         fn pieces_add_up(text in "[a-zäß\n]{0,200}", cuts in prop::collection::vec(1usize..20, 0..40)) {
-            let mut a = Assembler::new(Masker::default(), KEPT);
+            let mut a = Assembler::new(Masker::default(), KEPT, (0, 0));
             let mut p = Vec::new();
             let (mut pieces, mut rest) = (Vec::new(), text.as_bytes());
             for cut in cuts {

@@ -31,6 +31,8 @@ pub struct Spec {
     pub masker: Masker,
     /// Output kept at most, in bytes; none: 1 GiB.
     pub limit: Option<u64>,
+    /// Bytes and lines that the attempt's log holds already.
+    pub log_so_far: (u64, u64),
 }
 
 /// Why a process could not be started. Nothing of it runs.
@@ -115,7 +117,7 @@ pub fn spawn(spec: Spec, reports: mpsc::Sender<Report>) -> Result<Handle, SpawnE
     let child = command.spawn().map_err(|source| SpawnError::System { program: program.to_string_lossy().into_owned(), source })?;
     let pid = child.id().unwrap_or_default();
     let handle = Handle { pid, started: platform::start_time(pid) };
-    let assembler = Assembler::new(spec.masker, spec.limit.unwrap_or(KEPT));
+    let assembler = Assembler::new(spec.masker, spec.limit.unwrap_or(KEPT), spec.log_so_far);
     tokio::spawn(follow(child, pid, assembler, reports));
     Ok(handle)
 }

@@ -14,6 +14,7 @@ fn spec(script: &str, marker: &str) -> Spec {
         marker: marker.into(),
         masker: Masker::new(["hunter2-hunter2".to_owned()]),
         limit: None,
+        log_so_far: (0, 0),
     }
 }
 

@@ -66,6 +66,18 @@ pub enum TokenChange {
         /// Whose it is.
         member: MemberId,
     },
+    /// The same for the token in `host.json`: the one before it is no longer good.
+    AddLocal {
+        /// SHA-256 of the token.
+        hash: [u8; 32],
+        /// Whose it is.
+        member: MemberId,
+    },
+    /// This token is no longer good.
+    Remove {
+        /// SHA-256 of the token.
+        hash: [u8; 32],
+    },
     /// No token of this member is good any more.
     Revoke {
         /// Whose.
@@ -437,6 +449,21 @@ impl BatchJob<'_> {
                 self.db
                     .prepare_cached("INSERT OR REPLACE INTO tokens(hash, member) VALUES (?1, ?2)")?
                     .execute(params![hash.as_slice(), member.as_str()])?;
+            }
+            // A session of a browser must outlive a restart of the host, so only what `host.json` held is replaced.
+            TokenChange::AddLocal { hash, member } => {
+                self.db
+                    .prepare_cached("DELETE FROM tokens WHERE hash = (SELECT unhex(value) FROM meta WHERE key = 'local_token')")?
+                    .execute([])?;
+                self.db
+                    .prepare_cached("INSERT OR REPLACE INTO meta(key, value) VALUES ('local_token', hex(?1))")?
+                    .execute([hash.as_slice()])?;
+                self.db
+                    .prepare_cached("INSERT OR REPLACE INTO tokens(hash, member) VALUES (?1, ?2)")?
+                    .execute(params![hash.as_slice(), member.as_str()])?;
+            }
+            TokenChange::Remove { hash } => {
+                self.db.prepare_cached("DELETE FROM tokens WHERE hash = ?1")?.execute([hash.as_slice()])?;
             }
             TokenChange::Revoke { member } => {
                 self.db.prepare_cached("DELETE FROM tokens WHERE member = ?1")?.execute([member.as_str()])?;

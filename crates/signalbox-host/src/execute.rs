@@ -1,0 +1,521 @@
+//! Doing the work of a step: processes, checks, notifications.
+
+use std::{
+    collections::BTreeSet,
+    io::Read,
+    path::{Component, Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use indexmap::IndexMap;
+use serde_json::Value;
+use signalbox_engine::{Input, Outcome, StepAt};
+use signalbox_model::{
+    Actor, Artifact, Clock, EventData, LogChunk, NewEvent, ProjectId, Room, StepKey, StopKind, VerifyResult,
+};
+use signalbox_process::{Exit, Handle, Masker, Piece, Report, Spec, end_all, leftovers, spawn};
+use signalbox_store::{Batch, Store};
+use signalbox_workflow::{plan::Check, template::Piece as TextPiece};
+use tokio::sync::{mpsc, watch};
+
+/// Pieces longer than this go into a blob; the event keeps the beginning.
+const INLINE: usize = 16 * 1024;
+const PREVIEW: usize = 2 * 1024;
+/// Reports of one process that may wait to be stored. Past it the process's output is not read.
+const REPORTS: usize = 32;
+/// Largest file of outputs and largest artifact, in bytes.
+const OUTPUT_FILE: u64 = 1024 * 1024;
+const ARTIFACT: u64 = 256 * 1024 * 1024;
+
+/// How much somebody wants a step to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stop {
+    No,
+    Terminate,
+    Kill,
+}
+
+/// A script that is ready to run.
+#[derive(Debug, Clone)]
+pub(crate) struct Script {
+    pub(crate) argv: Vec<String>,
+    pub(crate) dir: PathBuf,
+    pub(crate) env: Vec<(String, String)>,
+    pub(crate) secrets: Vec<String>,
+}
+
+/// What a step's task needs.
+pub(crate) struct Job {
+    pub(crate) at: StepAt,
+    pub(crate) attempt: u32,
+    pub(crate) key: StepKey,
+    pub(crate) project: ProjectId,
+    pub(crate) folder: PathBuf,
+    pub(crate) marker: String,
+    pub(crate) store: Store,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) stop: watch::Receiver<Stop>,
+    pub(crate) inputs: mpsc::Sender<Input>,
+    pub(crate) log_limit: u64,
+    /// Whether the engine wants to know of signs of life.
+    pub(crate) watched: bool,
+}
+
+impl Job {
+    async fn tell(&self, input: Input) {
+        // The engine is gone only when the host stops: then the next start settles what this step was.
+        self.inputs.send(input).await.ok();
+    }
+
+    async fn append(&self, event: NewEvent) {
+        let event = event.of_run(self.at.run.clone()).of_step(self.key.clone());
+        let mut wait = Duration::from_millis(200);
+        // Output that was read from the process is nowhere else: keep it until it can be stored.
+        loop {
+            match self.store.append(Batch::of(vec![event.clone()])).await {
+                Ok(_) => return,
+                Err(error) if error.is_transient() => {
+                    tokio::time::sleep(wait).await;
+                    wait = (wait * 2).min(Duration::from_secs(5));
+                }
+                Err(error) => {
+                    tracing::error!(%error, step = %self.key, "a piece of output could not be stored");
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn log(&self, piece: Piece) {
+        let Piece { stream, offset, line, lines, text } = piece;
+        let (text, blob) = if text.len() > INLINE {
+            let blobs = self.store.blobs().clone();
+            let content = text.clone();
+            let put = tokio::task::spawn_blocking(move || blobs.put(content.as_bytes(), "text/plain; charset=utf-8")).await;
+            match put {
+                Ok(Ok(blob)) => {
+                    let mut end = PREVIEW;
+                    while !text.is_char_boundary(end) {
+                        end -= 1;
+                    }
+                    (text[..end].to_owned(), Some(blob))
+                }
+                // The event can hold it as well; only the database grows faster.
+                _ => (text, None),
+            }
+        } else {
+            (text, None)
+        };
+        let chunk = LogChunk { step: self.key.clone(), attempt: self.attempt, stream, offset, line, lines, text, blob };
+        self.append(NewEvent::new(Room::Run(self.at.run.clone()), Actor::engine(), EventData::Log(chunk))).await;
+    }
+
+    /// Runs a script to its end. None: it could not be started, and the reason is given.
+    async fn run(&self, script: &Script, limit: Option<Duration>, announce: bool) -> Result<(Exit, Option<StopKind>), String> {
+        let log_so_far = self.log_so_far().await;
+        let (sender, mut reports) = mpsc::channel(REPORTS);
+        let spec = Spec {
+            argv: script.argv.iter().map(Into::into).collect(),
+            dir: script.dir.clone(),
+            env: script.env.clone(),
+            marker: self.marker.clone(),
+            masker: Masker::new(script.secrets.iter().cloned()),
+            limit: Some(self.log_limit),
+            log_so_far,
+        };
+        let handle = spawn(spec, sender).map_err(|error| error.to_string())?;
+        if announce {
+            self.tell(Input::Started { at: self.at.clone(), process: Some((handle.pid, handle.started)) }).await;
+        }
+        // A task of its own: a wish to end the process is served also while its output waits to be stored.
+        let watcher = tokio::spawn(end_when_asked(handle, self.stop.clone(), limit));
+        let mut alive_at = tokio::time::Instant::now();
+        let exit = loop {
+            match reports.recv().await {
+                Some(Report::Output(piece)) => {
+                    self.log(piece).await;
+                    if self.watched && alive_at.elapsed() > Duration::from_secs(1) {
+                        alive_at = tokio::time::Instant::now();
+                        self.tell(Input::Alive { at: self.at.clone() }).await;
+                    }
+                }
+                Some(Report::Progress(progress)) => {
+                    self.tell(Input::Progress { at: self.at.clone(), value: progress.value }).await;
+                    self.say_progress(progress).await;
+                }
+                Some(Report::Exited(exit)) => break Some(exit),
+                None => break None,
+            }
+        };
+        watcher.abort();
+        let asked = watcher.await.err().map_or(Stop::Kill, |_| *self.stop.borrow());
+        let exit = exit.ok_or("the process's end was not observed")?;
+        Ok((exit, self.stopped(asked).await))
+    }
+
+    async fn say_progress(&self, progress: signalbox_process::Progress) {
+        let data = signalbox_model::Progress { of: "step".into(), value: progress.value, text: progress.text, eta_ms: None };
+        self.append(NewEvent::new(Room::Project(self.project.clone()), Actor::engine(), EventData::ProgressUpdate(data))).await;
+    }
+
+    async fn log_so_far(&self) -> (u64, u64) {
+        if self.attempt == 0 {
+            return (0, 0);
+        }
+        let (store, run, key, attempt) = (self.store.clone(), self.at.run.clone(), self.key.clone(), self.attempt);
+        let read = move || store.read(|reader| reader.log_index(&run, &key, attempt));
+        tokio::task::spawn_blocking(read).await.ok().and_then(Result::ok).map_or((0, 0), |index| (index.bytes, index.lines))
+    }
+
+    /// After an end that was wished for: how it came, and that really nothing is left.
+    async fn stopped(&self, asked: Stop) -> Option<StopKind> {
+        if asked == Stop::No {
+            return None;
+        }
+        let marker = self.marker.clone();
+        let (killed, survivors) = tokio::task::spawn_blocking(move || end_all(&marker)).await.unwrap_or((0, false));
+        Some(match (asked, survivors) {
+            (_, true) => StopKind::Survivors,
+            (Stop::Kill, _) => StopKind::Forced,
+            _ if killed > 0 => StopKind::Forced,
+            _ => StopKind::Graceful,
+        })
+    }
+
+    /// A `command` step.
+    pub(crate) async fn command(self, script: Result<Script, String>, artifacts: Vec<String>) {
+        let output = std::env::temp_dir().join(format!("signalbox-output-{}", crate::ids::token(16)));
+        let result = match script {
+            Ok(mut script) => {
+                script.env.push(("SIGNALBOX_OUTPUT".into(), output.to_string_lossy().into_owned()));
+                self.run(&script, None, true).await.map(|ended| (ended, script))
+            }
+            Err(message) => Err(message),
+        };
+        let ((exit, stopped), script) = match result {
+            Ok(ended) => ended,
+            Err(message) => {
+                self.tell(Input::StartFailed { at: self.at.clone(), message }).await;
+                return;
+            }
+        };
+        let (file, folder, blobs) = (output.clone(), script.dir.clone(), self.store.blobs().clone());
+        let masker = Masker::new(script.secrets.iter().cloned());
+        let collect = move || {
+            let outputs = read_outputs(&file, &masker);
+            std::fs::remove_file(&file).ok();
+            (outputs, collect_artifacts(&folder, &artifacts, &blobs))
+        };
+        // Outputs and artifacts of a failed attempt are kept as well: they are what a person looks at.
+        let (outputs, kept) = tokio::task::spawn_blocking(collect)
+            .await
+            .unwrap_or_else(|_| (Err("its outputs could not be read".into()), Ok(Vec::new())));
+        let bad_outputs = outputs.as_ref().err().or(kept.as_ref().err()).cloned();
+        let outcome = Outcome {
+            code: exit.code,
+            signal: exit.signal,
+            outputs: outputs.unwrap_or_default(),
+            artifacts: kept.unwrap_or_default(),
+            bad_outputs,
+            stopped,
+        };
+        self.tell(Input::Finished { at: self.at.clone(), outcome }).await;
+    }
+
+    /// The checks of a step, in order, up to the first that fails.
+    pub(crate) async fn checks(self, checks: Vec<(Check, Result<Script, String>)>) {
+        let mut failure = None;
+        for (number, (check, script)) in (0u32..).zip(checks) {
+            let started = self.clock.now();
+            let (what, verdict) = self.check(&check, script).await;
+            let result = VerifyResult {
+                step: self.key.clone(),
+                attempt: self.attempt,
+                check: number,
+                what: what.clone(),
+                passed: verdict.is_ok(),
+                detail: verdict.as_ref().err().cloned().unwrap_or_default(),
+                duration_ms: u64::try_from(self.clock.now() - started).unwrap_or(0),
+            };
+            let room = Room::Project(self.project.clone());
+            self.append(NewEvent::new(room, Actor::engine(), EventData::VerifyResult(result))).await;
+            if let Err(why) = verdict {
+                failure = Some(format!("the check `{what}` failed: {why}"));
+                break;
+            }
+        }
+        self.tell(Input::Checked { at: self.at.clone(), failure }).await;
+    }
+
+    async fn check(&self, check: &Check, script: Result<Script, String>) -> (String, Result<(), String>) {
+        match check {
+            Check::Run { script: source, timeout_ms } => {
+                let what = source.text.lines().next().unwrap_or_default().to_owned();
+                let limit = timeout_ms.map(Duration::from_millis);
+                let verdict = match script {
+                    Err(why) => Err(why),
+                    Ok(script) => match self.run(&script, limit, false).await {
+                        Ok((Exit { code: Some(0), .. }, _)) => Ok(()),
+                        Ok((Exit { code: Some(code), .. }, _)) => Err(format!("it exited with code {code}")),
+                        Ok((_, Some(_))) => Err("it was ended, or ran longer than its limit".into()),
+                        Ok((exit, _)) => Err(format!("it was ended by signal {}", exit.signal.unwrap_or(0))),
+                        Err(why) => Err(why),
+                    },
+                };
+                (what, verdict)
+            }
+            Check::FileExists(path) => {
+                let found = within(&self.folder, path).is_some_and(|path| path.exists());
+                (format!("file {path} exists"), if found { Ok(()) } else { Err("there is no such file".into()) })
+            }
+            Check::Diff(_) => ("diff".into(), Err("this version cannot check a diff".into())),
+        }
+    }
+}
+
+/// Passes wishes to end a process on to it, up to the last one; at the limit that is ours.
+async fn end_when_asked(handle: Handle, mut stop: watch::Receiver<Stop>, limit: Option<Duration>) {
+    let asked = async {
+        loop {
+            let now = *stop.borrow_and_update();
+            end(handle, now);
+            if now == Stop::Kill {
+                return;
+            }
+            if stop.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    };
+    match limit {
+        None => asked.await,
+        Some(limit) => {
+            if tokio::time::timeout(limit, asked).await.is_err() {
+                end(handle, Stop::Kill);
+            }
+        }
+    }
+}
+
+fn end(handle: Handle, stop: Stop) {
+    match stop {
+        Stop::No => {}
+        Stop::Terminate => handle.terminate(),
+        Stop::Kill => handle.kill(),
+    }
+}
+
+/// Ends everything that carries the marker's prefix. Blocks.
+pub(crate) fn sweep(prefix: &str) -> u32 {
+    if leftovers(prefix).is_empty() {
+        return 0;
+    }
+    let (ended, survivors) = end_all(prefix);
+    if survivors {
+        tracing::warn!(prefix, "some processes could not be ended");
+    }
+    ended
+}
+
+/// `key=value` lines. A value that is JSON (a number, `true`, a list, an object, a quoted text) keeps its kind.
+fn read_outputs(file: &Path, masker: &Masker) -> Result<IndexMap<String, Value>, String> {
+    let mut text = String::new();
+    match std::fs::File::open(file) {
+        Ok(open) => {
+            open.take(OUTPUT_FILE + 1).read_to_string(&mut text).map_err(|error| format!("its outputs cannot be read: {error}"))?;
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(IndexMap::new()),
+        Err(error) => return Err(format!("its outputs cannot be read: {error}")),
+    }
+    if text.len() as u64 > OUTPUT_FILE {
+        return Err(format!("its outputs are larger than {OUTPUT_FILE} bytes: write them to a file and keep it as an artifact"));
+    }
+    let mut outputs = IndexMap::new();
+    for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        let Some((key, value)) = line.split_once('=') else {
+            return Err(format!("line {} of its outputs is not key=value: {:?}", number + 1, line.chars().take(80).collect::<String>()));
+        };
+        let value = masker.mask(value);
+        let parsed = serde_json::from_str(&value).unwrap_or_else(|_| Value::String(value));
+        outputs.insert(key.trim().to_owned(), parsed);
+    }
+    Ok(outputs)
+}
+
+/// A path within a folder, or none if it leads out of it.
+pub(crate) fn within(folder: &Path, path: &str) -> Option<PathBuf> {
+    let relative = Path::new(path);
+    let inside = relative.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    inside.then(|| folder.join(relative))
+}
+
+/// A text file within a folder, at most 64 KiB of it.
+pub(crate) fn read_text(folder: &Path, path: &str) -> Option<String> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(within(folder, path)?).ok()?.take(64 * 1024).read_to_end(&mut bytes).ok()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn media_type(path: &Path) -> &'static str {
+    match path.extension().and_then(|extension| extension.to_str()).unwrap_or_default() {
+        "html" | "htm" => "text/html; charset=utf-8",
+        "json" => "application/json",
+        "md" | "txt" | "log" | "xml" | "csv" | "yaml" | "yml" | "toml" => "text/plain; charset=utf-8",
+        "png" => "image/png",
+        "svg" => "image/svg+xml",
+        "zip" => "application/zip",
+        _ => "application/octet-stream",
+    }
+}
+
+fn collect_artifacts(folder: &Path, patterns: &[String], blobs: &signalbox_store::blob::Blobs) -> Result<Vec<Artifact>, String> {
+    let mut kept = Vec::new();
+    for pattern in patterns {
+        let files = matching(folder, pattern);
+        if files.is_empty() {
+            return Err(format!("the artifact {pattern} is not there"));
+        }
+        for path in files {
+            let size = std::fs::metadata(&path).map(|data| data.len()).unwrap_or(0);
+            let name = path.strip_prefix(folder).unwrap_or(&path).to_string_lossy().replace('\\', "/");
+            if size > ARTIFACT {
+                return Err(format!("the artifact {name} has {size} bytes, the limit is {ARTIFACT}"));
+            }
+            let stored = std::fs::read(&path).and_then(|content| blobs.put(&content, media_type(&path)));
+            let blob = stored.map_err(|error| format!("the artifact {name} cannot be kept: {error}"))?;
+            kept.push(Artifact { path: name, blob });
+        }
+    }
+    Ok(kept)
+}
+
+/// Files that a pattern names: `*` within a name, `**` for any folders.
+fn matching(folder: &Path, pattern: &str) -> BTreeSet<PathBuf> {
+    let mut found = BTreeSet::new();
+    let Some(_) = within(folder, pattern) else { return found };
+    let parts: Vec<&str> = pattern.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+    walk(folder, &parts, &mut found, 0);
+    found
+}
+
+fn walk(folder: &Path, parts: &[&str], found: &mut BTreeSet<PathBuf>, depth: usize) {
+    let Some((first, rest)) = parts.split_first() else { return };
+    if depth > 64 || found.len() > 10_000 {
+        return;
+    }
+    if *first == "**" {
+        walk(folder, rest, found, depth + 1);
+    }
+    if !first.contains('*') {
+        let path = folder.join(first);
+        if rest.is_empty() && path.is_file() {
+            found.insert(path);
+        } else if path.is_dir() {
+            walk(&path, if rest.is_empty() { &["**", "*"] } else { rest }, found, depth + 1);
+        }
+        return;
+    }
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let Some(name) = name.to_str() else { continue };
+        // A link is not followed: it may lead out of the folder, or round in a circle.
+        let Ok(kind) = entry.file_type() else { continue };
+        if *first == "**" {
+            if kind.is_dir() && name != ".git" {
+                walk(&entry.path(), parts, found, depth + 1);
+            }
+        } else if wildcard(first, name) {
+            if rest.is_empty() && kind.is_file() {
+                found.insert(entry.path());
+            } else if kind.is_dir() && !rest.is_empty() {
+                walk(&entry.path(), rest, found, depth + 1);
+            }
+        }
+    }
+}
+
+fn wildcard(pattern: &str, name: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let Some(mut rest) = name.strip_prefix(parts.next().unwrap_or_default()) else { return false };
+    let parts: Vec<&str> = parts.collect();
+    for (index, part) in parts.iter().enumerate() {
+        if index + 1 == parts.len() {
+            return rest.ends_with(part);
+        }
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
+    }
+    rest.is_empty()
+}
+
+/// SHA-256 over the names and contents of the files that match, in order of their names.
+pub(crate) fn hash_files(folder: &Path, patterns: &[String]) -> Option<String> {
+    use sha2::{Digest, Sha256};
+    let files: BTreeSet<PathBuf> = patterns.iter().flat_map(|pattern| matching(folder, pattern)).collect();
+    let mut hash = Sha256::new();
+    for file in files {
+        hash.update(file.strip_prefix(folder).unwrap_or(&file).to_string_lossy().as_bytes());
+        hash.update([0]);
+        hash.update(signalbox_store::blob::hash(&std::fs::read(&file).ok()?).as_bytes());
+    }
+    Some(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Completes a text with secrets and hashes of files. Gives the text and the secret values in it.
+pub(crate) fn complete(
+    pieces: Vec<TextPiece>,
+    folder: &Path,
+    secret: &impl Fn(&str) -> Option<String>,
+    seen: &mut Vec<String>,
+) -> Result<String, String> {
+    let mut text = String::new();
+    for piece in pieces {
+        match piece {
+            TextPiece::Text(part) => text.push_str(&part),
+            TextPiece::Secret(name) => {
+                let value = secret(&name).ok_or_else(|| {
+                    format!("the secret {name} is not set: start the host with SIGNALBOX_SECRET_{name} in its environment")
+                })?;
+                text.push_str(&value);
+                seen.push(value);
+            }
+            TextPiece::HashFiles(patterns) => text.push_str(&hash_files(folder, &patterns).unwrap_or_default()),
+        }
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_stay_within_the_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join("out/deep")).unwrap();
+        for name in ["out/a.html", "out/b.txt", "out/deep/c.html"] {
+            std::fs::write(dir.path().join(name), name).unwrap();
+        }
+        let names = |pattern: &str| {
+            matching(dir.path(), pattern).iter().map(|p| p.strip_prefix(dir.path()).unwrap().to_string_lossy().into_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(names("out/*.html"), ["out/a.html"]);
+        assert_eq!(names("**/*.html"), ["out/a.html", "out/deep/c.html"]);
+        assert_eq!(names("out"), ["out/a.html", "out/b.txt", "out/deep/c.html"]);
+        assert!(names("../*").is_empty() && names("/etc/passwd").is_empty());
+    }
+
+    #[test]
+    fn outputs_keep_their_kind_and_a_malformed_line_is_named() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "version=1.2.3\ncount=4\nlist=[1,2]\n\nurl=http://x/?a=b\n").unwrap();
+        let outputs = read_outputs(file.path(), &Masker::default()).unwrap();
+        assert_eq!(serde_json::to_string(&outputs).unwrap(), r#"{"version":"1.2.3","count":4,"list":[1,2],"url":"http://x/?a=b"}"#);
+        std::fs::write(file.path(), "a=1\nbroken\n").unwrap();
+        assert!(read_outputs(file.path(), &Masker::default()).unwrap_err().contains("line 2"));
+    }
+}

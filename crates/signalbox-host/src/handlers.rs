@@ -1,0 +1,581 @@
+//! The methods. Each reads like its description in the list of methods.
+
+use std::{collections::HashMap, sync::Arc};
+
+use signalbox_engine::{Input, NewRun, Scope};
+use signalbox_model::{
+    Activity, CustomType, EventBody, EventData, Health, Member, NewEvent, Room, RunId, RunStatus, StepKey,
+};
+use signalbox_store::{Batch, Committed, KeyClaim, LogLines, Reader, Search, StoreError, TokenChange};
+use signalbox_wire::{
+    CallError, Caller, CloseCode, ErrorCode, Handlers,
+    method::{self, *},
+};
+use signalbox_workflow::{ProjectContext, plan::resolve};
+
+use crate::{Host, VERSION, auth, host::store_error, ids, plan, system, workflows};
+
+type Reply<T> = Result<T, CallError>;
+
+impl Host {
+    fn read<T>(&self, read: impl FnOnce(&Reader<'_>) -> Result<T, StoreError>) -> Reply<T> {
+        self.inner.store.read(read).map_err(store_error)
+    }
+
+    /// A run that the caller may see.
+    fn visible_run(&self, caller: &Caller, id: &RunId) -> Reply<Arc<signalbox_model::Run>> {
+        let run = self.read(|reader| reader.run(id))?.filter(|run| caller.sees(&run.project));
+        run.ok_or_else(|| CallError::not_found("run", id))
+    }
+
+    fn run_reply(&self, id: &RunId) -> Reply<RunReply> {
+        self.read(|reader| {
+            let run = reader.run(id)?.ok_or_else(|| StoreError::NotFound(format!("run {id}")))?;
+            Ok(RunReply { run, steps: reader.steps(id)? })
+        })
+    }
+
+    /// Applies an input of the engine and gives the run as it is then.
+    async fn change_run(&self, caller: &Caller, run: &RunId, input: Input) -> Reply<RunReply> {
+        self.visible_run(caller, run)?;
+        self.inner.engine.apply(input, None, None).await?;
+        self.run_reply(run)
+    }
+
+    /// Starts a run of a workflow that was read.
+    async fn start_run(&self, caller: &Caller, project: &signalbox_model::Project, workflow: &workflows::Workflow, inputs: indexmap::IndexMap<String, serde_json::Value>, reuse: HashMap<String, Arc<signalbox_model::Step>>) -> Reply<RunStarted> {
+        let Some(definition) = workflow.definition.as_ref().filter(|_| workflow.is_valid()) else {
+            return Err(workflow.refusal());
+        };
+        let context =
+            ProjectContext { id: project.id.to_string(), name: project.name.clone(), path: project.path.clone() };
+        let plan = resolve(definition, &inputs, &context).map_err(|error| {
+            CallError::bad_request(error.to_string()).details(serde_json::json!({ "problems": error.0 }))
+        })?;
+        let content = serde_json::to_vec(&plan).map_err(|error| CallError::new(ErrorCode::Internal, error.to_string()))?;
+        let blobs = self.inner.store.blobs().clone();
+        let blob = tokio::task::spawn_blocking(move || blobs.put(&content, "application/json"))
+            .await
+            .map_err(|_| CallError::new(ErrorCode::Unavailable, "the host is stopping; nothing was started"))?
+            .map_err(|error| CallError::new(ErrorCode::Unavailable, format!("the run's plan could not be stored: {error}; nothing was started")))?;
+        let _one_at_a_time = self.inner.numbers.lock().await;
+        let number = self.read(|reader| reader.last_run_number(&project.id))? + 1;
+        let id = ids::run(self.inner.clock.now());
+        let started = RunStarted { run: id.clone(), number, cursor: self.inner.store.cursor() };
+        let key = caller.key.clone().map(|key| {
+            let reply = serde_json::to_string(&started).unwrap_or_default();
+            KeyClaim { member: caller.member.clone(), key, reply: Box::new(move |_| reply) }
+        });
+        let new = NewRun {
+            id,
+            number,
+            project: project.id.clone(),
+            workflow: workflow.name.clone(),
+            file: workflow.file.clone(),
+            plan: Arc::new(plan::engine_plan(&plan)),
+            plan_key: blob.hash,
+            inputs: plan.inputs.clone(),
+            actor: caller.actor.clone(),
+            group: plan::group(&plan),
+            reuse,
+        };
+        self.inner.engine.apply(Input::Submit(Box::new(new)), Some(Arc::new(plan)), key).await?;
+        Ok(started)
+    }
+
+    fn step_attempt(&self, run: &RunId, step: &StepKey, attempt: Option<u32>) -> Reply<u32> {
+        match attempt {
+            Some(attempt) => Ok(attempt),
+            None => self.read(|reader| reader.last_logged_attempt(run, step)).map(|last| last.max(1)),
+        }
+    }
+
+    fn known_step(&self, run: &RunId, step: &StepKey) -> Reply<Arc<signalbox_model::Step>> {
+        let found = self.read(|reader| reader.steps(run))?.into_iter().find(|known| known.key == *step);
+        found.ok_or_else(|| CallError::not_found("step", step))
+    }
+
+    async fn change_queue(&self, caller: &Caller, project: &signalbox_model::ProjectId, input: Input) -> Reply<QueueReply> {
+        self.project(caller, project)?;
+        self.inner.engine.apply(input, None, None).await?;
+        Ok(QueueReply { queue: self.read(|reader| reader.queue(project))? })
+    }
+}
+
+fn bounded(limit: Option<u32>, default: u32, most: u32) -> Reply<usize> {
+    match limit.unwrap_or(default) {
+        limit if (1..=most).contains(&limit) => Ok(limit as usize),
+        limit => Err(CallError::bad_request(format!("limit is {limit}, it must be 1 to {most}"))),
+    }
+}
+
+fn log_line(line: LogLines) -> LogLine {
+    let stream = match line.stream {
+        signalbox_model::LogStream::Stdout => "stdout",
+        signalbox_model::LogStream::Stderr => "stderr",
+        signalbox_model::LogStream::System => "system",
+    };
+    LogLine { n: line.n, stream: stream.to_owned(), text: line.text, cut: (line.cut > 0).then_some(line.cut) }
+}
+
+fn raw(frame: &signalbox_store::Frame) -> Reply<Box<serde_json::value::RawValue>> {
+    let text = String::from_utf8_lossy(&frame.json).into_owned();
+    serde_json::value::RawValue::from_string(text).map_err(|error| CallError::new(ErrorCode::Internal, error.to_string()))
+}
+
+impl Handlers for Host {
+    async fn project_open(&self, caller: &Caller, params: ProjectOpen) -> Reply<ProjectReply> {
+        Ok(Self::project_reply(self.open_project(caller, &params.path, params.trust).await?))
+    }
+
+    async fn project_list(&self, caller: &Caller, _: Nothing) -> Reply<ProjectList> {
+        let mut projects = self.read(|reader| reader.projects())?;
+        projects.retain(|project| caller.sees(&project.id));
+        projects.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(ProjectList { projects })
+    }
+
+    async fn project_get(&self, caller: &Caller, params: ProjectRef) -> Reply<ProjectReply> {
+        Ok(Self::project_reply(self.project(caller, &params.project)?))
+    }
+
+    async fn project_close(&self, caller: &Caller, params: ProjectRef) -> Reply<ProjectReply> {
+        let project = self.project(caller, &params.project)?;
+        let active = self.read(|reader| reader.active_runs(Some(&project.id)))?;
+        if let Some(run) = active.first() {
+            return Err(CallError::conflict(format!("{} #{} is not done", run.workflow, run.number)).hint("wait for it, or cancel it first"));
+        }
+        let closed = signalbox_model::Project { open: false, ..project };
+        Ok(Self::project_reply(self.put_project(caller, closed).await?))
+    }
+
+    async fn project_trust(&self, caller: &Caller, params: ProjectTrust) -> Reply<ProjectReply> {
+        let project = self.project(caller, &params.project)?;
+        if project.trusted == params.trusted {
+            return Ok(Self::project_reply(project));
+        }
+        let changed = signalbox_model::Project { trusted: params.trusted, ..project };
+        Ok(Self::project_reply(self.put_project(caller, changed).await?))
+    }
+
+    async fn workflow_list(&self, caller: &Caller, params: ProjectRef) -> Reply<WorkflowList> {
+        let project = self.project(caller, &params.project)?;
+        let workflows = tokio::task::spawn_blocking(move || workflows::list(&project).iter().map(workflows::Workflow::summary).collect());
+        Ok(WorkflowList { workflows: workflows.await.unwrap_or_default() })
+    }
+
+    async fn workflow_get(&self, caller: &Caller, params: WorkflowRef) -> Reply<WorkflowReply> {
+        let project = self.present_project(caller, &params.project)?;
+        Ok(workflows::find(&project, &params.workflow)?.reply())
+    }
+
+    async fn workflow_validate(&self, caller: &Caller, params: WorkflowValidate) -> Reply<WorkflowReply> {
+        let project = self.project(caller, &params.project)?;
+        match (params.path, params.text) {
+            (Some(path), None) => Ok(workflows::find(&project, &path)?.reply()),
+            (None, Some(text)) => Ok(workflows::read_text("text".into(), None, text).reply()),
+            _ => Err(CallError::bad_request("give either path or text")),
+        }
+    }
+
+    async fn workflow_save(&self, caller: &Caller, params: WorkflowSave) -> Reply<WorkflowReply> {
+        let project = self.present_project(caller, &params.project)?;
+        let saved = tokio::task::spawn_blocking(move || {
+            workflows::save(&project, &params.workflow, &params.text, params.base_hash.as_deref()).map(|workflow| workflow.reply())
+        });
+        saved.await.unwrap_or_else(|_| Err(CallError::new(ErrorCode::Unavailable, "the host is stopping; nothing was written")))
+    }
+
+    async fn run_start(&self, caller: &Caller, params: RunStart) -> Reply<RunStarted> {
+        let project = self.present_project(caller, &params.project)?;
+        let workflow = workflows::find(&project, &params.workflow)?;
+        self.start_run(caller, &project, &workflow, params.inputs, HashMap::new()).await
+    }
+
+    async fn run_get(&self, caller: &Caller, params: RunRef) -> Reply<RunReply> {
+        self.visible_run(caller, &params.run)?;
+        self.run_reply(&params.run)
+    }
+
+    async fn run_list(&self, caller: &Caller, params: RunList) -> Reply<RunPage> {
+        self.project(caller, &params.project)?;
+        let limit = bounded(params.limit, 50, 200)?;
+        let mut runs = self.read(|reader| reader.runs(&params.project, params.before, params.status, limit + 1))?;
+        let more = runs.len() > limit;
+        runs.truncate(limit);
+        Ok(RunPage { runs, more })
+    }
+
+    async fn run_cancel(&self, caller: &Caller, params: RunCancel) -> Reply<RunReply> {
+        let input = Input::Cancel { run: params.run.clone(), actor: caller.actor.clone(), force: params.force.unwrap_or(false) };
+        let run = self.visible_run(caller, &params.run)?;
+        if run.status == RunStatus::Done {
+            return Err(CallError::conflict(format!("run #{} has ended already", run.number)));
+        }
+        self.change_run(caller, &params.run, input).await
+    }
+
+    async fn run_pause(&self, caller: &Caller, params: RunRef) -> Reply<RunReply> {
+        let input = Input::Pause { run: params.run.clone(), actor: caller.actor.clone() };
+        self.change_run(caller, &params.run, input).await
+    }
+
+    async fn run_resume(&self, caller: &Caller, params: RunRef) -> Reply<RunReply> {
+        let input = Input::Resume { run: params.run.clone(), actor: caller.actor.clone() };
+        self.change_run(caller, &params.run, input).await
+    }
+
+    async fn run_retry(&self, caller: &Caller, params: RunRetry) -> Reply<RunReply> {
+        let run = self.visible_run(caller, &params.run)?;
+        let index = match &params.step {
+            Some(step) => Some(self.known_step(&params.run, step)?.index),
+            None => None,
+        };
+        let named = || index.ok_or_else(|| CallError::bad_request("this scope needs a step"));
+        let scope = match params.scope {
+            RetryScope::Step => Scope::Step(named()?),
+            RetryScope::From => Scope::From(named()?),
+            RetryScope::Failed => Scope::Failed,
+            RetryScope::All => Scope::All,
+        };
+        if params.definition == Some(RetryDefinition::Latest) {
+            return self.retry_latest(caller, &run, params.scope, params.step.as_ref()).await;
+        }
+        self.change_run(caller, &params.run, Input::Retry { run: params.run.clone(), scope, actor: caller.actor.clone() }).await
+    }
+
+    async fn run_log(&self, caller: &Caller, params: RunLog) -> Reply<LogPage> {
+        let run = self.visible_run(caller, &params.run)?;
+        let step = self.known_step(&params.run, &params.step)?;
+        let limit = bounded(params.limit, 1000, 5000)?;
+        let attempt = self.step_attempt(&params.run, &params.step, params.attempt)?;
+        let live = run.status != RunStatus::Done && step.status != signalbox_model::StepStatus::Done;
+        let host = self.clone();
+        let read = move || {
+            host.read(|reader| {
+                let index = reader.log_index(&params.run, &params.step, attempt)?;
+                let from = params.offset.unwrap_or_else(|| index.lines.saturating_sub(limit as u64));
+                let (mut lines, mut bytes) = (Vec::new(), 0);
+                reader.walk_log(&params.run, &params.step, attempt, from, |line| {
+                    bytes += line.text.len();
+                    lines.push(log_line(line));
+                    lines.len() < limit && bytes < 4 * 1024 * 1024
+                })?;
+                Ok(LogPage { attempt, lines, total_lines: index.lines, total_bytes: index.bytes, live })
+            })
+        };
+        tokio::task::spawn_blocking(read).await.unwrap_or_else(|_| Err(CallError::new(ErrorCode::Unavailable, "the host is stopping")))
+    }
+
+    async fn run_log_search(&self, caller: &Caller, params: RunLogSearch) -> Reply<LogMatches> {
+        self.visible_run(caller, &params.run)?;
+        self.known_step(&params.run, &params.step)?;
+        if params.query.is_empty() || params.query.len() > 200 {
+            return Err(CallError::bad_request("query must have 1 to 200 bytes"));
+        }
+        let limit = bounded(params.limit, 1000, 10_000)?;
+        let attempt = self.step_attempt(&params.run, &params.step, params.attempt)?;
+        let host = self.clone();
+        let read = move || {
+            let exact = params.case_sensitive.unwrap_or(false);
+            let wanted = if exact { params.query.clone() } else { params.query.to_lowercase() };
+            host.read(|reader| {
+                let (mut matches, mut total, mut total_lines) = (Vec::new(), 0, 0);
+                reader.walk_log(&params.run, &params.step, attempt, params.from_line.unwrap_or(0), |line| {
+                    total_lines = line.n + 1;
+                    let hit = if exact { line.text.contains(&wanted) } else { line.text.to_lowercase().contains(&wanted) };
+                    if hit {
+                        total += 1;
+                        if matches.len() < limit {
+                            matches.push(log_line(line));
+                        }
+                    }
+                    true
+                })?;
+                Ok(LogMatches { attempt, matches, total, total_lines })
+            })
+        };
+        tokio::task::spawn_blocking(read).await.unwrap_or_else(|_| Err(CallError::new(ErrorCode::Unavailable, "the host is stopping")))
+    }
+
+    async fn approval_list(&self, caller: &Caller, params: ApprovalList) -> Reply<Approvals> {
+        let all = params.all.unwrap_or(false);
+        let mut approvals = self.read(|reader| if all { reader.all_approvals(200) } else { reader.open_approvals() })?;
+        approvals.retain(|a| caller.sees(&a.project) && params.project.as_ref().is_none_or(|project| a.project == *project));
+        Ok(Approvals { approvals })
+    }
+
+    async fn approval_answer(&self, caller: &Caller, params: ApprovalAnswer) -> Reply<ApprovalReply> {
+        let find = |host: &Self| host.read(|reader| reader.approval(&params.approval));
+        let known = find(self)?.filter(|approval| caller.sees(&approval.project));
+        let known = known.ok_or_else(|| CallError::not_found("question", &params.approval))?;
+        let input = Input::Answer {
+            approval: params.approval.clone(),
+            decision: params.decision,
+            form: params.form.clone(),
+            actor: caller.actor.clone(),
+            role: caller.role,
+        };
+        match self.inner.engine.apply(input, None, None).await {
+            Ok(()) => {}
+            // The run has ended and was forgotten: the log still knows how the question was settled.
+            Err(error) if error.code == ErrorCode::NotFound => {
+                let same = known.answers.iter().any(|a| a.actor == caller.actor && a.decision == params.decision && a.form == params.form);
+                if !same {
+                    return Err(CallError::conflict("this question is settled").details(serde_json::json!({ "approval": known })));
+                }
+            }
+            Err(error) => return Err(error),
+        }
+        find(self)?.map(|approval| ApprovalReply { approval }).ok_or_else(|| CallError::not_found("question", &params.approval))
+    }
+
+    async fn event_publish(&self, caller: &Caller, params: EventPublish) -> Reply<Published> {
+        let project = self.project(caller, &params.project)?;
+        let kind = CustomType::new(&params.kind).map_err(|error| CallError::bad_request(error.to_string()))?;
+        let room = Room::Project(project.id.clone());
+        let mut events = vec![NewEvent::new(room, caller.actor.clone(), EventBody::Custom(kind, params.data))];
+        if let Some(priority) = params.priority {
+            let activity = Activity {
+                kind: params.kind.clone(),
+                priority,
+                project: Some(project.id),
+                actor: caller.actor.clone(),
+                text: params.text.unwrap_or(params.kind),
+                run: None,
+                step: None,
+            };
+            events.push(NewEvent::new(Room::Activity, caller.actor.clone(), EventData::ActivityCreated(activity)));
+        }
+        let epoch = self.inner.store.epoch().clone();
+        // The event itself is the first of the batch.
+        let published = move |committed: &Committed| Published {
+            seq: committed.first,
+            cursor: signalbox_model::Cursor { epoch: epoch.clone(), seq: committed.first },
+        };
+        let for_key = published.clone();
+        let key = caller.key.clone().map(|key| KeyClaim {
+            member: caller.member.clone(),
+            key,
+            reply: Box::new(move |committed| serde_json::to_string(&for_key(committed)).unwrap_or_default()),
+        });
+        match self.inner.store.append(Batch { events, key, tokens: Vec::new() }).await {
+            Ok(committed) => Ok(published(&committed)),
+            Err(StoreError::Repeated { reply }) => {
+                serde_json::from_str(&reply).map_err(|error| CallError::new(ErrorCode::Internal, error.to_string()))
+            }
+            Err(error) => Err(store_error(error)),
+        }
+    }
+
+    async fn event_list(&self, caller: &Caller, params: EventList) -> Reply<EventPage> {
+        let limit = bounded(params.limit, 200, 1000)?;
+        if params.rooms.is_empty() || params.rooms.len() > 128 {
+            return Err(CallError::bad_request("name 1 to 128 rooms"));
+        }
+        for room in &params.rooms {
+            self.check_room(caller, room)?;
+        }
+        let after = match params.after {
+            Some(cursor) if cursor.epoch != *self.inner.store.epoch() => {
+                return Err(CallError::conflict("this cursor is of another log").hint("leave `after` out to begin with the oldest event kept"));
+            }
+            Some(cursor) => cursor.seq,
+            None => 0,
+        };
+        let host = self.clone();
+        let read = move || {
+            let page = host.read(|reader| reader.events(&params.rooms, after, reader.head()?, limit))?;
+            let events = page.frames.iter().map(|frame| raw(frame)).collect::<Reply<_>>()?;
+            let cursor = signalbox_model::Cursor { epoch: host.inner.store.epoch().clone(), seq: page.upto };
+            Ok(EventPage { events, cursor, more: page.more })
+        };
+        tokio::task::spawn_blocking(read).await.unwrap_or_else(|_| Err(CallError::new(ErrorCode::Unavailable, "the host is stopping")))
+    }
+
+    async fn event_search(&self, caller: &Caller, params: EventSearch) -> Reply<EventPage> {
+        let limit = bounded(params.limit, 50, 200)?;
+        if params.text.as_ref().is_some_and(|text| text.len() > 500) {
+            return Err(CallError::bad_request("text has at most 500 bytes"));
+        }
+        if let Some(project) = &params.project {
+            self.project(caller, project)?;
+        }
+        self.inner.store.index_now().await.map_err(store_error)?;
+        let search = Search { text: params.text, types: params.types.unwrap_or_default(), project: params.project, before: params.before, limit };
+        let (host, caller) = (self.clone(), caller.clone());
+        let read = move || {
+            let sees = |room: &signalbox_store::RoomInfo| match &room.project {
+                Some(project) => caller.sees(project),
+                None => caller.projects.is_empty(),
+            };
+            let (frames, more) = host.read(|reader| reader.search(&search, sees))?;
+            let last = frames.last().map_or(0, |frame| frame.seq);
+            let events = frames.iter().map(|frame| raw(frame)).collect::<Reply<_>>()?;
+            Ok(EventPage { events, cursor: signalbox_model::Cursor { epoch: host.inner.store.epoch().clone(), seq: last }, more })
+        };
+        tokio::task::spawn_blocking(read).await.unwrap_or_else(|_| Err(CallError::new(ErrorCode::Unavailable, "the host is stopping")))
+    }
+
+    async fn queue_get(&self, caller: &Caller, params: ProjectRef) -> Reply<QueueReply> {
+        self.project(caller, &params.project)?;
+        Ok(QueueReply { queue: self.read(|reader| reader.queue(&params.project))? })
+    }
+
+    async fn queue_move(&self, caller: &Caller, params: QueueMove) -> Reply<QueueReply> {
+        let run = self.visible_run(caller, &params.run)?;
+        self.change_queue(caller, &run.project, Input::QueueMove { run: params.run, position: params.position }).await
+    }
+
+    async fn queue_pause(&self, caller: &Caller, params: ProjectRef) -> Reply<QueueReply> {
+        let input = Input::QueuePause { project: params.project.clone(), paused: true };
+        self.change_queue(caller, &params.project, input).await
+    }
+
+    async fn queue_resume(&self, caller: &Caller, params: ProjectRef) -> Reply<QueueReply> {
+        let input = Input::QueuePause { project: params.project.clone(), paused: false };
+        self.change_queue(caller, &params.project, input).await
+    }
+
+    async fn member_list(&self, _: &Caller, _: Nothing) -> Reply<Members> {
+        let mut members = self.read(|reader| reader.members())?;
+        members.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(Members { members })
+    }
+
+    async fn token_create(&self, caller: &Caller, params: TokenCreate) -> Reply<TokenCreated> {
+        if params.name.len() > 60 {
+            return Err(CallError::bad_request("a name has at most 60 bytes"));
+        }
+        signalbox_model::Actor::new(&params.name).map_err(|_| CallError::bad_request("a name has 1 to 60 bytes and no control characters"))?;
+        let expires_at = match params.ttl_ms {
+            None => None,
+            Some(0) => return Err(CallError::bad_request("ttl_ms must be at least 1")),
+            Some(ttl) => Some(self.inner.clock.now().saturating_add(i64::try_from(ttl).unwrap_or(i64::MAX))),
+        };
+        let projects = params.projects.unwrap_or_default();
+        for project in &projects {
+            self.project(caller, project)?;
+        }
+        let member = Member { id: ids::member(), name: params.name, role: params.role, projects, expires_at, revoked: false };
+        let token = ids::token(32);
+        let event = NewEvent::new(Room::Host, caller.actor.clone(), EventData::MemberUpdated(member.clone()));
+        let tokens = vec![TokenChange::Add { hash: auth::hash(&token), member: member.id.clone() }];
+        self.inner.store.append(Batch { events: vec![event], tokens, key: None }).await.map_err(store_error)?;
+        Ok(TokenCreated { token, member })
+    }
+
+    async fn token_revoke(&self, caller: &Caller, params: MemberRef) -> Reply<MemberReply> {
+        let member = self.read(|reader| reader.member(&params.member))?;
+        let member = member.ok_or_else(|| CallError::not_found("member", &params.member))?;
+        if member.id == self.inner.owner.id {
+            return Err(CallError::conflict("the owner at this machine cannot be revoked"));
+        }
+        let member = Member { revoked: true, ..member };
+        let event = NewEvent::new(Room::Host, caller.actor.clone(), EventData::MemberUpdated(member.clone()));
+        let tokens = vec![TokenChange::Revoke { member: member.id.clone() }];
+        self.inner.store.append(Batch { events: vec![event], tokens, key: None }).await.map_err(store_error)?;
+        self.inner.connections.close(CloseCode::InvalidToken, |connection| connection.who.member == member.id);
+        Ok(MemberReply { member })
+    }
+
+    async fn login_code_create(&self, caller: &Caller, _: Nothing) -> Reply<LoginCode> {
+        let code = self.inner.codes.create(caller.member.clone(), self.inner.clock.now());
+        let url = self.url().map(|url| format!("{url}/#code={code}"));
+        Ok(LoginCode { code, url })
+    }
+
+    async fn connection_list(&self, caller: &Caller, _: Nothing) -> Reply<Connections> {
+        let mut connections = self.inner.connections.report();
+        if !caller.projects.is_empty() {
+            connections.retain(|connection| connection.member == caller.member);
+        }
+        Ok(Connections { connections })
+    }
+
+    async fn connection_close(&self, _: &Caller, params: ConnectionRef) -> Reply<Nothing> {
+        match self.inner.connections.close(CloseCode::Kicked, |connection| connection.id == params.connection) {
+            0 => Err(CallError::not_found("connection", params.connection)),
+            _ => Ok(Nothing {}),
+        }
+    }
+
+    async fn system_status(&self, _: &Caller, _: Nothing) -> Reply<SystemReport> {
+        let services = system::checks(self);
+        let worst = |a: Health, b: Health| match (a, b) {
+            (Health::Down, _) | (_, Health::Down) => Health::Down,
+            (Health::Degraded, _) | (_, Health::Degraded) => Health::Degraded,
+            _ => Health::Ok,
+        };
+        let (active_runs, _) = self.inner.engine.figures().await;
+        let (log, system) = self.read(|reader| {
+            let report = LogReport {
+                epoch: self.inner.store.epoch().clone(),
+                head: reader.head()?,
+                oldest: reader.oldest()?,
+                bytes: std::fs::metadata(self.inner.store.path()).map(|data| data.len()).unwrap_or(0),
+                durability: self.inner.store.durability().as_str().to_owned(),
+                schema: reader.schema()?,
+            };
+            Ok((report, reader.system_status()?))
+        })?;
+        Ok(SystemReport {
+            status: services.iter().map(|check| check.health).fold(Health::Ok, worst),
+            version: VERSION.to_owned(),
+            started_at: self.inner.started_at,
+            data_dir: self.inner.data_dir.to_string_lossy().into_owned(),
+            url: self.url(),
+            services,
+            log,
+            system,
+            connections: self.inner.connections.len() as u64,
+            active_runs,
+            slots: self.inner.settings.slots(),
+            limits: self.limits(),
+        })
+    }
+
+    async fn system_routes(&self, _: &Caller, _: Nothing) -> Reply<Routes> {
+        let routes = signalbox_wire::document::ROUTES.iter().map(signalbox_wire::document::HttpRoute::to_route).collect();
+        let methods = method::list()
+            .into_iter()
+            .map(|info| Route { method: "call".into(), path: info.name.into(), doc: info.doc.into(), role: Some(info.role) })
+            .collect();
+        Ok(Routes { routes, methods })
+    }
+}
+
+impl Host {
+    /// By the workflow as it is now: a new run that takes over what succeeded and still holds.
+    async fn retry_latest(&self, caller: &Caller, run: &signalbox_model::Run, scope: RetryScope, step: Option<&StepKey>) -> Reply<RunReply> {
+        let project = self.present_project(caller, &run.project)?;
+        let which = run.file.as_deref().unwrap_or(&run.workflow);
+        let workflow = workflows::find(&project, which)?;
+        let steps = self.read(|reader| reader.steps(&run.id))?;
+        let old_plan = self.inner.store.blobs().get(&run.plan).ok();
+        let old_plan: Option<signalbox_workflow::Plan> = old_plan.and_then(|content| serde_json::from_slice(&content).ok());
+        let mut reuse = HashMap::new();
+        if let (Some(old), Some(definition)) = (&old_plan, &workflow.definition)
+            && scope != RetryScope::All
+        {
+            let context = ProjectContext { id: project.id.to_string(), name: project.name.clone(), path: project.path.clone() };
+            if let Ok(new) = resolve(definition, &run.inputs, &context) {
+                reuse = crate::plan::reusable(old, &new, &steps, step);
+            }
+        }
+        let started = self.start_run(caller, &project, &workflow, run.inputs.clone(), reuse).await?;
+        self.run_reply(&started.run)
+    }
+
+    fn check_room(&self, caller: &Caller, room: &signalbox_model::RoomFilter) -> Reply<()> {
+        use signalbox_model::RoomFilter;
+        match room {
+            RoomFilter::One(Room::Host | Room::Activity) if caller.projects.is_empty() => Ok(()),
+            RoomFilter::One(Room::Host | Room::Activity) => {
+                Err(CallError::new(ErrorCode::Forbidden, format!("the room {room} is for members of all projects")))
+            }
+            RoomFilter::One(Room::Project(project)) | RoomFilter::ProjectTree(project) => self.project(caller, project).map(|_| ()),
+            RoomFilter::One(Room::Run(run)) => self.visible_run(caller, run).map(|_| ()),
+        }
+    }
+}

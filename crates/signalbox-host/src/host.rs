@@ -1,0 +1,407 @@
+//! The host as a whole: opening it, closing it, and what its parts share.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, RwLock},
+};
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use signalbox_model::{Clock, EventData, Member, NewEvent, Actor, Room, SystemClock, UnixMillis};
+use signalbox_store::{Batch, Options, Store, StoreError, TokenChange};
+use signalbox_stream::{Connections, Hub, Session};
+use signalbox_wire::{CallError, Caller, CloseCode, ErrorCode, Limits, dispatch, method};
+
+use crate::{
+    AuthError, Settings, SettingsError, VERSION,
+    auth::{self, Codes},
+    ids, metrics::Metrics,
+    runtime::{self, EngineHandle},
+    system,
+};
+
+/// How to open a host.
+pub struct HostOptions {
+    /// The folder for the log, blobs and `host.json`.
+    pub data_dir: PathBuf,
+    /// The settings.
+    pub settings: Settings,
+    /// The clock; [`SystemClock`] outside tests.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl HostOptions {
+    /// With the system's clock.
+    #[must_use]
+    pub fn new(data_dir: PathBuf, settings: Settings) -> Self {
+        Self { data_dir, settings, clock: Arc::new(SystemClock) }
+    }
+}
+
+/// Why a host could not be opened. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// The log.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The settings.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// `host.json`.
+    #[error("{} cannot be written: {source}", path.display())]
+    HostFile {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// What `<data-dir>/host.json` says while a host runs (mode 0600).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct HostFile {
+    /// The base address; absent while nothing listens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// The local owner's token, good until the host stops.
+    pub token: String,
+    /// The host's process.
+    pub pid: u32,
+    /// Its version.
+    pub version: String,
+    /// The log's identity.
+    pub epoch: String,
+}
+
+impl HostFile {
+    /// Where it is.
+    #[must_use]
+    pub fn path(data_dir: &Path) -> PathBuf {
+        data_dir.join("host.json")
+    }
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// If there is none or it is malformed.
+    pub fn read(data_dir: &Path) -> std::io::Result<Self> {
+        serde_json::from_slice(&std::fs::read(Self::path(data_dir))?).map_err(std::io::Error::other)
+    }
+
+    fn write(&self, data_dir: &Path) -> Result<(), HostError> {
+        let path = Self::path(data_dir);
+        let failed = |source| HostError::HostFile { path: path.clone(), source };
+        let beside = data_dir.join(".host.json.new");
+        std::fs::remove_file(&beside).ok();
+        let mut options = std::fs::OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(&beside).map_err(failed)?;
+        let text = serde_json::to_vec_pretty(self).map_err(|error| failed(error.into()))?;
+        std::io::Write::write_all(&mut file, &text).map_err(failed)?;
+        // Renamed: a reader sees the old one or the new one, never half of it.
+        std::fs::rename(&beside, &path).map_err(failed)
+    }
+}
+
+/// A running host. Cheap to clone.
+#[derive(Clone)]
+pub struct Host {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) data_dir: PathBuf,
+    pub(crate) settings: Settings,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) store: Store,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) connections: Arc<Connections>,
+    pub(crate) engine: EngineHandle,
+    pub(crate) codes: Codes,
+    pub(crate) started_at: UnixMillis,
+    pub(crate) url: RwLock<Option<String>>,
+    pub(crate) metrics: Metrics,
+    pub(crate) token: String,
+    pub(crate) owner: Member,
+    /// Run numbers are given one at a time.
+    pub(crate) numbers: tokio::sync::Mutex<()>,
+    closed: Mutex<bool>,
+    stopping: tokio::sync::watch::Sender<bool>,
+}
+
+impl Host {
+    /// Opens the host of a data folder: recovers the log and the engine, and writes `host.json`.
+    ///
+    /// # Errors
+    /// If another host has the folder, or something in it cannot be used.
+    pub async fn open(options: HostOptions) -> Result<Self, HostError> {
+        let HostOptions { data_dir, settings, clock } = options;
+        let hub = Hub::new();
+        let sink = Arc::clone(&hub);
+        let durability = settings.durability()?;
+        let store_options = Options {
+            dir: data_dir.clone(),
+            durability,
+            clock: Arc::clone(&clock),
+            publish: Box::new(move |frames| sink.publish(frames)),
+        };
+        let store = tokio::task::spawn_blocking(move || Store::open(store_options)).await.map_err(|_| StoreError::Closed)??;
+        hub.start_at(store.head());
+        let (owner, token) = auth::local_owner(&store).await?;
+        let engine = runtime::start(runtime::Parts {
+            store: store.clone(),
+            clock: Arc::clone(&clock),
+            slots: settings.slots(),
+            log_limit: settings.engine.log_megabytes.max(1) * 1024 * 1024,
+            host: marker(&data_dir),
+        })
+        .await?;
+        let host = Self {
+            inner: Arc::new(Inner {
+                started_at: clock.now(),
+                data_dir,
+                settings,
+                clock,
+                store,
+                hub,
+                connections: Arc::default(),
+                engine,
+                codes: Codes::default(),
+                url: RwLock::new(None),
+                metrics: Metrics::default(),
+                token,
+                owner,
+                numbers: tokio::sync::Mutex::new(()),
+                closed: Mutex::new(false),
+                stopping: tokio::sync::watch::channel(false).0,
+            }),
+        };
+        host.write_host_file()?;
+        system::watch(&host);
+        Ok(host)
+    }
+
+    fn write_host_file(&self) -> Result<(), HostError> {
+        HostFile {
+            url: self.url(),
+            token: self.inner.token.clone(),
+            pid: std::process::id(),
+            version: VERSION.to_owned(),
+            epoch: self.inner.store.epoch().to_string(),
+        }
+        .write(&self.inner.data_dir)
+    }
+
+    /// Says where the host listens, or that it no longer does; `host.json` follows.
+    ///
+    /// # Errors
+    /// If `host.json` cannot be written.
+    pub fn set_url(&self, url: Option<String>) -> Result<(), HostError> {
+        *self.inner.url.write().unwrap_or_else(|e| e.into_inner()) = url;
+        self.write_host_file()
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn url(&self) -> Option<String> {
+        self.inner.url.read().unwrap_or_else(|e| e.into_inner()).clone()
+    }
+
+    /// Its settings.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.inner.settings
+    }
+
+    /// Its log.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
+    /// Who is connected.
+    #[must_use]
+    pub fn connections(&self) -> &Arc<Connections> {
+        &self.inner.connections
+    }
+
+    /// Its counters.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.inner.metrics
+    }
+
+    /// Its clock.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.inner.clock
+    }
+
+    /// The bounds of a connection.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.inner.settings.limits()
+    }
+
+    /// The newest event that a session can have.
+    #[must_use]
+    pub fn head(&self) -> u64 {
+        self.inner.hub.head()
+    }
+
+    /// The local owner: who sits at this machine.
+    #[must_use]
+    pub fn owner(&self) -> Caller {
+        auth::caller(&self.inner.owner)
+    }
+
+    /// The local owner's token, as in `host.json`.
+    #[must_use]
+    pub fn token(&self) -> &str {
+        &self.inner.token
+    }
+
+    /// Who has this token.
+    ///
+    /// # Errors
+    /// If nobody has, or no longer.
+    pub async fn recognise(&self, token: &str) -> Result<Member, AuthError> {
+        if token == self.inner.token {
+            return Ok(self.inner.owner.clone());
+        }
+        let (store, token, now) = (self.inner.store.clone(), token.to_owned(), self.inner.clock.now());
+        tokio::task::spawn_blocking(move || auth::recognise(&store, &token, now)).await.unwrap_or(Err(AuthError::Unavailable))
+    }
+
+    /// A member as a caller.
+    #[must_use]
+    pub fn caller_of(&self, member: &Member) -> Caller {
+        auth::caller(member)
+    }
+
+    /// Exchanges a login code for a session token, once.
+    ///
+    /// # Errors
+    /// `unauthorized` if the code is wrong, used up or too old.
+    pub async fn login(&self, code: &str) -> Result<(Member, String), CallError> {
+        let wrong = || {
+            CallError::new(ErrorCode::Unauthorized, "this login code is wrong, used up or older than a minute")
+                .hint("get a new one: in the app under settings, or with `signalbox login`")
+        };
+        let id = self.inner.codes.redeem(code, self.inner.clock.now()).ok_or_else(wrong)?;
+        let member = self.inner.store.read(|reader| reader.member(&id)).map_err(store_error)?.ok_or_else(wrong)?;
+        let token = ids::token(32);
+        let tokens = vec![TokenChange::Add { hash: auth::hash(&token), member: id }];
+        self.inner.store.append(Batch { tokens, ..Batch::default() }).await.map_err(store_error)?;
+        Ok((member, token))
+    }
+
+    /// Ends a session: its token is no longer good.
+    ///
+    /// # Errors
+    /// If that cannot be recorded.
+    pub async fn logout(&self, token: &str) -> Result<(), CallError> {
+        let tokens = vec![TokenChange::Remove { hash: auth::hash(token) }];
+        self.inner.store.append(Batch { tokens, ..Batch::default() }).await.map_err(store_error)?;
+        Ok(())
+    }
+
+    /// A new subscriber.
+    #[must_use]
+    pub fn session(&self, caller: Caller) -> Session {
+        let limits = &self.inner.settings.limits;
+        let rooms = match limits.rooms {
+            0 => usize::MAX,
+            rooms => usize::try_from(rooms).unwrap_or(usize::MAX),
+        };
+        Session::new(Arc::clone(&self.inner.hub), self.inner.store.clone(), caller, limits.replay_events.max(1), rooms)
+    }
+
+    /// Calls a method. With a key, a call that was answered before is answered alike and not done again.
+    ///
+    /// # Errors
+    /// What the method says.
+    pub async fn call(&self, caller: &Caller, name: &str, params: Option<&RawValue>) -> Result<Box<RawValue>, CallError> {
+        let started = std::time::Instant::now();
+        let result = self.call_once(caller, name, params).await;
+        self.inner.metrics.call(name, result.as_ref().err().map(|error| error.code), started.elapsed());
+        result
+    }
+
+    async fn call_once(&self, caller: &Caller, name: &str, params: Option<&RawValue>) -> Result<Box<RawValue>, CallError> {
+        if let Some(key) = &caller.key {
+            if key.is_empty() || key.len() > 100 {
+                return Err(CallError::bad_request("a key has 1 to 100 bytes"));
+            }
+            if method::writes(name) {
+                let earlier = self.inner.store.read(|reader| reader.reply_for_key(&caller.member, key)).map_err(store_error)?;
+                if let Some(reply) = earlier {
+                    return RawValue::from_string(reply).map_err(|error| internal(&error));
+                }
+            }
+        }
+        dispatch(self, caller, name, params).await
+    }
+
+    /// Tells when the host begins to stop.
+    #[must_use]
+    pub fn stopping(&self) -> tokio::sync::watch::Receiver<bool> {
+        self.inner.stopping.subscribe()
+    }
+
+    /// Stops: connections are told to come back later, processes are ended, the log is closed. A second call waits for nothing.
+    pub async fn close(&self) {
+        if std::mem::replace(&mut *self.inner.closed.lock().unwrap_or_else(|e| e.into_inner()), true) {
+            return;
+        }
+        self.inner.stopping.send_replace(true);
+        self.inner.connections.close(CloseCode::Shutdown, |_| true);
+        self.inner.engine.stop().await;
+        // Connections say `bye` and go; those that do not are left behind.
+        for _ in 0..100 {
+            if self.inner.connections.is_empty() {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        let store = self.inner.store.clone();
+        tokio::task::spawn_blocking(move || store.close()).await.ok();
+        std::fs::remove_file(HostFile::path(&self.inner.data_dir)).ok();
+    }
+
+    pub(crate) async fn publish(&self, event: NewEvent) -> Result<(), StoreError> {
+        self.inner.store.append(Batch::of(vec![event])).await.map(|_| ())
+    }
+
+    /// Publishes something about the host itself; if that fails it is only logged.
+    pub(crate) async fn publish_quietly(&self, data: EventData) {
+        if let Err(error) = self.publish(NewEvent::new(Room::Host, Actor::host(), data)).await {
+            tracing::warn!(%error, "the host's state could not be recorded");
+        }
+    }
+}
+
+/// Names a data folder in the markers of processes, so that hosts of other folders are left alone.
+fn marker(data_dir: &Path) -> String {
+    let path = std::fs::canonicalize(data_dir).unwrap_or_else(|_| data_dir.to_owned());
+    signalbox_store::blob::hash(path.to_string_lossy().as_bytes())[..16].to_owned()
+}
+
+fn internal(error: &dyn std::fmt::Display) -> CallError {
+    CallError::new(ErrorCode::Internal, error.to_string())
+}
+
+/// A failure of the log as a caller sees it.
+pub(crate) fn store_error(error: StoreError) -> CallError {
+    match error {
+        StoreError::Refused { .. } => CallError::conflict(error.to_string()),
+        StoreError::TooLarge { .. } => CallError::new(ErrorCode::LimitExceeded, error.to_string()),
+        StoreError::NotFound(_) => CallError::new(ErrorCode::NotFound, error.to_string()),
+        StoreError::DiskFull | StoreError::ReadOnly(_) | StoreError::Closed => {
+            CallError::new(ErrorCode::Unavailable, error.to_string())
+        }
+        _ => CallError::new(ErrorCode::Internal, error.to_string()),
+    }
+}

@@ -1,0 +1,26 @@
+//! The host: everything behind the one list of methods.
+//!
+//! It knows nothing of transports: `signalbox-net` serves it over HTTP and WebSocket, the desktop
+//! app over IPC, the CLI from within its own process. All of them hold a [`Host`], which is cheap
+//! to clone, and speak for a [`signalbox_wire::Caller`].
+
+mod auth;
+mod execute;
+mod expressions;
+mod handlers;
+mod host;
+mod ids;
+pub mod metrics;
+mod plan;
+mod projects;
+mod runtime;
+pub mod settings;
+mod system;
+mod workflows;
+
+pub use auth::{AuthError, LOCAL_MEMBER};
+pub use host::{Host, HostError, HostFile, HostOptions};
+pub use settings::{Settings, SettingsError};
+
+/// The version of this build.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

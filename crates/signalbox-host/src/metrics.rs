@@ -1,0 +1,165 @@
+//! Counters, and their text for Prometheus (exposition format 0.0.4).
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use signalbox_wire::ErrorCode;
+
+use crate::{Host, VERSION};
+
+/// Upper bounds of the histogram of calls, in seconds.
+const BUCKETS: [f64; 9] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5];
+
+#[derive(Debug, Default, Clone)]
+struct Calls {
+    buckets: [u64; BUCKETS.len()],
+    count: u64,
+    seconds: f64,
+    errors: BTreeMap<&'static str, u64>,
+}
+
+/// What the host counts.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    calls: Mutex<BTreeMap<String, Calls>>,
+    /// Connections accepted, by transport, in the order of [`TRANSPORTS`].
+    accepted: [AtomicU64; TRANSPORTS.len()],
+    /// Connections closed by the host, by close code.
+    closes: Mutex<BTreeMap<u16, u64>>,
+    /// Events and bytes sent to subscribers.
+    events: AtomicU64,
+    bytes: AtomicU64,
+    /// Requests refused before they were a call.
+    refused: AtomicU64,
+}
+
+const TRANSPORTS: [&str; 4] = ["ipc", "websocket", "websocket_naive", "sse"];
+
+impl Metrics {
+    pub(crate) fn call(&self, name: &str, error: Option<ErrorCode>, took: Duration) {
+        // Only names of the list become labels: a caller must not be able to fill the memory with others.
+        let name = if signalbox_wire::method::role_of(name).is_some() { name } else { "unknown" };
+        let mut calls = self.calls.lock().unwrap_or_else(|e| e.into_inner());
+        let entry = match calls.get_mut(name) {
+            Some(entry) => entry,
+            None => calls.entry(name.to_owned()).or_default(),
+        };
+        let seconds = took.as_secs_f64();
+        entry.count += 1;
+        entry.seconds += seconds;
+        for (bucket, bound) in entry.buckets.iter_mut().zip(BUCKETS) {
+            *bucket += u64::from(seconds <= bound);
+        }
+        if let Some(code) = error {
+            *entry.errors.entry(code.as_str()).or_default() += 1;
+        }
+    }
+
+    /// A connection was accepted.
+    pub fn accepted(&self, transport: &str) {
+        if let Some(at) = TRANSPORTS.iter().position(|known| *known == transport) {
+            self.accepted[at].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The host closed a connection.
+    pub fn closed(&self, code: u16) {
+        *self.closes.lock().unwrap_or_else(|e| e.into_inner()).entry(code).or_default() += 1;
+    }
+
+    /// Frames went out.
+    pub fn sent(&self, events: u64, bytes: u64) {
+        self.events.fetch_add(events, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// A request was refused: no token, a foreign host, a limit.
+    pub fn refused(&self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+struct Text(String);
+
+impl Text {
+    fn family(&mut self, name: &str, kind: &str, help: &str) {
+        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    }
+
+    fn value(&mut self, name: &str, labels: &str, value: impl std::fmt::Display) {
+        let _ = if labels.is_empty() { writeln!(self.0, "{name} {value}") } else { writeln!(self.0, "{name}{{{labels}}} {value}") };
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: impl std::fmt::Display) {
+        self.family(name, "gauge", help);
+        self.value(name, "", value);
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: impl std::fmt::Display) {
+        self.family(name, "counter", help);
+        self.value(name, "", value);
+    }
+}
+
+/// Everything there is to measure, as text.
+pub async fn render(host: &Host) -> String {
+    let metrics = host.metrics();
+    let mut text = Text(String::with_capacity(8 * 1024));
+    text.family("signalbox_build_info", "gauge", "The running version; the value is always 1.");
+    text.value("signalbox_build_info", &format!("version=\"{VERSION}\""), 1);
+    text.counter("signalbox_log_head", "Newest event of the log.", host.store().head());
+    text.gauge("signalbox_log_writable", "1 while events can be stored.", u8::from(host.store().trouble().is_none()));
+    let bytes = std::fs::metadata(host.store().path()).map(|data| data.len()).unwrap_or(0);
+    text.gauge("signalbox_log_bytes", "Size of the database file.", bytes);
+    let (runs, steps) = host.inner.engine.figures().await;
+    text.gauge("signalbox_runs_active", "Runs that are not done.", runs);
+    text.gauge("signalbox_steps_active", "Steps that hold a slot.", steps);
+    text.gauge("signalbox_slots", "Steps that may run at once.", host.settings().slots());
+    let connections = host.connections().all();
+    text.family("signalbox_connections", "gauge", "Open connections.");
+    for transport in TRANSPORTS {
+        let open = connections.iter().filter(|c| c.who.transport.as_str() == transport).count();
+        text.value("signalbox_connections", &format!("transport=\"{transport}\""), open);
+    }
+    text.family("signalbox_connections_accepted_total", "counter", "Connections accepted.");
+    for (transport, count) in TRANSPORTS.iter().zip(&metrics.accepted) {
+        text.value("signalbox_connections_accepted_total", &format!("transport=\"{transport}\""), count.load(Ordering::Relaxed));
+    }
+    text.family("signalbox_connections_closed_total", "counter", "Connections closed by the host.");
+    for (code, count) in metrics.closes.lock().unwrap_or_else(|e| e.into_inner()).iter() {
+        text.value("signalbox_connections_closed_total", &format!("code=\"{code}\""), count);
+    }
+    text.counter("signalbox_events_sent_total", "Events sent to subscribers.", metrics.events.load(Ordering::Relaxed));
+    text.counter("signalbox_bytes_sent_total", "Bytes of frames sent to subscribers.", metrics.bytes.load(Ordering::Relaxed));
+    text.counter("signalbox_requests_refused_total", "Requests refused for their token, host or limits.", metrics.refused.load(Ordering::Relaxed));
+    let worst = connections.iter().map(|c| c.lag.load(Ordering::Relaxed)).max().unwrap_or(0);
+    text.gauge("signalbox_connection_lag_events", "Events that the slowest connection is behind.", worst);
+    calls(&mut text, &metrics.calls.lock().unwrap_or_else(|e| e.into_inner()));
+    text.0
+}
+
+fn calls(text: &mut Text, calls: &BTreeMap<String, Calls>) {
+    let name = "signalbox_call_duration_seconds";
+    text.family(name, "histogram", "Time that calls took.");
+    for (method, calls) in calls {
+        for (bound, count) in BUCKETS.iter().zip(calls.buckets) {
+            text.value(&format!("{name}_bucket"), &format!("method=\"{method}\",le=\"{bound}\""), count);
+        }
+        text.value(&format!("{name}_bucket"), &format!("method=\"{method}\",le=\"+Inf\""), calls.count);
+        text.value(&format!("{name}_sum"), &format!("method=\"{method}\""), calls.seconds);
+        text.value(&format!("{name}_count"), &format!("method=\"{method}\""), calls.count);
+    }
+    text.family("signalbox_call_errors_total", "counter", "Calls that failed.");
+    for (method, calls) in calls {
+        for (code, count) in &calls.errors {
+            text.value("signalbox_call_errors_total", &format!("method=\"{method}\",code=\"{code}\""), count);
+        }
+    }
+}

@@ -1,0 +1,483 @@
+//! The engine's loop: one task owns the engine; it commits what the engine says, and only then does it.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use signalbox_engine::{Context, Effect, Engine, Input, Outcome, Output, Refused, Restored, StepAt, Survived, Timer};
+use signalbox_model::{Activity, Actor, Clock, EventData, NewEvent, Priority, ProjectId, Room, RunId, RunStatus, UnixMillis};
+use signalbox_store::{Batch, KeyClaim, Store, StoreError};
+use signalbox_wire::{CallError, ErrorCode};
+use signalbox_workflow::{
+    Plan,
+    plan::{Check, Work},
+    script::Script as Source,
+    template::Template,
+};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::{
+    execute::{Job, Script, Stop, complete, sweep, within},
+    expressions::{Plans, View},
+    ids, plan,
+};
+
+/// Messages that may wait for the engine. Executors wait past it.
+const QUEUE: usize = 1024;
+/// Inputs of executors committed as one unit at most.
+const GROUP: usize = 128;
+
+/// What others ask of the engine's task.
+pub(crate) enum Request {
+    /// Apply an input of a member; answer when it is committed.
+    Call { input: Box<Input>, plan: Option<Arc<Plan>>, key: Option<KeyClaim>, reply: oneshot::Sender<Result<(), CallError>> },
+    /// How many runs are active and how many steps hold a slot.
+    Figures(oneshot::Sender<(u32, u32)>),
+    /// Stop: nothing more is started, processes are ended, their steps become what a restart makes of them.
+    Stop(oneshot::Sender<()>),
+}
+
+/// Speaks to the engine's task. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct EngineHandle {
+    requests: mpsc::Sender<Request>,
+}
+
+impl EngineHandle {
+    /// Applies an input and waits until it is committed.
+    pub(crate) async fn apply(&self, input: Input, plan: Option<Arc<Plan>>, key: Option<KeyClaim>) -> Result<(), CallError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Request::Call { input: Box::new(input), plan, key, reply }).await?;
+        answer.await.map_err(|_| stopping())?
+    }
+
+    pub(crate) async fn figures(&self) -> (u32, u32) {
+        let (reply, answer) = oneshot::channel();
+        if self.send(Request::Figures(reply)).await.is_err() {
+            return (0, 0);
+        }
+        answer.await.unwrap_or((0, 0))
+    }
+
+    pub(crate) async fn stop(&self) {
+        let (reply, answer) = oneshot::channel();
+        if self.send(Request::Stop(reply)).await.is_ok() {
+            answer.await.ok();
+        }
+    }
+
+    async fn send(&self, request: Request) -> Result<(), CallError> {
+        self.requests.send(request).await.map_err(|_| stopping())
+    }
+}
+
+fn stopping() -> CallError {
+    CallError::new(ErrorCode::Unavailable, "the host is stopping; nothing was done")
+}
+
+/// What the loop is made of.
+pub(crate) struct Parts {
+    pub(crate) store: Store,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) slots: u32,
+    pub(crate) log_limit: u64,
+    /// Names this data folder in the markers of processes.
+    pub(crate) host: String,
+}
+
+struct Loop {
+    parts: Parts,
+    engine: Engine,
+    plans: Plans,
+    timers: BTreeMap<(UnixMillis, u64), Timer>,
+    timer_number: u64,
+    working: HashMap<StepAt, watch::Sender<Stop>>,
+    inputs: mpsc::Sender<Input>,
+}
+
+/// Takes up what the log says is unfinished and starts the loop.
+pub(crate) async fn start(parts: Parts) -> Result<EngineHandle, StoreError> {
+    let prefix = format!("{}/", parts.host);
+    let ended = tokio::task::spawn_blocking(move || sweep(&prefix)).await.unwrap_or(0);
+    let (requests, request_queue) = mpsc::channel(QUEUE);
+    let (inputs, input_queue) = mpsc::channel(QUEUE);
+    let slots = parts.slots;
+    let mut this = Loop {
+        parts,
+        engine: Engine::new(slots),
+        plans: Plans::default(),
+        timers: BTreeMap::new(),
+        timer_number: 0,
+        working: HashMap::new(),
+        inputs,
+    };
+    let output = this.restore(Survived::No { ended })?;
+    this.commit(&output, None).await?;
+    this.perform(output.effects).await;
+    tokio::spawn(this.run(request_queue, input_queue));
+    Ok(EngineHandle { requests })
+}
+
+impl Loop {
+    /// Builds the engine anew from the log.
+    fn restore(&mut self, survived: Survived) -> Result<Output, StoreError> {
+        let (runs, queues) = self.parts.store.read(|reader| {
+            let mut runs = Vec::new();
+            for run in reader.active_runs(None)? {
+                match load_run(&self.parts.store, reader, &run.id)? {
+                    Some(found) => runs.push(found),
+                    None => tracing::error!(run = %run.id, "the plan of an unfinished run is missing: it stays as it is"),
+                }
+            }
+            Ok((runs, reader.queues()?))
+        })?;
+        self.plans.0 = runs.iter().map(|(restored, plan)| (restored.run.id.clone(), Arc::clone(plan))).collect();
+        let runs = runs.into_iter().map(|(restored, _)| restored).collect();
+        let mut random = ids::random;
+        let mut cx = Context { now: self.parts.clock.now(), random: &mut random, expressions: &self.plans };
+        let (engine, output) = Engine::restore(self.parts.slots, runs, &queues, survived, &mut cx);
+        self.engine = engine;
+        Ok(output)
+    }
+
+    async fn run(mut self, mut requests: mpsc::Receiver<Request>, mut inputs: mpsc::Receiver<Input>) {
+        loop {
+            let wait = self.next_timer();
+            tokio::select! {
+                // What processes say goes first: it frees slots.
+                biased;
+                Some(input) = inputs.recv() => {
+                    let mut group = vec![input];
+                    while group.len() < GROUP && let Ok(more) = inputs.try_recv() {
+                        group.push(more);
+                    }
+                    self.take(group).await;
+                }
+                request = requests.recv() => match request {
+                    Some(Request::Call { input, plan, key, reply }) => {
+                        let answer = self.call(*input, plan, key).await;
+                        reply.send(answer).ok();
+                    }
+                    Some(Request::Figures(reply)) => {
+                        let active = self.engine.runs().filter(|run| run.run().status != RunStatus::Done).count();
+                        reply.send((u32::try_from(active).unwrap_or(u32::MAX), self.engine.used_slots())).ok();
+                    }
+                    Some(Request::Stop(reply)) => {
+                        self.end_processes().await;
+                        reply.send(()).ok();
+                        return;
+                    }
+                    None => return,
+                },
+                () = tokio::time::sleep(wait) => {
+                    let now = self.parts.clock.now();
+                    let later = self.timers.split_off(&(now + 1, 0));
+                    let due = std::mem::replace(&mut self.timers, later);
+                    self.take(due.into_values().map(Input::Timer).collect()).await;
+                }
+            }
+        }
+    }
+
+    /// Until the next timer; at most a few seconds, so that a clock that was set, or a machine that slept, is noticed.
+    fn next_timer(&self) -> Duration {
+        let longest = Duration::from_secs(5);
+        let Some(((at, _), _)) = self.timers.first_key_value() else { return longest };
+        let wait = u64::try_from(at - self.parts.clock.now()).unwrap_or(0);
+        Duration::from_millis(wait).min(longest)
+    }
+
+    fn apply(&mut self, input: Input) -> Result<Output, Refused> {
+        let mut random = ids::random;
+        let mut cx = Context { now: self.parts.clock.now(), random: &mut random, expressions: &self.plans };
+        self.engine.apply(input, &mut cx)
+    }
+
+    /// Applies what processes and timers say, as one unit.
+    async fn take(&mut self, group: Vec<Input>) {
+        let mut output = Output::default();
+        for input in group {
+            if let Input::Finished { at, .. } | Input::StartFailed { at, .. } | Input::Checked { at, .. } = &input {
+                self.working.remove(at);
+            }
+            match self.apply(input) {
+                Ok(more) => {
+                    output.events.extend(more.events);
+                    output.effects.extend(more.effects);
+                }
+                Err(Refused::Stale) => {}
+                Err(error) => tracing::warn!(%error, "the engine refused what a step reported"),
+            }
+        }
+        let mut wait = Duration::from_millis(200);
+        loop {
+            match self.commit(&output, None).await {
+                Ok(()) => break,
+                Err(StoreError::Closed) => return,
+                Err(error) if error.is_transient() => {
+                    // What a process did cannot be undone or asked again: hold on until it can be recorded.
+                    tracing::error!(%error, "the engine cannot record what happened; it waits");
+                    tokio::time::sleep(wait).await;
+                    wait = (wait * 2).min(Duration::from_secs(5));
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the engine and the log disagree; the engine is built anew from the log");
+                    match self.restore(Survived::Yes) {
+                        Ok(restored) => output = restored,
+                        Err(error) => {
+                            tracing::error!(%error, "the engine could not be built anew");
+                            return;
+                        }
+                    }
+                }
+            }
+        }
+        self.perform(output.effects).await;
+    }
+
+    /// Applies what a member wants. If it cannot be recorded it did not happen.
+    async fn call(&mut self, input: Input, plan: Option<Arc<Plan>>, key: Option<KeyClaim>) -> Result<(), CallError> {
+        if let (Input::Submit(new), Some(plan)) = (&input, plan) {
+            self.plans.0.insert(new.id.clone(), plan);
+        }
+        if let Input::Retry { run, .. } = &input {
+            self.load(run)?;
+        }
+        let output = self.apply(input).map_err(refused)?;
+        if let Err(error) = self.commit(&output, key).await {
+            if let Err(error) = self.restore(Survived::Yes) {
+                tracing::error!(%error, "the engine could not be built anew from the log");
+            }
+            return Err(crate::host::store_error(error));
+        }
+        self.perform(output.effects).await;
+        Ok(())
+    }
+
+    /// Brings a run that ended back into the engine.
+    fn load(&mut self, run: &RunId) -> Result<(), CallError> {
+        if self.engine.run(run).is_some() {
+            return Ok(());
+        }
+        let found = self.parts.store.read(|reader| load_run(&self.parts.store, reader, run)).map_err(crate::host::store_error)?;
+        let Some((restored, plan)) = found else {
+            return Err(CallError::conflict("the plan of this run is no longer kept").hint("start it anew"));
+        };
+        self.plans.0.insert(run.clone(), plan);
+        let mut random = ids::random;
+        let cx = Context { now: self.parts.clock.now(), random: &mut random, expressions: &self.plans };
+        self.engine.load(restored, &cx);
+        Ok(())
+    }
+
+    async fn commit(&self, output: &Output, key: Option<KeyClaim>) -> Result<(), StoreError> {
+        if output.events.is_empty() && key.is_none() {
+            return Ok(());
+        }
+        self.parts.store.append(Batch { events: output.events.clone(), key, tokens: Vec::new() }).await?;
+        Ok(())
+    }
+
+    async fn perform(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Start { at, attempt } => self.start_step(at, attempt).await,
+                Effect::Check { at, attempt } => self.start_checks(at, attempt),
+                Effect::Terminate(at) => self.stop_step(&at, Stop::Terminate),
+                Effect::Kill(at) => self.stop_step(&at, Stop::Kill),
+                Effect::Arm { timer, at } => {
+                    self.timer_number += 1;
+                    self.timers.insert((at, self.timer_number), timer);
+                }
+                Effect::Ended(run) => {
+                    let prefix = format!("{}/{run}/", self.parts.host);
+                    tokio::task::spawn_blocking(move || sweep(&prefix));
+                    self.plans.0.remove(&run);
+                }
+            }
+        }
+        self.engine.forget_done();
+    }
+
+    fn stop_step(&self, at: &StepAt, stop: Stop) {
+        if let Some(sender) = self.working.get(at) {
+            sender.send_if_modified(|current| {
+                let more = stop > *current;
+                *current = (*current).max(stop);
+                more
+            });
+        }
+    }
+
+    fn job(&mut self, at: &StepAt, attempt: u32) -> Option<(Job, Arc<Plan>)> {
+        let plan = Arc::clone(self.plans.0.get(&at.run)?);
+        let run = self.engine.run(&at.run)?;
+        let step = run.step(at.step)?;
+        let (sender, stop) = watch::channel(Stop::No);
+        let job = Job {
+            at: at.clone(),
+            attempt,
+            key: step.key.clone(),
+            project: run.run().project.clone(),
+            folder: PathBuf::from(&plan.project.path),
+            marker: format!("{}/{}/{}/{attempt}", self.parts.host, at.run, at.step),
+            store: self.parts.store.clone(),
+            clock: Arc::clone(&self.parts.clock),
+            stop,
+            inputs: self.inputs.clone(),
+            log_limit: self.parts.log_limit,
+            watched: run.plan().steps[at.step as usize].stall != signalbox_engine::Stall::default(),
+        };
+        self.working.insert(at.clone(), sender);
+        Some((job, plan))
+    }
+
+    async fn start_step(&mut self, at: StepAt, attempt: u32) {
+        let Some((job, plan)) = self.job(&at, attempt) else { return };
+        let Some(run) = self.engine.run(&at.run) else { return };
+        let planned = &plan.steps[plan.instances[at.step as usize].step];
+        let view = View { plan: &plan, run, step: at.step };
+        match &planned.work {
+            Work::Command(command) => {
+                let script = make_script(&view, &command.script, command.shell.as_deref(), command.working_dir.as_deref(), &command.env);
+                let artifacts = command.artifacts.iter().map(|pattern| view.text(pattern)).collect();
+                tokio::spawn(job.command(script, artifacts));
+            }
+            Work::Notify(notice) => {
+                let activity = Activity {
+                    kind: "notify".into(),
+                    priority: Priority::High,
+                    project: Some(ProjectId::clone(&run.run().project)),
+                    actor: Actor::engine(),
+                    text: view.text(&notice.message),
+                    run: Some(at.run.clone()),
+                    step: Some(job.key.clone()),
+                };
+                let event = NewEvent::new(Room::Activity, Actor::engine(), EventData::ActivityCreated(activity));
+                let (store, inputs) = (self.parts.store.clone(), self.inputs.clone());
+                tokio::spawn(async move {
+                    let input = match store.append(Batch::of(vec![event])).await {
+                        Ok(_) => Input::Finished { at, outcome: Outcome::success() },
+                        Err(error) => Input::StartFailed { at, message: error.to_string() },
+                    };
+                    inputs.send(input).await.ok();
+                });
+            }
+            // The engine asks questions itself.
+            Work::Approval(_) => {}
+        }
+    }
+
+    fn start_checks(&mut self, at: StepAt, attempt: u32) {
+        let Some((job, plan)) = self.job(&at, attempt) else { return };
+        let Some(run) = self.engine.run(&at.run) else { return };
+        let planned = &plan.steps[plan.instances[at.step as usize].step];
+        let view = View { plan: &plan, run, step: at.step };
+        let (shell, dir, env) = match &planned.work {
+            Work::Command(command) => (command.shell.as_deref(), command.working_dir.as_deref(), command.env.clone()),
+            _ => (None, None, indexmap::IndexMap::new()),
+        };
+        let checks = planned
+            .verify
+            .iter()
+            .map(|check| {
+                let script = match check {
+                    Check::Run { script, .. } => make_script(&view, script, shell, dir, &env),
+                    Check::FileExists(_) | Check::Diff(_) => Err(String::new()),
+                };
+                (check.clone(), script)
+            })
+            .collect();
+        tokio::spawn(job.checks(checks));
+    }
+
+    /// At shutdown: ends every process. What they were doing is settled at the next start, as after a crash.
+    async fn end_processes(&mut self) {
+        for sender in self.working.values() {
+            sender.send_replace(Stop::Kill);
+        }
+        let prefix = format!("{}/", self.parts.host);
+        tokio::task::spawn_blocking(move || sweep(&prefix)).await.ok();
+    }
+}
+
+fn refused(refused: Refused) -> CallError {
+    let code = match &refused {
+        Refused::NotFound(_) => ErrorCode::NotFound,
+        Refused::Conflict(_) | Refused::Stale => ErrorCode::Conflict,
+        Refused::Forbidden(_) => ErrorCode::Forbidden,
+        Refused::Invalid(_) => ErrorCode::BadRequest,
+    };
+    CallError::new(code, refused.to_string())
+}
+
+type Loaded = (Restored, Arc<Plan>);
+
+/// A run with its plan, steps and questions.
+fn load_run(store: &Store, reader: &signalbox_store::Reader<'_>, id: &RunId) -> Result<Option<Loaded>, StoreError> {
+    let Some(run) = reader.run(id)? else { return Ok(None) };
+    let content = match store.blobs().get(&run.plan) {
+        Ok(content) => content,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let plan: Arc<Plan> = Arc::new(serde_json::from_slice(&content)?);
+    let restored = Restored {
+        plan: Arc::new(plan::engine_plan(&plan)),
+        steps: reader.steps(id)?.into_iter().map(Arc::unwrap_or_clone).collect(),
+        approvals: reader.approvals_of_run(id)?.into_iter().map(Arc::unwrap_or_clone).collect(),
+        group_max: plan.concurrency.as_ref().map_or(u32::MAX, |group| group.max),
+        run: Arc::unwrap_or_clone(run),
+    };
+    Ok(Some((restored, plan)))
+}
+
+/// Secrets come from the environment of the host; see `docs/workflows.md`.
+fn secret(name: &str) -> Option<String> {
+    std::env::var(format!("SIGNALBOX_SECRET_{name}")).ok()
+}
+
+fn make_script(
+    view: &View<'_>,
+    source: &Source,
+    shell: Option<&[String]>,
+    dir: Option<&str>,
+    env: &indexmap::IndexMap<String, String>,
+) -> Result<Script, String> {
+    let folder = PathBuf::from(&view.plan.project.path);
+    let dir = match dir {
+        None => folder.clone(),
+        Some(dir) => {
+            let dir = view.text(dir);
+            within(&folder, &dir).ok_or_else(|| format!("the folder {dir} is not within the project"))?
+        }
+    };
+    let run = view.run.run();
+    let mut secrets = Vec::new();
+    let mut variables = vec![
+        ("SIGNALBOX".to_owned(), "1".to_owned()),
+        ("SIGNALBOX_RUN".to_owned(), run.id.to_string()),
+        ("SIGNALBOX_RUN_NUMBER".to_owned(), run.number.to_string()),
+        ("SIGNALBOX_PROJECT".to_owned(), run.project.to_string()),
+        ("SIGNALBOX_STEP_KEY".to_owned(), view.run.step(view.step).map(|step| step.key.to_string()).unwrap_or_default()),
+    ];
+    for (name, text) in view.plan.env.iter().chain(env) {
+        let pieces = Template::parse(text).map_err(|error| error.to_string())?.pieces(view);
+        variables.push((name.clone(), complete(pieces, &folder, &secret, &mut secrets)?));
+    }
+    for variable in &source.variables {
+        let template = format!("${{{{ {} }}}}", variable.expr);
+        let pieces = Template::parse(&template).map_err(|error| error.to_string())?.pieces(view);
+        variables.push((variable.name.clone(), complete(pieces, &folder, &secret, &mut secrets)?));
+    }
+    let mut argv: Vec<String> = match shell {
+        Some(shell) if !shell.is_empty() => shell.to_vec(),
+        _ if cfg!(windows) => vec!["cmd".into(), "/C".into()],
+        _ => vec!["sh".into(), "-e".into(), "-c".into()],
+    };
+    argv.push(source.text.clone());
+    Ok(Script { argv, dir, env: variables, secrets })
+}
