@@ -13,7 +13,9 @@ use crate::{
     Context, Engine, Output, Refused,
     engine::Emit,
     input::{Effect, StepAt, Timer},
+    finish::end_step,
     plan::OnTimeout,
+    run::Ending,
 };
 
 impl Engine {
@@ -91,7 +93,9 @@ impl Engine {
         let Some(approval) = run.approvals.get_mut(&index).filter(|approval| approval.id == *id) else {
             return Err(Refused::Conflict("this question was asked anew: answer the new one".into()));
         };
-        let same = |answer: &Answer| answer.actor == actor && answer.decision == decision && answer.form == form;
+        // Compared as it is kept: what the form filled in by itself makes no difference.
+        let form = check_form(&approval.form, form, decision);
+        let same = |answer: &Answer| answer.actor == actor && answer.decision == decision && form.as_ref().is_ok_and(|form| answer.form == *form);
         if approval.answers.iter().any(same) {
             return Ok(());
         }
@@ -109,8 +113,7 @@ impl Engine {
         if approval.answers.iter().any(|answer| answer.actor == actor) {
             return Err(Refused::Conflict(format!("{actor} has answered this question already")));
         }
-        let form = check_form(&approval.form, form, decision)?;
-        approval.answers.push(Answer { actor: actor.clone(), decision, at: cx.now, form });
+        approval.answers.push(Answer { actor: actor.clone(), decision, at: cx.now, form: form? });
         let approvals: HashSet<&Actor> =
             approval.answers.iter().filter(|answer| answer.decision == Decision::Approve).map(|answer| &answer.actor).collect();
         let verdict = match decision {
@@ -171,23 +174,36 @@ impl Engine {
                 attempt.message = Some(message);
             }
         });
-        match rules.on_reject.filter(|back| !approved && rejections < back.max && !run.cancelling) {
-            Some(back) => {
-                let mut again = run.downstream(&back.rerun_from);
-                if !again.contains(&index) {
-                    again.push(index);
-                }
-                self.reset(id, &again, cx, out);
-                if let Some(run) = self.runs.get_mut(id) {
-                    run.change(index, out, |state| state.step.rejections += 1);
-                }
-            }
+        let at = run.at(index);
+        let back = rules.on_reject.filter(|back| !approved && rejections < back.max && !run.cancelling);
+        self.release(&at);
+        match back {
+            Some(back) => self.rework(id, index, &back.rerun_from, cx, out),
             None => {
                 self.after_done(id, index, cx, out);
                 self.drain_unblocked(cx, out);
             }
         }
         self.settle(id, Emit::IfChanged, cx, out);
+    }
+
+    /// Goes back to `from`: what follows from it starts over. What is at work is ended first and starts over then, so
+    /// that no step ever runs twice at the same time.
+    fn rework(&mut self, id: &RunId, rejected: u32, from: &[u32], cx: &mut Context<'_>, out: &mut Output) {
+        let Some(run) = self.runs.get_mut(id) else { return };
+        let mut again = run.downstream(from);
+        if !again.contains(&rejected) {
+            again.push(rejected);
+        }
+        let (at_work, still): (Vec<u32>, Vec<u32>) = again.into_iter().partition(|index| {
+            let status = run.steps[*index as usize].step.status;
+            matches!(status, StepStatus::Starting | StepStatus::Running | StepStatus::Verifying | StepStatus::Cancelling)
+        });
+        run.change_silently(rejected, |state| state.step.rejections += 1);
+        for index in at_work {
+            end_step(run, index, Ending::Rework, false, cx.now, out);
+        }
+        self.reset(id, &still, cx, out);
     }
 }
 

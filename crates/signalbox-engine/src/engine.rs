@@ -7,14 +7,14 @@ use std::{
 
 use signalbox_model::{
     Activity, Actor, ApprovalId, Completion, EventData, NewEvent, Priority, ProjectId, QueueState, Room, Run,
-    RunConclusion, RunId, RunStatus, Step, StepConclusion, StepKind, StepStatus, UnixMillis,
+    RunConclusion, RunId, RunStatus, Step, StepConclusion, StepStatus, UnixMillis,
 };
 
 use crate::{
     ApprovalText, Group,
     input::{Effect, Input, StepAt, Timer},
     queue::Queues,
-    run::{Ending, RunState},
+    run::{Ending, RunState, needs_slot},
 };
 
 /// Whether a run says how it is although a person would see no difference.
@@ -209,6 +209,9 @@ impl Engine {
                     });
                 }
             }
+            Input::Progress { value, .. } if !value.is_finite() => {
+                return Err(Refused::Invalid("progress is a number from 0 to 1".into()));
+            }
             Input::Progress { at, value } => {
                 let run = self.run_at(&at)?;
                 let state = &run.steps[at.step as usize];
@@ -288,7 +291,7 @@ impl Engine {
             run.recount_needs(index);
         }
         // The run first: its steps' events and its room refer to it.
-        run.settle(out, cx.now, Emit::Always);
+        let ended_at_once = run.settle(out, cx.now, Emit::Always);
         let first_step = out.events.len();
         self.runs.insert(id.clone(), run);
         let free: Vec<u32> = {
@@ -318,7 +321,11 @@ impl Engine {
         if admission.queued {
             self.show_queue(&self.runs[&id].run.project.clone(), out, cx);
         }
-        self.settle(&id, Emit::IfChanged, cx, out);
+        if ended_at_once {
+            self.run_ended(&id, cx, out);
+        } else {
+            self.settle(&id, Emit::IfChanged, cx, out);
+        }
         Ok(())
     }
 
@@ -335,9 +342,14 @@ impl Engine {
     /// Brings a run in line with its steps; when it has ended, says so and lets the next one in.
     pub(crate) fn settle(&mut self, id: &RunId, emit: Emit, cx: &mut Context<'_>, out: &mut Output) {
         let Some(run) = self.runs.get_mut(id) else { return };
-        if !run.settle(out, cx.now, emit) {
-            return;
+        if run.settle(out, cx.now, emit) {
+            self.run_ended(id, cx, out);
         }
+    }
+
+    /// A run has just ended: says how, and lets the next one in.
+    fn run_ended(&mut self, id: &RunId, cx: &mut Context<'_>, out: &mut Output) {
+        let Some(run) = self.runs.get(id) else { return };
         let (entity, failed) = (run.run.clone(), run.failed_steps());
         let conclusion = entity.conclusion.unwrap_or(RunConclusion::Success);
         let duration = entity.ended_at.unwrap_or(cx.now) - entity.started_at.unwrap_or(entity.created_at);
@@ -396,7 +408,7 @@ impl Engine {
         match verdict {
             Ok(()) => {
                 run.change_silently(index, |state| state.step.status = StepStatus::Ready);
-                run.ready.push_back(index);
+                run.enqueue(index);
                 self.hungry.insert((run.run.created_at, id.clone()));
             }
             Err((conclusion, reason)) => {
@@ -451,23 +463,15 @@ impl Engine {
                 if run.run.paused && !run.cancelling {
                     continue;
                 }
-                let mut left = std::collections::VecDeque::new();
                 let mut started = false;
-                while let Some(index) = self.runs.get_mut(&id).and_then(|run| run.ready.pop_front()) {
+                let slots = self.slots;
+                while let Some(index) = self.runs.get_mut(&id).and_then(|run| run.next_ready(self.used < slots)) {
                     let Some(run) = self.runs.get_mut(&id) else { break };
                     if run.steps[index as usize].step.status != StepStatus::Ready {
                         continue;
                     }
                     let spec = &run.plan.steps[index as usize];
-                    let needs_slot = matches!(spec.kind, StepKind::Agent | StepKind::Command | StepKind::Git);
-                    if needs_slot && self.used >= self.slots {
-                        left.push_back(index);
-                        // Later ones may need no slot, but order among those that do is kept by looking at all.
-                        if run.ready.len() > 64 {
-                            break;
-                        }
-                        continue;
-                    }
+                    let slot = needs_slot(spec.kind);
                     if let Some((matrix, max)) = spec.matrix {
                         let (running, waiting) = run.matrices.entry(matrix).or_default();
                         if *running >= max {
@@ -477,15 +481,10 @@ impl Engine {
                         *running += 1;
                     }
                     started = true;
-                    self.start(&id, index, needs_slot, cx, out);
+                    self.start(&id, index, slot, cx, out);
                 }
-                if let Some(run) = self.runs.get_mut(&id) {
-                    while let Some(index) = left.pop_back() {
-                        run.ready.push_front(index);
-                    }
-                    if run.ready.is_empty() {
-                        self.hungry.remove(&(created, id.clone()));
-                    }
+                if self.runs.get(&id).is_some_and(|run| !run.has_ready()) {
+                    self.hungry.remove(&(created, id.clone()));
                 }
                 if started {
                     progressed = true;
@@ -507,11 +506,9 @@ impl Engine {
         for (_, id) in self.hungry.iter().take(64) {
             let Some(run) = self.runs.get_mut(id) else { continue };
             // Only those not shown before; a step is marked by its reason.
-            let fresh: Vec<u32> = run
-                .ready
-                .iter()
-                .rev()
-                .take_while(|index| run.steps[**index as usize].step.reason.is_none())
+            let unshown = |index: &&u32| run.steps[**index as usize].step.reason.is_none();
+            let fresh: Vec<u32> = (run.ready.iter().rev().take_while(unshown))
+                .chain(run.ready_slotless.iter().rev().take_while(unshown))
                 .copied()
                 .collect();
             let paused = run.run.paused;
@@ -536,7 +533,7 @@ impl Engine {
                     state.step.due_at = None;
                     state.step.reason = None;
                 });
-                run.ready.push_back(at.step);
+                run.enqueue(at.step);
                 let key = (run.run.created_at, at.run.clone());
                 self.hungry.insert(key);
                 Ok(())

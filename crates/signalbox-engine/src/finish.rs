@@ -131,20 +131,15 @@ impl Engine {
     fn ending(run: &RunState, index: u32) -> Option<End> {
         let state = &run.steps[index as usize];
         let spec = &run.plan.steps[index as usize];
-        Some(match state.ending? {
-            Ending::Cancelled => End { conclusion: StepConclusion::Cancelled, cause: None, message: None },
-            Ending::Superseded => End { conclusion: StepConclusion::Superseded, cause: None, message: None },
-            Ending::Timeout => End {
-                conclusion: StepConclusion::TimedOut,
-                cause: Some(FailureCause::Timeout),
-                message: Some(format!("ran longer than its limit of {} s", spec.timeout_ms.unwrap_or(0) / 1000)),
-            },
-            Ending::Stall => End {
-                conclusion: StepConclusion::TimedOut,
-                cause: Some(FailureCause::Stall),
-                message: Some(format!("was silent for {} s", spec.stall.fail_ms.unwrap_or(0) / 1000)),
-            },
-        })
+        let ending = state.ending?;
+        let (conclusion, cause) = ending.conclusion();
+        let message = match ending {
+            Ending::Cancelled | Ending::Superseded => None,
+            Ending::Rework => Some("an earlier step runs again".to_owned()),
+            Ending::Timeout => Some(format!("ran longer than its limit of {} s", spec.timeout_ms.unwrap_or(0) / 1000)),
+            Ending::Stall => Some(format!("was silent for {} s", spec.stall.fail_ms.unwrap_or(0) / 1000)),
+        };
+        Some(End { conclusion, cause, message })
     }
 
     pub(crate) fn finished(&mut self, at: &StepAt, outcome: Outcome, cx: &mut Context<'_>, out: &mut Output) -> Result<(), Refused> {
@@ -205,6 +200,7 @@ impl Engine {
         let now = cx.now;
         let Some(run) = self.runs.get_mut(&at.run) else { return };
         let spec = run.plan.steps[at.step as usize].clone();
+        let rework = run.steps[at.step as usize].ending == Some(Ending::Rework);
         let close = |state: &mut crate::run::StepState| {
             if let Some(attempt) = state.step.attempts.last_mut() {
                 attempt.ended_at = Some(now);
@@ -224,7 +220,10 @@ impl Engine {
         let again = end.cause.is_some_and(|cause| spec.retry.causes.contains(&cause))
             && retries < spec.retry.max
             && !run.cancelling;
-        if again {
+        if rework {
+            run.change_silently(at.step, close);
+            self.reset(&at.run, &[at.step], cx, out);
+        } else if again {
             let wait = spec.retry.wait_ms(retries, random);
             let due = after(now, wait);
             run.change(at.step, out, |state| {
@@ -269,7 +268,7 @@ impl Engine {
         {
             *running = running.saturating_sub(1);
             if let Some(next) = waiting.pop_front() {
-                run.ready.push_front(next);
+                run.enqueue_first(next);
                 self.hungry.insert((run.run.created_at, at.run.clone()));
             }
         }
@@ -371,9 +370,10 @@ impl Engine {
                 }
             }
         }
-        run.ready.clear();
-        run.matrices.values_mut().for_each(|(_, waiting)| waiting.clear());
+        run.dequeue(|_| true);
         for index in ended {
+            let at = self.runs.get(id).map(|run| run.at(index));
+            at.into_iter().for_each(|at| self.release(&at));
             self.after_done(id, index, cx, out);
         }
         self.drain_unblocked(cx, out);
@@ -389,7 +389,7 @@ impl Engine {
         if run.run.paused != paused {
             run.run.paused = paused;
             run.run.reason = paused.then(|| format!("paused by {actor}"));
-            if !paused && !run.ready.is_empty() {
+            if !paused && run.has_ready() {
                 let key = (run.run.created_at, id.clone());
                 self.hungry.insert(key);
             }
@@ -400,12 +400,24 @@ impl Engine {
 }
 
 /// Asks a step that is at work to end, or ends it.
-fn end_step(run: &mut RunState, index: u32, ending: Ending, force: bool, now: UnixMillis, out: &mut Output) {
+pub(crate) fn end_step(run: &mut RunState, index: u32, ending: Ending, force: bool, now: UnixMillis, out: &mut Output) {
     let at = run.at(index);
     let state = &mut run.steps[index as usize];
-    // The first reason stays: a timeout during a cancellation is still a cancellation.
-    state.ending.get_or_insert(ending);
+    // The first reason stays: a timeout during a cancellation is still a cancellation. But a step that was to start
+    // over does not when its run is being ended, and one that was to fail does not fail when it starts over.
+    let replaced = state.ending == Some(Ending::Rework) || ending == Ending::Rework;
+    if state.ending.is_none() || replaced {
+        state.ending = Some(ending);
+        if let Some(attempt) = state.step.attempts.last_mut() {
+            let (conclusion, cause) = ending.conclusion();
+            (attempt.conclusion, attempt.cause) = (Some(conclusion), cause);
+        }
+    }
     if state.step.status == StepStatus::Cancelling {
+        if replaced {
+            run.say(index, out);
+        }
+        let state = &mut run.steps[index as usize];
         if force && !state.killed {
             state.killed = true;
             out.effects.push(Effect::Kill(at));
@@ -421,6 +433,7 @@ fn end_step(run: &mut RunState, index: u32, ending: Ending, force: bool, now: Un
                 Ending::Superseded => "being ended for a newer run",
                 Ending::Timeout => "out of time, being ended",
                 Ending::Stall => "silent for too long, being ended",
+                Ending::Rework => "being ended, since an earlier step runs again",
             }
             .into(),
         );

@@ -13,7 +13,7 @@ use crate::{
 #[derive(Debug, Clone, Default)]
 struct GroupState {
     max: u32,
-    active: Vec<RunId>,
+    active: VecDeque<RunId>,
     waiting: VecDeque<RunId>,
 }
 
@@ -49,7 +49,7 @@ impl Queues {
         state.max = group.map_or(u32::MAX, |group| group.max.max(1));
         let full = state.active.len() >= state.max as usize || !state.waiting.is_empty();
         if !paused && !full {
-            state.active.push(run.id.clone());
+            state.active.push_back(run.id.clone());
             return Admission::default();
         }
         let name = run.group.as_deref().unwrap_or("the project");
@@ -70,7 +70,15 @@ impl Queues {
         if queued {
             state.waiting.push_back(run.id.clone());
         } else {
-            state.active.push(run.id.clone());
+            state.active.push_back(run.id.clone());
+        }
+    }
+
+    /// How many runs of a done run's group may run at once: for its retry, when the group is not known any more.
+    pub(crate) fn learn(&mut self, run: &Run, max: u32) {
+        let state = self.groups.entry(group_of(run)).or_default();
+        if state.max == 0 {
+            state.max = max.max(1);
         }
     }
 
@@ -89,7 +97,7 @@ impl Queues {
     }
 
     pub(crate) fn active_of(&self, project: &ProjectId, group: &str) -> Vec<RunId> {
-        self.groups.get(&(project.clone(), group.to_owned())).map(|group| group.active.clone()).unwrap_or_default()
+        self.groups.get(&(project.clone(), group.to_owned())).map(|group| group.active.iter().cloned().collect()).unwrap_or_default()
     }
 
     /// A run is done, or will never start. Returns whether the queue changed.
@@ -106,15 +114,20 @@ impl Queues {
         changed
     }
 
-    /// Makes a done run active again (retry); refused by a full group.
-    pub(crate) fn reenter(&mut self, run: &Run) {
+    /// Takes a done run in again (retry). Returns whether it has to wait for its turn.
+    pub(crate) fn reenter(&mut self, run: &Run) -> bool {
+        let paused = self.paused.contains(&run.project);
         let state = self.groups.entry(group_of(run)).or_default();
         if state.max == 0 {
             state.max = u32::MAX;
         }
-        if !state.active.contains(&run.id) {
-            state.active.push(run.id.clone());
+        if state.active.contains(&run.id) || state.waiting.contains(&run.id) {
+            return false;
         }
+        let full = state.active.len() >= state.max as usize || !state.waiting.is_empty();
+        let line = if paused || full { &mut state.waiting } else { &mut state.active };
+        line.push_back(run.id.clone());
+        paused || full
     }
 
     /// Takes the next runs of a project that may start.
@@ -126,7 +139,7 @@ impl Queues {
         for (_, state) in self.groups.iter_mut().filter(|((of, _), _)| of == project) {
             while state.active.len() < state.max as usize {
                 let Some(id) = state.waiting.pop_front() else { break };
-                state.active.push(id.clone());
+                state.active.push_back(id.clone());
                 found.push(id);
             }
         }

@@ -12,7 +12,7 @@ use crate::{
     Context, Engine, Output, Plan,
     engine::Emit,
     input::{Effect, Timer},
-    run::RunState,
+    run::{RunState, needs_slot},
 };
 
 /// A run as the log knows it.
@@ -40,6 +40,13 @@ pub enum Survived {
         /// How many.
         ended: u32,
     },
+}
+
+/// Steps of a run that a restart has ended, and those that start over.
+#[derive(Default)]
+struct Lost {
+    ended: Vec<u32>,
+    over: Vec<u32>,
 }
 
 impl Engine {
@@ -77,8 +84,17 @@ impl Engine {
             let order: Vec<_> = queue.runs.iter().map(|waiting| waiting.run.clone()).collect();
             engine.queues.restore_order(project, &order);
         }
-        for (id, _) in ids.iter().filter(|(_, done)| !done) {
-            engine.restore_run(id, survived, &mut report, cx, &mut out);
+        // First what each run has lost, then what follows from it: a run that ends lets others in, and those must have
+        // been looked at before.
+        let active: Vec<_> = ids.into_iter().filter(|(_, done)| !done).map(|(id, _)| id).collect();
+        let lost: Vec<Lost> = active.iter().map(|id| engine.restore_run(id, survived, &mut report, cx, &mut out)).collect();
+        for (id, lost) in active.iter().zip(lost) {
+            for index in lost.ended {
+                engine.after_done(id, index, cx, &mut out);
+            }
+            engine.reset(id, &lost.over, cx, &mut out);
+            engine.drain_unblocked(cx, &mut out);
+            engine.settle(id, Emit::IfChanged, cx, &mut out);
         }
         if let Survived::No { ended } = survived {
             report.ended_processes = ended;
@@ -100,6 +116,7 @@ impl Engine {
         if self.runs.contains_key(&id) || restored.run.status != RunStatus::Done {
             return;
         }
+        self.queues.learn(&restored.run, restored.group_max);
         let run = RunState::restored(restored.run, restored.plan, restored.steps, restored.approvals, cx.now);
         for (index, approval) in &run.approvals {
             self.questions.insert(approval.id.clone(), (id.clone(), *index));
@@ -107,11 +124,11 @@ impl Engine {
         self.runs.insert(id, run);
     }
 
-    fn restore_run(&mut self, id: &signalbox_model::RunId, survived: Survived, report: &mut EngineRecovered, cx: &mut Context<'_>, out: &mut Output) {
+    fn restore_run(&mut self, id: &signalbox_model::RunId, survived: Survived, report: &mut EngineRecovered, cx: &mut Context<'_>, out: &mut Output) -> Lost {
         let now = cx.now;
-        let Some(run) = self.runs.get_mut(id) else { return };
+        let mut lost = Lost::default();
+        let Some(run) = self.runs.get_mut(id) else { return lost };
         let total = run.tally.total;
-        let mut ended = Vec::new();
         for index in 0..total {
             let at = run.at(index);
             let step = run.steps[index as usize].step.clone();
@@ -123,22 +140,31 @@ impl Engine {
                     }
                 }
                 StepStatus::Ready => {
-                    run.ready.push_back(index);
+                    run.enqueue(index);
                     self.hungry.insert((run.run.created_at, id.clone()));
                 }
                 StepStatus::Scheduled => {
                     out.effects.push(Effect::Arm { timer: Timer::Retry(at), at: step.due_at.unwrap_or(now) });
                 }
                 StepStatus::WaitingInput => {
+                    if let Some((matrix, _)) = run.plan.steps[index as usize].matrix {
+                        run.matrices.entry(matrix).or_default().0 += 1;
+                    }
                     let open = run.approvals.get(&index).filter(|approval| approval.state == ApprovalState::Open);
                     if let Some(due) = open.and_then(|approval| approval.due_at) {
                         out.effects.push(Effect::Arm { timer: Timer::Approval(at), at: due });
                     }
                 }
                 StepStatus::Starting | StepStatus::Running | StepStatus::Verifying | StepStatus::Cancelling => {
-                    if survived == Survived::Yes {
+                    // Checks are made again: they look, they do not work.
+                    let checks_again = survived != Survived::Yes && step.status == StepStatus::Verifying;
+                    if checks_again {
+                        let attempt = u32::try_from(step.attempts.len()).unwrap_or(u32::MAX);
+                        out.effects.push(Effect::Check { at: at.clone(), attempt });
+                    }
+                    if survived == Survived::Yes || checks_again {
                         let spec = &run.plan.steps[index as usize];
-                        if matches!(spec.kind, StepKind::Agent | StepKind::Command | StepKind::Git) {
+                        if needs_slot(spec.kind) {
                             run.steps[index as usize].slot = true;
                             self.used += 1;
                         }
@@ -150,6 +176,16 @@ impl Engine {
                             let due = started.saturating_add(i64::try_from(ms).unwrap_or(i64::MAX));
                             out.effects.push(Effect::Arm { timer: Timer::Timeout(at), at: due });
                         }
+                        if step.status == StepStatus::Cancelling {
+                            // Its end was asked for already; that it was given time is not known any more.
+                            let due = now.saturating_add(crate::finish::GRACE_MS);
+                            out.effects.push(Effect::Arm { timer: Timer::Kill(run.at(index)), at: due });
+                        }
+                        let stall = run.plan.steps[index as usize].stall;
+                        if let Some(silence) = stall.warn_ms.or(stall.fail_ms) {
+                            let due = now.saturating_add(i64::try_from(silence).unwrap_or(i64::MAX));
+                            out.effects.push(Effect::Arm { timer: Timer::Stall(run.at(index)), at: due });
+                        }
                         continue;
                     }
                     let being_ended = step.status == StepStatus::Cancelling;
@@ -157,25 +193,35 @@ impl Engine {
                     let named = signalbox_model::system::RecoveredStep { run: id.clone(), step: step.key.clone() };
                     // A notification that is sent twice does no harm; one that is not sent may.
                     let repeat = (spec.idempotent || spec.kind == StepKind::Notify) && !being_ended && !run.cancelling;
-                    let conclusion = if being_ended && run.cancelling { StepConclusion::Cancelled } else { StepConclusion::Crashed };
-                    let message = "the host ended while it ran: its outcome is unknown";
+                    // One that was being ended has ended the way it was meant to; of any other nobody knows.
+                    let ending = run.steps[index as usize].ending;
+                    let (conclusion, cause) =
+                        ending.map_or((StepConclusion::Crashed, Some(FailureCause::Crash)), crate::run::Ending::conclusion);
+                    let message = if ending.is_some() {
+                        "the host ended while it was being ended"
+                    } else {
+                        "the host ended while it ran: its outcome is unknown"
+                    };
                     let close = |step: &mut Step| {
                         if let Some(attempt) = step.attempts.last_mut() {
                             attempt.ended_at = Some(now);
                             attempt.conclusion = Some(conclusion);
-                            attempt.cause = Some(FailureCause::Crash);
+                            attempt.cause = cause;
                             attempt.message = Some(message.to_owned());
                         }
                         step.stalled = false;
                     };
-                    if repeat {
+                    if ending == Some(crate::run::Ending::Rework) {
+                        run.change_silently(index, |state| close(&mut state.step));
+                        lost.over.push(index);
+                    } else if repeat {
                         run.change(index, out, |state| {
                             close(&mut state.step);
                             state.step.generation += 1;
                             state.step.status = StepStatus::Ready;
                             state.step.reason = Some("repeated after a restart of the host".into());
                         });
-                        run.ready.push_back(index);
+                        run.enqueue(index);
                         self.hungry.insert((run.run.created_at, id.clone()));
                         report.repeated.push(named);
                     } else {
@@ -189,15 +235,11 @@ impl Engine {
                             step.duration_ms = step.started_at.map(|started| u64::try_from(now - started).unwrap_or(0));
                         });
                         report.crashed.push(named);
-                        ended.push(index);
+                        lost.ended.push(index);
                     }
                 }
             }
         }
-        for index in ended {
-            self.after_done(id, index, cx, out);
-        }
-        self.drain_unblocked(cx, out);
-        self.settle(id, Emit::IfChanged, cx, out);
+        lost
     }
 }

@@ -1,5 +1,7 @@
 //! Trying again: a done step gets a new generation; its old attempts stay.
 
+use std::collections::HashSet;
+
 use signalbox_model::{Actor, Priority, RunId, StepConclusion, StepStatus};
 
 use crate::{
@@ -43,19 +45,36 @@ impl Engine {
         let was_done = run.run.status == signalbox_model::RunStatus::Done;
         run.superseded = false;
         run.run.reason = None;
+        for index in &again {
+            // A new round: a "no" may send it back as often as the workflow says.
+            run.change_silently(*index, |state| state.step.rejections = 0);
+        }
         let entity = run.run.clone();
         out.activity(&entity, "run_retried", Priority::Low, actor, format!("{} #{} was retried", entity.workflow, entity.number));
-        if was_done {
-            self.queues.reenter(&entity);
+        let queued = was_done && self.queues.reenter(&entity);
+        if let Some(run) = self.runs.get_mut(id).filter(|_| queued) {
+            run.queued = true;
+            run.run.reason = Some(format!("waits for its turn in {}", entity.group.as_deref().unwrap_or("the project")));
         }
         self.reset(id, &again, cx, out);
         self.settle(id, Emit::Always, cx, out);
+        if queued {
+            self.show_queue(&entity.project, out, cx);
+        }
         Ok(())
     }
 
     /// Gives each of these steps a new generation; those whose needs are done become ready.
     pub(crate) fn reset(&mut self, id: &RunId, indexes: &[u32], cx: &mut Context<'_>, out: &mut Output) {
         let now = cx.now;
+        let members: HashSet<u32> = indexes.iter().copied().collect();
+        let Some(run) = self.runs.get_mut(id) else { return };
+        run.dequeue(|index| members.contains(&index));
+        let held: Vec<u32> = indexes.iter().copied().filter(|i| run.steps[*i as usize].step.status == StepStatus::WaitingInput).collect();
+        for index in held {
+            let at = self.runs.get(id).map(|run| run.at(index));
+            at.into_iter().for_each(|at| self.release(&at));
+        }
         let Some(run) = self.runs.get_mut(id) else { return };
         for index in indexes {
             if run.steps[*index as usize].step.status == StepStatus::WaitingInput {

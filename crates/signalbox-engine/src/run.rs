@@ -6,7 +6,7 @@ use std::{
 };
 
 use signalbox_model::{
-    Approval, Run, RunStatus, Step, StepConclusion, StepKey, StepStatus, UnixMillis,
+    Approval, FailureCause, Run, RunStatus, Step, StepConclusion, StepKey, StepKind, StepStatus, UnixMillis,
 };
 
 use crate::{
@@ -24,6 +24,40 @@ pub(crate) enum Ending {
     Superseded,
     Timeout,
     Stall,
+    /// A "no" sent the run back to a step before it: it is not done, it starts over.
+    Rework,
+}
+
+impl Ending {
+    /// What the open attempt of a step that is being ended will say when it has ended. It is recorded at once, so that
+    /// a restart between the wish and the end does not forget the wish.
+    pub(crate) fn conclusion(self) -> (StepConclusion, Option<FailureCause>) {
+        match self {
+            Self::Cancelled => (StepConclusion::Cancelled, None),
+            Self::Superseded | Self::Rework => (StepConclusion::Superseded, None),
+            Self::Timeout => (StepConclusion::TimedOut, Some(FailureCause::Timeout)),
+            Self::Stall => (StepConclusion::TimedOut, Some(FailureCause::Stall)),
+        }
+    }
+
+    fn recorded(step: &Step, cancelling: bool) -> Option<Self> {
+        if step.status != StepStatus::Cancelling {
+            return None;
+        }
+        let attempt = step.attempts.last()?;
+        Some(match (attempt.conclusion?, attempt.cause) {
+            (StepConclusion::TimedOut, Some(FailureCause::Stall)) => Self::Stall,
+            (StepConclusion::TimedOut, _) => Self::Timeout,
+            (StepConclusion::Superseded, _) if cancelling => Self::Superseded,
+            (StepConclusion::Superseded, _) => Self::Rework,
+            _ => Self::Cancelled,
+        })
+    }
+}
+
+/// Whether a step of this kind occupies the machine.
+pub(crate) fn needs_slot(kind: StepKind) -> bool {
+    matches!(kind, StepKind::Agent | StepKind::Command | StepKind::Git)
 }
 
 #[derive(Debug, Clone)]
@@ -51,8 +85,10 @@ pub struct RunState {
     pub(crate) queued: bool,
     pub(crate) cancelling: bool,
     pub(crate) superseded: bool,
-    /// Ready steps in order, those of a full matrix left out.
+    /// Ready steps that need a slot, in order, those of a full matrix left out.
     pub(crate) ready: VecDeque<u32>,
+    /// The same for steps that need none: they must not wait behind those that do.
+    pub(crate) ready_slotless: VecDeque<u32>,
     /// Steps at work of each matrix, and those that wait for their matrix.
     pub(crate) matrices: HashMap<u32, (u32, VecDeque<u32>)>,
     /// As last shown to the world.
@@ -142,6 +178,7 @@ impl RunState {
             cancelling: false,
             superseded: false,
             ready: VecDeque::new(),
+            ready_slotless: VecDeque::new(),
             matrices: HashMap::new(),
             shown: (RunStatus::Done, 0, None),
             run,
@@ -161,15 +198,22 @@ impl RunState {
             superseded: false,
             approvals: HashMap::new(),
             ready: VecDeque::new(),
+            ready_slotless: VecDeque::new(),
             matrices: HashMap::new(),
             steps: steps
                 .into_iter()
-                .map(|step| StepState { step, remaining: 0, last_alive: now, ending: None, killed: false, slot: false })
+                .map(|step| {
+                    let ending = Ending::recorded(&step, run.status == RunStatus::Cancelling);
+                    StepState { step, remaining: 0, last_alive: now, ending, killed: false, slot: false }
+                })
                 .collect(),
             plan,
             shown,
             run,
         };
+        // A run that is ended for a newer one has steps that say so from the first moment on.
+        state.superseded = state.cancelling
+            && state.steps.iter().any(|s| s.ending == Some(Ending::Superseded) || s.step.conclusion == Some(StepConclusion::Superseded));
         for approval in approvals {
             let index = state.steps.iter().position(|s| s.step.approval.as_ref() == Some(&approval.id));
             if let Some(index) = index.and_then(|index| u32::try_from(index).ok()) {
@@ -216,6 +260,37 @@ impl RunState {
     #[must_use]
     pub fn is_cancelling(&self) -> bool {
         self.cancelling
+    }
+
+    /// Queues a step whose status is `ready`.
+    pub(crate) fn enqueue(&mut self, index: u32) {
+        self.queue_of(index).push_back(index);
+    }
+
+    /// The same, before all others.
+    pub(crate) fn enqueue_first(&mut self, index: u32) {
+        self.queue_of(index).push_front(index);
+    }
+
+    fn queue_of(&mut self, index: u32) -> &mut VecDeque<u32> {
+        if needs_slot(self.plan.steps[index as usize].kind) { &mut self.ready } else { &mut self.ready_slotless }
+    }
+
+    /// The next step that may start. Without a free slot only one that needs none.
+    pub(crate) fn next_ready(&mut self, slot_free: bool) -> Option<u32> {
+        self.ready_slotless.pop_front().or_else(|| if slot_free { self.ready.pop_front() } else { None })
+    }
+
+    pub(crate) fn has_ready(&self) -> bool {
+        !self.ready.is_empty() || !self.ready_slotless.is_empty()
+    }
+
+    /// Takes steps out of every queue.
+    pub(crate) fn dequeue(&mut self, gone: impl Fn(u32) -> bool) {
+        let waiting = self.matrices.values_mut().map(|(_, waiting)| waiting);
+        for queue in waiting.chain([&mut self.ready, &mut self.ready_slotless]) {
+            queue.retain(|index| !gone(*index));
+        }
     }
 
     pub(crate) fn at(&self, index: u32) -> StepAt {

@@ -45,12 +45,13 @@ impl Tally {
             StepStatus::Done => {
                 add(&mut self.done);
                 match conclusion {
+                    // A step that may fail is cancelled all the same.
+                    Some(StepConclusion::Cancelled | StepConclusion::Superseded) => add(&mut self.cancelled),
                     _ if tolerated => {}
                     Some(StepConclusion::Failed) => add(&mut self.failed),
                     Some(StepConclusion::TimedOut) => add(&mut self.timed_out),
                     Some(StepConclusion::Crashed) => add(&mut self.crashed),
                     Some(StepConclusion::Rejected) => add(&mut self.rejected),
-                    Some(StepConclusion::Cancelled | StepConclusion::Superseded) => add(&mut self.cancelled),
                     _ => {}
                 }
             }

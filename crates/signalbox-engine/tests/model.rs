@@ -127,6 +127,8 @@ impl World {
                         let need = &self.steps[&(at.run.clone(), *need)];
                         assert_eq!(need.status, StepStatus::Done, "started before its needs");
                     }
+                    let twice = self.working.iter().chain(&self.checking).any(|w| w.run == at.run && w.step == at.step);
+                    assert!(!twice, "started while its earlier attempt is at work");
                     self.started.push((plan.steps[at.step as usize].key.clone(), at.step));
                     self.working.push(at);
                 }
@@ -476,6 +478,211 @@ fn after_a_crash_only_what_is_idempotent_is_repeated() {
     assert_eq!(w.runs[&run].conclusion, Some(RunConclusion::Crashed));
 }
 
+/// a -> gate (rerun a); a -> c, which still runs when the answer is no.
+#[test]
+fn going_back_ends_what_runs_before_it_starts_over() {
+    let mut w = World::new(1);
+    let mut plan = commands(&[&[], &[0], &[0]]);
+    plan.steps[1] = step(1, StepKind::Approval, vec![0]);
+    plan.steps[1].approval.as_mut().unwrap().on_reject = Some(OnReject { rerun_from: vec![0], max: 1 });
+    let run = w.submit(1, plan, None);
+    assert!(w.happen(0, 0));
+    let id = w.step(&run, 1).approval.clone().unwrap();
+    assert_eq!(w.step(&run, 2).status, StepStatus::Starting);
+    let old = w.working[0].clone();
+    w.apply(answer(&id, "bob", Decision::Reject, Role::Operator)).unwrap();
+    assert_eq!(w.step(&run, 2).status, StepStatus::Cancelling);
+    assert_eq!(w.working, [old], "the only slot is still taken");
+    w.finish();
+    assert_eq!(w.step(&run, 2).attempts.len(), 2);
+    assert_eq!(w.runs[&run].status, RunStatus::WaitingInput);
+}
+
+#[test]
+fn what_needs_no_slot_does_not_wait_behind_what_does() {
+    let mut w = World::new(1);
+    let mut plan = Plan { steps: (0..70).map(|i| step(i, StepKind::Command, vec![])).collect() };
+    plan.steps.push(step(70, StepKind::Approval, vec![]));
+    let run = w.submit(1, plan, None);
+    assert_eq!(w.step(&run, 70).status, StepStatus::WaitingInput);
+}
+
+#[test]
+fn the_same_answer_twice_is_one_even_if_the_form_has_defaults() {
+    let mut w = World::new(1);
+    let mut plan = Plan { steps: vec![step(0, StepKind::Approval, vec![])] };
+    plan.steps[0].approval.as_mut().unwrap().form = vec![signalbox_model::FormField { name: "p".into(), kind: signalbox_model::FormFieldKind::String, title: None, multiline: false, required: false, values: vec![], default: Some("x".into()) }];
+    plan.steps.push(step(1, StepKind::Command, vec![0]));
+    let run = w.submit(1, plan, None);
+    let id = w.step(&run, 0).approval.clone().unwrap();
+    w.apply(answer(&id, "bob", Decision::Approve, Role::Operator)).unwrap();
+    w.apply(answer(&id, "bob", Decision::Approve, Role::Operator)).unwrap();
+}
+
+#[test]
+fn a_new_engine_remembers_that_a_step_is_being_cancelled() {
+    let mut w = World::new(1);
+    let run = w.submit(1, commands(&[&[]]), None);
+    w.apply(Input::Cancel { run: run.clone(), actor: actor("bob"), force: false }).unwrap();
+    w.restart(Survived::Yes);
+    let at = w.working[0].clone();
+    w.apply(Input::Finished { at, outcome: Outcome { signal: Some(15), ..Outcome::default() } }).unwrap();
+    assert_eq!(w.runs[&run].conclusion, Some(RunConclusion::Cancelled));
+}
+
+#[test]
+fn a_new_engine_remembers_that_a_step_is_out_of_time() {
+    let mut w = World::new(1);
+    let mut plan = commands(&[&[]]);
+    plan.steps[0].timeout_ms = Some(1000);
+    let run = w.submit(1, plan, None);
+    let at = w.working[0].clone();
+    w.apply(Input::Started { at: at.clone(), process: None }).unwrap();
+    w.apply(Input::Timer(Timer::Timeout(at.clone()))).unwrap();
+    w.restart(Survived::Yes);
+    w.apply(Input::Finished { at, outcome: Outcome { signal: Some(15), ..Outcome::default() } }).unwrap();
+    assert_eq!(w.runs[&run].conclusion, Some(RunConclusion::TimedOut));
+}
+
+#[test]
+fn a_restart_remembers_that_a_run_was_superseded() {
+    let mut w = World::new(2);
+    let group = || Some(Group { name: "g".into(), max: 1, on_conflict: Conflict::CancelRunning });
+    let a = w.submit(1, commands(&[&[]]), group());
+    let _b = w.submit(2, commands(&[&[]]), group());
+    w.restart(Survived::No { ended: 1 });
+    w.finish();
+    assert_eq!(w.runs[&a].conclusion, Some(RunConclusion::Superseded));
+}
+
+#[test]
+fn a_retry_waits_for_its_group() {
+    let mut w = World::new(4);
+    let group = || Some(Group { name: "g".into(), max: 1, on_conflict: Conflict::Queue });
+    let a = w.submit(1, commands(&[&[]]), group());
+    w.happen(0, 1);
+    assert_eq!(w.runs[&a].conclusion, Some(RunConclusion::Failed));
+    let b = w.submit(2, commands(&[&[]]), group());
+    let _ = w.apply(Input::Retry { run: a.clone(), scope: Scope::All, actor: actor("bob") });
+    let running = [&a, &b].iter().filter(|id| w.runs[**id].status == RunStatus::Running).count();
+    assert_eq!(running, 1);
+}
+
+#[test]
+fn checks_are_made_again_after_a_restart() {
+    let mut w = World::new(1);
+    let mut plan = commands(&[&[]]);
+    plan.steps[0].checks = 1;
+    let run = w.submit(1, plan, None);
+    w.happen(0, 0);
+    assert_eq!(w.step(&run, 0).status, StepStatus::Verifying);
+    w.restart(Survived::No { ended: 0 });
+    assert_eq!(w.step(&run, 0).status, StepStatus::Verifying, "checks are repeated");
+}
+
+#[test]
+fn a_cancelled_run_is_cancelled_even_if_its_step_may_fail() {
+    let mut w = World::new(1);
+    let mut plan = commands(&[&[]]);
+    plan.steps[0].continue_on_error = true;
+    let run = w.submit(1, plan, None);
+    w.apply(Input::Cancel { run: run.clone(), actor: actor("bob"), force: false }).unwrap();
+    w.finish();
+    assert_eq!(w.runs[&run].conclusion, Some(RunConclusion::Cancelled));
+}
+
+#[test]
+fn a_question_gives_back_its_place_in_the_matrix() {
+    let mut w = World::new(1);
+    let mut plan = Plan { steps: vec![step(0, StepKind::Approval, vec![]), step(1, StepKind::Approval, vec![])] };
+    plan.steps[0].matrix = Some((0, 1));
+    plan.steps[1].matrix = Some((0, 1));
+    let run = w.submit(1, plan, None);
+    let id = w.step(&run, 0).approval.clone().unwrap();
+    w.apply(answer(&id, "bob", Decision::Approve, Role::Operator)).unwrap();
+    assert_eq!(w.step(&run, 1).status, StepStatus::WaitingInput);
+}
+
+#[test]
+fn a_waiting_run_with_a_clean_up_step_can_be_cancelled() {
+    let mut w = World::new(2);
+    let group = || Some(Group { name: "g".into(), max: 1, on_conflict: Conflict::Queue });
+    let _a = w.submit(1, commands(&[&[]]), group());
+    let mut plan = commands(&[&[]]);
+    plan.steps[0].condition = true;
+    plan.steps[0].status_function = true;
+    let b = w.submit(2, plan, group());
+    w.apply(Input::Cancel { run: b.clone(), actor: actor("bob"), force: false }).unwrap();
+    w.finish();
+    assert_eq!(w.runs[&b].status, RunStatus::Done);
+}
+
+#[test]
+fn a_run_that_is_skipped_says_that_it_ended() {
+    let mut w = World::new(2);
+    let group = || Some(Group { name: "g".into(), max: 1, on_conflict: Conflict::Skip });
+    let _a = w.submit(1, commands(&[&[]]), group());
+    let b = w.submit(2, commands(&[&[]]), group());
+    assert!(w.ended.contains(&b), "Effect::Ended");
+}
+
+#[test]
+fn a_run_that_has_nothing_left_to_do_leaves_its_group() {
+    let mut w = World::new(2);
+    let group = || Some(Group { name: "g".into(), max: 1, on_conflict: Conflict::Queue });
+    let a = w.submit(1, commands(&[&[]]), group());
+    w.finish();
+    let old = Arc::new(w.step(&a, 0).clone());
+    let id = RunId::new("r_00000009").unwrap();
+    let plan = Arc::new(commands(&[&[]]));
+    w.plans.insert(id.clone(), (Arc::clone(&plan), 1));
+    w.apply(Input::Submit(Box::new(NewRun { id: id.clone(), number: 9, project: ProjectId::new("demo").unwrap(), workflow: "w".into(), file: None, plan, plan_key: String::new(), inputs: Default::default(), actor: actor("alice"), group: group(), reuse: HashMap::from([("s0".to_owned(), old)]) }))).unwrap();
+    assert_eq!(w.runs[&id].status, RunStatus::Done);
+    let c = w.submit(3, commands(&[&[]]), group());
+    assert_eq!(w.runs[&c].status, RunStatus::Running, "the group is free; ended: {:?}", w.ended);
+}
+
+#[test]
+fn a_matrix_goes_on_after_cancel_and_retry() {
+    let mut w = World::new(4);
+    let mut plan = commands(&[&[], &[], &[]]);
+    for s in &mut plan.steps { s.matrix = Some((0, 1)); }
+    let run = w.submit(1, plan, None);
+    w.apply(Input::Cancel { run: run.clone(), actor: actor("bob"), force: false }).unwrap();
+    w.finish();
+    w.apply(Input::Retry { run: run.clone(), scope: Scope::All, actor: actor("bob") }).unwrap();
+    w.finish();
+    assert_eq!(w.runs[&run].conclusion, Some(RunConclusion::Success));
+}
+
+#[test]
+fn a_matrix_goes_on_after_a_restart() {
+    let mut w = World::new(2);
+    let mut plan = commands(&[&[], &[], &[]]);
+    for s in &mut plan.steps { s.matrix = Some((0, 1)); s.idempotent = true; }
+    let run = w.submit(1, plan, None);
+    w.restart(Survived::No { ended: 0 });
+    w.finish();
+    assert_eq!(w.runs[&run].conclusion, Some(RunConclusion::Success));
+}
+
+#[test]
+fn a_retry_by_hand_may_be_rejected_as_often_again() {
+    let (mut w, run, id) = approval_world(1, true);
+    w.apply(answer(&id, "bob", Decision::Reject, Role::Operator)).unwrap();
+    w.finish();
+    let again = w.step(&run, 1).approval.clone().unwrap();
+    w.apply(answer(&again, "bob", Decision::Reject, Role::Operator)).unwrap();
+    w.finish();
+    assert_eq!(w.runs[&run].conclusion, Some(RunConclusion::Rejected));
+    w.apply(Input::Retry { run: run.clone(), scope: Scope::All, actor: actor("bob") }).unwrap();
+    w.finish();
+    let third = w.step(&run, 1).approval.clone().unwrap();
+    w.apply(answer(&third, "bob", Decision::Reject, Role::Operator)).unwrap();
+    w.finish();
+    assert_eq!(w.runs[&run].status, RunStatus::WaitingInput, "a new round may go back again");
+}
+
 #[test]
 fn ten_thousand_steps_are_not_quadratic() {
     let mut w = World::new(2);
@@ -552,6 +759,47 @@ proptest! {
                     }
                 }
             }
+        }
+    }
+
+    /// The same with questions that may send the run back: nothing runs twice at once, nothing is left behind.
+    #[test]
+    fn going_back_at_any_moment_ends_well(mut plan in any_plan(), gates in prop::collection::vec((0usize..14, any::<prop::sample::Index>(), any::<bool>()), 1..4), happenings in prop::collection::vec((0usize..50, 0u8..24), 0..120)) {
+        for (at, from, matrix) in gates {
+            let index = at % plan.steps.len();
+            let needs = plan.steps[index].needs.clone();
+            // Only what comes before it may run again: any of its needs, or itself.
+            let target = if needs.is_empty() { index as u32 } else { needs[from.index(needs.len())] };
+            plan.steps[index] = step(index, StepKind::Approval, needs);
+            plan.steps[index].matrix = matrix.then_some((7, 1));
+            plan.steps[index].approval.as_mut().unwrap().on_reject = Some(OnReject { rerun_from: vec![target], max: 2 });
+        }
+        let mut w = World::new(2);
+        let id = w.submit(1, plan, None);
+        for (pick, what) in happenings {
+            let open: Vec<_> = w.approvals.values().filter(|a| a.state == ApprovalState::Open).map(|a| a.id.clone()).collect();
+            match what {
+                0 => { let _ = w.apply(Input::Cancel { run: id.clone(), actor: actor("bob"), force: false }); }
+                1 => w.restart(Survived::No { ended: 0 }),
+                2 => w.restart(Survived::Yes),
+                3 => { let _ = w.apply(Input::Retry { run: id.clone(), scope: Scope::Failed, actor: actor("bob") }); }
+                4..10 if !open.is_empty() => {
+                    let decision = if what < 8 { Decision::Reject } else { Decision::Approve };
+                    w.apply(answer(&open[pick % open.len()], "bob", decision, Role::Owner)).unwrap();
+                }
+                code => { w.happen(pick, i32::from(code % 5 == 0)); }
+            }
+        }
+        for _ in 0..200 {
+            w.finish();
+            let open: Vec<_> = w.approvals.values().filter(|a| a.state == ApprovalState::Open).map(|a| a.id.clone()).collect();
+            let Some(question) = open.first() else { break };
+            w.apply(answer(question, "bob", Decision::Approve, Role::Owner)).unwrap();
+        }
+        prop_assert!(w.working.is_empty() && w.engine.used_slots() == 0, "slots come back");
+        prop_assert_eq!(w.runs[&id].status, RunStatus::Done, "{:#?}", w.engine.run(&id).unwrap().steps().map(|s| (s.key.to_string(), s.status)).collect::<Vec<_>>());
+        for (index, step) in w.engine.run(&id).unwrap().steps().enumerate() {
+            prop_assert_eq!(step, w.step(&id, index as u32));
         }
     }
 }
