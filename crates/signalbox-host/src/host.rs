@@ -345,10 +345,15 @@ impl Host {
         dispatch(self, caller, name, params).await
     }
 
-    /// Tells when the host begins to stop.
+    /// Waits until the host begins to stop.
+    pub async fn stopping(&self) {
+        self.inner.stopping.subscribe().wait_for(|stopping| *stopping).await.ok();
+    }
+
+    /// Whether the host stops.
     #[must_use]
-    pub fn stopping(&self) -> tokio::sync::watch::Receiver<bool> {
-        self.inner.stopping.subscribe()
+    pub fn is_stopping(&self) -> bool {
+        *self.inner.stopping.borrow()
     }
 
     /// Stops: connections are told to come back later, processes are ended, the log is closed. A second call waits for nothing.

@@ -18,7 +18,6 @@ const LITTLE_SPACE: u64 = 512 * 1024 * 1024;
 pub(crate) fn watch(host: &Host) {
     let host = host.clone();
     tokio::spawn(async move {
-        let mut stopping = host.stopping();
         let mut cpu = Cpu::default();
         let mut shown: Option<SystemStatus> = None;
         let mut healths: Vec<HealthCheck> = Vec::new();
@@ -27,7 +26,7 @@ pub(crate) fn watch(host: &Host) {
         loop {
             tokio::select! {
                 () = tokio::time::sleep(EVERY) => {}
-                _ = stopping.wait_for(|stopping| *stopping) => return,
+                () = host.stopping() => return,
             }
             if let Some(mut status) = measure(&mut cpu, &host.inner.data_dir) {
                 (status.active_runs, status.active_steps) = host.inner.engine.figures().await;

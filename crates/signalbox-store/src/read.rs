@@ -358,6 +358,21 @@ impl<'a> Reader<'a> {
         self.many("SELECT data FROM approvals WHERE run = ?1 ORDER BY opened", &[&run.as_str()])
     }
 
+    /// Projects with an event that refers to a blob.
+    pub fn projects_of_blob(&self, hash: &str) -> Result<Vec<ProjectId>, StoreError> {
+        let mut statement = self.db.prepare_cached(
+            "SELECT DISTINCT r.project FROM blob_refs b JOIN events e ON e.seq = b.seq JOIN rooms r ON r.id = e.room
+             WHERE b.hash = ?1 AND r.project IS NOT NULL",
+        )?;
+        let mut rows = statement.query([hash])?;
+        let mut out = Vec::new();
+        while let Some(row) = rows.next()? {
+            let project: String = row.get(0)?;
+            out.push(ProjectId::new(project).map_err(|error| StoreError::Row(error.to_string()))?);
+        }
+        Ok(out)
+    }
+
     /// A project's queue.
     pub fn queue(&self, project: &ProjectId) -> Result<QueueState, StoreError> {
         Ok(self.one("SELECT data FROM queues WHERE project = ?1", project.as_str())?.unwrap_or_default())

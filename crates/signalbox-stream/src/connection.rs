@@ -89,10 +89,11 @@ impl Connection {
         });
     }
 
-    /// Tells the connection's task when to close, and why.
-    #[must_use]
-    pub fn closed(&self) -> watch::Receiver<Option<CloseCode>> {
-        self.close.subscribe()
+    /// Waits until the connection is to be closed, and says why.
+    pub async fn closed(&self) -> CloseCode {
+        let mut close = self.close.subscribe();
+        let code = close.wait_for(Option::is_some).await.ok().and_then(|code| *code);
+        code.unwrap_or(CloseCode::Shutdown)
     }
 
     /// Counts what was sent.

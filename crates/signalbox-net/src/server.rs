@@ -1,0 +1,128 @@
+//! The listener: accepts, serves, stops.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use signalbox_host::{Host, HostError};
+use tokio::net::TcpListener;
+
+use crate::{
+    Assets,
+    guard::Guard,
+    http::{self, Net},
+    rate::{Calls, Logins},
+};
+
+/// Why the host does not listen.
+#[derive(Debug, thiserror::Error)]
+pub enum NetError {
+    /// The address is malformed or cannot be resolved.
+    #[error("{address:?} is no address to listen on: {source}; give something like 127.0.0.1:7117")]
+    Address {
+        /// What was given.
+        address: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Somebody else has the port.
+    #[error("the address {0} is in use by another program; stop it, or name another address with --listen (port 0 picks a free one)")]
+    InUse(SocketAddr),
+    /// The system refused.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// `host.json` could not be written.
+    #[error(transparent)]
+    Host(#[from] HostError),
+}
+
+/// A listener at work. It ends with the host.
+#[derive(Debug)]
+pub struct Listening {
+    /// Where it listens.
+    pub address: SocketAddr,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Listening {
+    /// Waits until it has ended.
+    pub async fn ended(self) {
+        self.task.await.ok();
+    }
+}
+
+/// Starts to listen on `address` (port 0: a free one) and says so in `host.json`.
+///
+/// # Errors
+/// If that cannot be had. The host goes on without it.
+pub async fn listen(host: &Host, address: &str, assets: Assets) -> Result<Listening, NetError> {
+    let malformed = |source| NetError::Address { address: address.to_owned(), source };
+    let wanted = tokio::net::lookup_host(address).await.map_err(malformed)?.next();
+    let wanted = wanted.ok_or_else(|| malformed(std::io::ErrorKind::NotFound.into()))?;
+    let listener = TcpListener::bind(wanted).await.map_err(|source| match source.kind() {
+        std::io::ErrorKind::AddrInUse => NetError::InUse(wanted),
+        _ => NetError::Listen { address: wanted, source },
+    })?;
+    let address = listener.local_addr().map_err(|source| NetError::Listen { address: wanted, source })?;
+    let net = Arc::new(Net {
+        guard: Guard::new(address, &host.settings().host.allowed_hosts),
+        calls: Calls::new(host.settings().limits.calls_per_second),
+        logins: Logins::default(),
+        host: host.clone(),
+        assets,
+    });
+    // 0.0.0.0 is everywhere but no address to call.
+    let shown = if address.ip().is_unspecified() { SocketAddr::from(([127, 0, 0, 1], address.port())) } else { address };
+    host.set_url(Some(format!("http://{shown}")))?;
+    let task = tokio::spawn(accept(listener, net));
+    Ok(Listening { address, task })
+}
+
+async fn accept(listener: TcpListener, net: Arc<Net>) {
+    let router = http::router(Arc::clone(&net));
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = net.host.stopping() => return,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of file handles, mostly: those in use come back when their connections end.
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        stream.set_nodelay(true).ok();
+        let service = TowerToHyperService::new(router.clone().layer(axum::Extension(http::Peer(peer))));
+        let host = net.host.clone();
+        tokio::spawn(async move {
+            let connection = hyper::server::conn::http1::Builder::new()
+                .timer(TokioTimer::new())
+                // Who sends a header a byte at a time is not waited for.
+                .header_read_timeout(Duration::from_secs(10))
+                .max_buf_size(64 * 1024)
+                .serve_connection(TokioIo::new(stream), service)
+                .with_upgrades();
+            let mut connection = std::pin::pin!(connection);
+            let result = tokio::select! {
+                result = connection.as_mut() => result,
+                () = host.stopping() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            };
+            if let Err(error) = result {
+                tracing::debug!(%peer, %error, "a connection ended early");
+            }
+        });
+    }
+}

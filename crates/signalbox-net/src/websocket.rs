@@ -1,0 +1,407 @@
+//! WebSocket (RFC 6455): the full protocol, and the naive one for a single project.
+
+use std::{sync::Arc, sync::atomic::Ordering, time::Duration};
+
+use axum::{
+    Extension,
+    extract::{Path, Request, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt, stream::FuturesUnordered};
+use hyper_util::rt::TokioIo;
+use signalbox_model::{Role, RoomFilter};
+use signalbox_stream::{Listed, Refused, Registration, Session, SessionError, Transport};
+use signalbox_wire::{
+    CallError, Caller, ClientFrame, CloseCode, ErrorCode, Hello, HostFrame, PROTOCOL_VERSION, SUBPROTOCOL,
+};
+use tokio::time::Instant;
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{
+        Message, Utf8Bytes,
+        handshake::derive_accept_key,
+        protocol::{CloseFrame, Role as Side, WebSocketConfig},
+    },
+};
+
+use crate::{
+    guard::{self, Source},
+    http::{Failure, Net, Peer, Shared, check_rooms, project_rooms},
+};
+
+/// Bytes taken from a session at a time: within the stall limit a socket must take this much.
+const BATCH: usize = 64 * 1024;
+/// Calls of one connection at work at a time.
+const CALLS: usize = 32;
+/// Calls refused for their rate before the connection is closed.
+const REFUSALS: u32 = 200;
+
+type Socket = WebSocketStream<TokioIo<hyper::upgrade::Upgraded>>;
+
+/// The connection is over; if it was us, with this code.
+struct Over(Option<CloseCode>);
+
+type Step<T> = Result<T, Over>;
+
+pub(crate) async fn full(State(net): Shared, Extension(peer): Extension<Peer>, request: Request) -> Result<Response, Failure> {
+    guard::refuse_token_in_url(request.uri())?;
+    let caller = match guard::token(request.headers()) {
+        // A browser cannot see the status of a refused handshake: it is let in and told by the close code.
+        Some((token, Source::Cookie)) => net.host.recognise(&token).await.ok().map(|member| net.host.caller_of(&member)),
+        Some((_, Source::Header)) => Some(net.caller(request.headers(), request.uri(), Role::Viewer).await?),
+        None => None,
+    };
+    upgrade(request, move |socket| async move {
+        let mut connection = Connection::new(net, peer, socket);
+        let over = connection.full(caller).await;
+        connection.close(over).await;
+    })
+}
+
+pub(crate) async fn naive(
+    State(net): Shared,
+    Extension(peer): Extension<Peer>,
+    Path(project): Path<String>,
+    request: Request,
+) -> Result<Response, Failure> {
+    let caller = net.caller(request.headers(), request.uri(), Role::Viewer).await?;
+    let rooms = project_rooms(&project)?;
+    check_rooms(&net, &caller, &rooms).await?;
+    upgrade(request, move |socket| async move {
+        let mut connection = Connection::new(net, peer, socket);
+        let over = connection.naive(caller, rooms).await;
+        connection.close(over).await;
+    })
+}
+
+fn wants_upgrade(headers: &HeaderMap) -> Option<&HeaderValue> {
+    let has = |name: header::HeaderName, wanted: &str| {
+        headers.get_all(name).iter().filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(',')).any(|v| v.trim().eq_ignore_ascii_case(wanted))
+    };
+    let ok = has(header::CONNECTION, "upgrade") && has(header::UPGRADE, "websocket") && has(header::SEC_WEBSOCKET_VERSION, "13");
+    headers.get(header::SEC_WEBSOCKET_KEY).filter(|_| ok)
+}
+
+/// Answers the handshake (RFC 6455, section 4.2.2) and hands the socket on.
+fn upgrade<F: Future<Output = ()> + Send>(mut request: Request, serve: impl FnOnce(Socket) -> F + Send + 'static) -> Result<Response, Failure> {
+    let Some(key) = wants_upgrade(request.headers()) else {
+        let error = CallError::bad_request("this path speaks WebSocket, version 13");
+        let mut response = Failure(error).into_response();
+        *response.status_mut() = StatusCode::UPGRADE_REQUIRED;
+        response.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        response.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        return Ok(response);
+    };
+    let accept = HeaderValue::from_str(&derive_accept_key(key.as_bytes()));
+    let accept = accept.map_err(|error| CallError::bad_request(error.to_string()))?;
+    let offered = request.headers().get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
+    let ours = offered.filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(',')).any(|v| v.trim() == SUBPROTOCOL);
+    let upgrading = hyper::upgrade::on(&mut request);
+    tokio::spawn(async move {
+        let Ok(upgraded) = upgrading.await else { return };
+        // Small buffers: the library's own would cost an idle connection 256 KiB.
+        let config = WebSocketConfig::default()
+            .read_buffer_size(4 * 1024)
+            .write_buffer_size(16 * 1024)
+            .max_write_buffer_size(4 * 1024 * 1024)
+            .max_message_size(Some(LARGEST))
+            .max_frame_size(Some(LARGEST));
+        let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Side::Server, Some(config)).await;
+        // Boxed: the loop of a connection is a large future.
+        Box::pin(serve(socket)).await;
+    });
+    let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+    if ours {
+        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
+    }
+    Ok(response)
+}
+
+/// What the library reads at most; the limit of the settings is checked on top of it, with a code that says so.
+const LARGEST: usize = 1024 * 1024;
+
+struct Connection {
+    net: Arc<Net>,
+    peer: Peer,
+    socket: Socket,
+    stall: Duration,
+    refusals: u32,
+}
+
+impl Connection {
+    fn new(net: Arc<Net>, peer: Peer, socket: Socket) -> Self {
+        let stall = Duration::from_millis(net.host.settings().limits.stall_ms.max(1));
+        Self { net, peer, socket, stall, refusals: 0 }
+    }
+
+    async fn send(&mut self, frames: impl IntoIterator<Item = Bytes>) -> Step<()> {
+        let write = async {
+            for frame in frames {
+                let text = Utf8Bytes::try_from(frame).map_err(|_| Over(None))?;
+                self.socket.feed(Message::Text(text)).await.map_err(|_| Over(None))?;
+            }
+            self.socket.flush().await.map_err(|_| Over(None))
+        };
+        tokio::time::timeout(self.stall, write).await.unwrap_or(Err(Over(Some(CloseCode::Slow))))
+    }
+
+    async fn say(&mut self, frame: &HostFrame) -> Step<()> {
+        self.send([Bytes::from(frame.to_json())]).await
+    }
+
+    /// The next frame of the client; none for what is no frame of ours but a sign of life.
+    fn parse(&self, message: Option<Result<Message, tokio_tungstenite::tungstenite::Error>>) -> Step<Option<ClientFrame>> {
+        match message {
+            None | Some(Ok(Message::Close(_))) => Err(Over(None)),
+            Some(Err(error)) => {
+                use tokio_tungstenite::tungstenite::Error;
+                Err(Over(matches!(error, Error::Capacity(_) | Error::Utf8(_) | Error::Protocol(_)).then_some(CloseCode::BadRequest)))
+            }
+            Some(Ok(Message::Text(text))) => {
+                let limit = self.net.host.settings().limits.frame_bytes;
+                if limit > 0 && text.len() as u64 > limit {
+                    return Err(Over(Some(CloseCode::BadRequest)));
+                }
+                serde_json::from_str(&text).map(Some).map_err(|error| {
+                    tracing::debug!(peer = %self.peer.0, %error, "a malformed frame");
+                    Over(Some(CloseCode::BadRequest))
+                })
+            }
+            Some(Ok(Message::Binary(_))) => Err(Over(Some(CloseCode::BadRequest))),
+            Some(Ok(_)) => Ok(None),
+        }
+    }
+
+    async fn hello(&mut self) -> Step<Hello> {
+        let limit = Duration::from_millis(self.net.host.settings().limits.hello_ms.max(1));
+        let deadline = Instant::now() + limit;
+        loop {
+            let message = tokio::time::timeout_at(deadline, self.socket.next()).await.map_err(|_| Over(Some(CloseCode::NoHello)))?;
+            match self.parse(message)? {
+                Some(ClientFrame::Hello(hello)) => return Ok(hello),
+                Some(_) => return Err(Over(Some(CloseCode::NoHello))),
+                None => {}
+            }
+        }
+    }
+
+    async fn full(&mut self, caller: Option<Caller>) -> Over {
+        let served = async {
+            let hello = self.hello().await?;
+            if hello.v != PROTOCOL_VERSION {
+                return Err(Over(Some(CloseCode::UnsupportedVersion)));
+            }
+            let caller = match &hello.token {
+                Some(token) => recognise(Arc::clone(&self.net), token.clone()).await?,
+                None => caller.ok_or(Over(Some(CloseCode::InvalidToken)))?,
+            };
+            let Hello { rid, client, rooms, resume, .. } = hello;
+            let short = |text: &str| text.chars().filter(|c| !c.is_control()).take(60).collect::<String>();
+            let name = format!("{}/{}", short(&client.name), short(&client.version));
+            let listed = self.register(&caller, Transport::WebSocket, name, client.instance)?;
+            self.welcome(rid, &caller, &listed).await?;
+            self.stream(caller, listed, rooms, resume).await
+        };
+        served.await.err().unwrap_or(Over(None))
+    }
+
+    async fn naive(&mut self, caller: Caller, rooms: Vec<RoomFilter>) -> Over {
+        let served = async {
+            let listed = self.register(&caller, Transport::NaiveWebSocket, "naive".into(), None)?;
+            self.welcome(None, &caller, &listed).await?;
+            self.stream(caller, listed, rooms, None).await
+        };
+        served.await.err().unwrap_or(Over(None))
+    }
+
+    fn register(&self, caller: &Caller, transport: Transport, client: String, instance: Option<String>) -> Step<Listed> {
+        let limits = &self.net.host.settings().limits;
+        let registration = Registration {
+            transport,
+            member: caller.member.clone(),
+            member_name: caller.actor.to_string(),
+            client,
+            instance: instance.map(|text| text.chars().take(60).collect()),
+            address: Some(self.peer.0.to_string()),
+            now: self.net.host.clock().now(),
+        };
+        let listed = self.net.host.connections().register(registration, limits.connections_per_member, limits.connections);
+        let listed = listed.map_err(|refused| match refused {
+            Refused::Host | Refused::Member => Over(Some(CloseCode::ConnectionLimit)),
+        })?;
+        self.net.host.metrics().accepted(transport.as_str());
+        Ok(listed)
+    }
+
+    async fn welcome(&mut self, rid: Option<u64>, caller: &Caller, listed: &Listed) -> Step<()> {
+        let host = &self.net.host;
+        let frame = HostFrame::Connection {
+            rid,
+            epoch: host.store().epoch().clone(),
+            head: host.head(),
+            version: signalbox_host::VERSION.to_owned(),
+            connection: listed.id,
+            member: caller.member.clone(),
+            member_name: caller.actor.to_string(),
+            role: caller.role,
+            limits: host.limits(),
+            ping_ms: host.settings().limits.ping_ms,
+        };
+        self.say(&frame).await
+    }
+
+    async fn stream(&mut self, caller: Caller, listed: Listed, rooms: Vec<RoomFilter>, resume: Option<signalbox_model::Cursor>) -> Step<()> {
+        let mut session = self.net.host.session(caller.clone());
+        let mode = if resume.is_some() { "resumed" } else { "snapshot" };
+        if !rooms.is_empty() {
+            session.join(None, rooms, resume).await.map_err(|error| over(&error))?;
+        }
+        list_rooms(&listed, &session, mode);
+        let ping = Duration::from_millis(self.net.host.settings().limits.ping_ms.max(1));
+        // The first one at a random moment of the second half, so that many clients do not answer at once.
+        let spread = u32::try_from(listed.id % 1000).unwrap_or(0);
+        let mut ping_at = Instant::now() + ping / 2 + ping / 2 * spread / 1000;
+        let mut answer_by: Option<Instant> = None;
+        let mut pinged_at = Instant::now();
+        let mut calls = FuturesUnordered::new();
+        let far = Instant::now() + Duration::from_secs(3600 * 24 * 365);
+        loop {
+            tokio::select! {
+                code = listed.closed() => return Err(Over(Some(code))),
+                message = self.socket.next(), if calls.len() < CALLS => {
+                    answer_by = None;
+                    match self.parse(message)? {
+                        None => {}
+                        Some(ClientFrame::Pong {}) => {
+                            let micros = u64::try_from(pinged_at.elapsed().as_micros()).unwrap_or(u64::MAX);
+                            listed.round_trip_us.store(micros.max(1), Ordering::Relaxed);
+                        }
+                        Some(ClientFrame::Hello(_)) => return Err(Over(Some(CloseCode::BadRequest))),
+                        Some(ClientFrame::Subscribe { rid, rooms, resume }) => {
+                            if let Err(error) = session.join(rid, rooms, resume).await {
+                                self.join_failed(rid, &error).await?;
+                            }
+                            list_rooms(&listed, &session, mode);
+                        }
+                        Some(ClientFrame::Unsubscribe { rid, rooms }) => {
+                            session.leave(&rooms);
+                            list_rooms(&listed, &session, mode);
+                            if let Some(rid) = rid {
+                                self.reply(rid, Err(None)).await?;
+                            }
+                        }
+                        Some(ClientFrame::Call { rid, method, params, key }) => {
+                            match self.net.calls.take(&caller.member, std::time::Instant::now()) {
+                                Ok(()) => calls.push(call(Arc::clone(&self.net), caller.clone(), rid, method, params, key)),
+                                Err(error) => {
+                                    self.refusals += 1;
+                                    self.net.host.metrics().refused();
+                                    self.reply(rid, Err(Some(error))).await?;
+                                    if self.refusals > REFUSALS {
+                                        return Err(Over(Some(CloseCode::TooManyRequests)));
+                                    }
+                                }
+                            }
+                        }
+                        // Presence of members and credit belong to other transports for now; both are signs of life.
+                        Some(ClientFrame::Presence { .. } | ClientFrame::Credit { .. }) => {}
+                    }
+                }
+                Some((rid, reply)) = calls.next(), if !calls.is_empty() => self.reply(rid, reply).await?,
+                batch = session.next(BATCH) => {
+                    let batch = batch.map_err(|error| over(&error))?;
+                    let (events, bytes) = (batch.events, batch.bytes() as u64);
+                    self.send(batch.frames).await?;
+                    listed.count(events, bytes);
+                    self.net.host.metrics().sent(events, bytes);
+                    listed.sent.store(session.sent(), Ordering::Relaxed);
+                    listed.lag.store(self.net.host.head().saturating_sub(session.cursor()), Ordering::Relaxed);
+                }
+                () = tokio::time::sleep_until(ping_at) => {
+                    ping_at = Instant::now() + ping;
+                    pinged_at = Instant::now();
+                    answer_by.get_or_insert(Instant::now() + self.stall);
+                    self.say(&HostFrame::Ping { head: self.net.host.head(), sent: session.sent() }).await?;
+                }
+                () = tokio::time::sleep_until(answer_by.unwrap_or(far)), if answer_by.is_some() => {
+                    return Err(Over(Some(CloseCode::NoPong)));
+                }
+            }
+        }
+    }
+
+    async fn join_failed(&mut self, rid: Option<u64>, error: &SessionError) -> Step<()> {
+        let SessionError::TooManyRooms { .. } = error else { return Err(over(error)) };
+        let error = CallError::new(ErrorCode::LimitExceeded, error.to_string()).hint("leave some rooms first");
+        self.reply(rid.unwrap_or(0), Err(Some(error))).await
+    }
+
+    async fn reply(&mut self, rid: u64, reply: Reply) -> Step<()> {
+        let (result, error) = match reply {
+            Ok(result) => (Some(result), None),
+            Err(None) => (serde_json::value::RawValue::from_string("{}".into()).ok(), None),
+            Err(error) => (None, error),
+        };
+        self.say(&HostFrame::Reply { rid, result, error }).await
+    }
+
+    /// Says goodbye, if it was us who ended it.
+    async fn close(mut self, over: Over) {
+        let Over(Some(code)) = over else { return };
+        self.net.host.metrics().closed(code.code());
+        let reconnect_ms = CloseCode::may_reconnect(code.code()).then(|| match code {
+            // Spread out: a host that comes back must not meet everybody at once.
+            CloseCode::Shutdown => 500 + u64::from(self.peer.0.port()) * 7919 % 4500,
+            _ => 1000,
+        });
+        let bye = HostFrame::Bye { code: code.code(), reason: code.reason().to_owned(), reconnect_ms };
+        let goodbye = async {
+            let text = Utf8Bytes::from(bye.to_json());
+            self.socket.send(Message::Text(text)).await.ok();
+            let frame = CloseFrame { code: code.code().into(), reason: code.reason().into() };
+            self.socket.close(Some(frame)).await.ok();
+            // Read on until the other side has closed too: a reset would take the code with it.
+            while let Some(Ok(_)) = self.socket.next().await {}
+        };
+        tokio::time::timeout(Duration::from_secs(2), goodbye).await.ok();
+    }
+}
+
+type Reply = Result<Box<serde_json::value::RawValue>, Option<CallError>>;
+
+async fn call(net: Arc<Net>, mut caller: Caller, rid: u64, method: String, params: Option<serde_json::Value>, key: Option<String>) -> (u64, Reply) {
+    caller.key = key;
+    let params = params.and_then(|params| serde_json::value::to_raw_value(&params).ok());
+    (rid, net.host.call(&caller, &method, params.as_deref()).await.map_err(Some))
+}
+
+async fn recognise(net: Arc<Net>, token: String) -> Step<Caller> {
+    use signalbox_host::AuthError;
+    match net.host.recognise(&token).await {
+        Ok(member) => Ok(net.host.caller_of(&member)),
+        Err(AuthError::Expired) => Err(Over(Some(CloseCode::TokenExpired))),
+        Err(AuthError::Wrong) => {
+            net.host.metrics().refused();
+            Err(Over(Some(CloseCode::InvalidToken)))
+        }
+        Err(AuthError::Unavailable) => Err(Over(Some(CloseCode::StateInvalidated))),
+    }
+}
+
+fn list_rooms(listed: &Listed, session: &Session, mode: &'static str) {
+    *listed.rooms.lock().unwrap_or_else(|e| e.into_inner()) = (session.rooms().map(ToString::to_string).collect(), mode);
+}
+
+fn over(error: &SessionError) -> Over {
+    Over(Some(match error {
+        SessionError::TooManyRooms { .. } => CloseCode::BadRequest,
+        SessionError::Store(_) => CloseCode::StateInvalidated,
+        SessionError::Stopping => CloseCode::Shutdown,
+    }))
+}
