@@ -29,10 +29,17 @@ export function Gate() {
   const [problem, setProblem] = useState<string>();
   useEffect(() => {
     entering ??= enter();
-    void entering.then((failed) => {
+    const go = (failed: string | undefined) => {
       setProblem(failed);
       void connect();
-    });
+    };
+    void entering.then(go);
+    // A link opened in a page that is already here changes the fragment only.
+    const onHash = () => {
+      if (CODE.test(location.hash)) void enter().then(go);
+    };
+    window.addEventListener('hashchange', onHash);
+    return () => window.removeEventListener('hashchange', onHash);
   }, []);
   const code = link.closed?.code;
   const locked = link.phase === 'refused' && (code === INVALID_TOKEN || code === TOKEN_EXPIRED);

@@ -17,6 +17,7 @@ Object.assign(window, {
     restore: () => {
       down = false;
     },
+    flood: (pieces: number) => host.flood(pieces),
   },
 });
 

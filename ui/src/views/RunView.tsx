@@ -1,4 +1,5 @@
 import { useEffect, useState } from 'react';
+import { ApprovalCard } from '../features/approvals/ApprovalCard';
 import { SignalGraph } from '../features/graph/SignalGraph';
 import { LogViewer } from '../features/log/LogViewer';
 import { StepRetry } from '../features/runs/RetryMenu';
@@ -9,7 +10,7 @@ import { Timeline } from '../features/timeline/Timeline';
 import type { Run, Step } from '../platform/protocol';
 import { call, follow, show, useRoom, useStale, world } from '../store/client';
 import { useKeys } from '../store/keys';
-import { useRun, useStep, useSteps } from '../store/read';
+import { useApproval, useRun, useStep, useSteps } from '../store/read';
 import { remember, usePreference } from '../store/preferences';
 import { navigate, to } from '../store/route';
 import type { Route, RunTab } from '../store/route';
@@ -106,7 +107,7 @@ function Shown({ run, route, filled }: { run: Run; route: RunRoute; filled: bool
             <div className="run-stage">
               {!filled && steps.length === 0 ? <div className="page-body"><Loading label="Loading steps" /></div>
                 : tab === 'timeline' ? <Timeline run={run} selected={selected} onSelect={choose} />
-                : tab === 'steps' ? <StepList run={run.id} selected={selected} onSelect={choose} />
+                : tab === 'steps' ? <StepList run={run.id} selected={selected} focus={front} onSelect={choose} />
                 : <SignalGraph run={run.id} steps={steps} selected={selected} focus={front} onSelect={choose} />}
             </div>
           </div>
@@ -129,6 +130,7 @@ interface PanelProps {
 function Panel({ run, stepKey, route, narrow, onBack }: PanelProps) {
   const step = useStep(run.id, stepKey);
   const stale = useStale();
+  const approval = useApproval(step?.approval);
   if (!step) return <div className="page-body"><p className="muted">This run has no step “{stepKey}”.</p></div>;
   const mine = route.step === stepKey;
   const newest = (step.attempts ?? []).at(-1)?.number;
@@ -146,6 +148,7 @@ function Panel({ run, stepKey, route, narrow, onBack }: PanelProps) {
           {narrow && <Button size="small" kind="quiet" icon="close" aria-label="Back to the steps" data-testid="step-back" onClick={onBack} />}
         </>
       }
+      question={approval?.state === 'open' && <ApprovalCard key={approval.id} approval={approval} keys />}
       log={attempt !== undefined && (
         <LogViewer
           key={`${stepKey} ${String(attempt)}`}

@@ -8,13 +8,21 @@ import './steps.css';
 
 const ROW = 44;
 
+interface Props {
+  run: string;
+  selected?: string | undefined;
+  /** The step to keep in sight while none is selected. */
+  focus?: string | undefined;
+  onSelect: (key: string) => void;
+}
+
 /** Every step, the not-yet-started included, in the workflow's order. */
-export function StepList({ run, selected, onSelect }: { run: string; selected?: string | undefined; onSelect: (key: string) => void }) {
+export function StepList({ run, selected, focus, onSelect }: Props) {
   const steps = useSteps(run);
   const scroller = useRef<HTMLDivElement>(null);
   // eslint-disable-next-line react-hooks/incompatible-library
   const rows = useVirtualizer({ count: steps.length, getScrollElement: () => scroller.current, estimateSize: () => ROW, overscan: 10 });
-  const at = steps.findIndex((step) => step.key === selected);
+  const at = steps.findIndex((step) => step.key === (selected ?? focus));
   useEffect(() => {
     if (at >= 0) rows.scrollToIndex(at, { align: 'auto' });
     // Only a new selection scrolls; a new state must not.

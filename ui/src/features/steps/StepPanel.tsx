@@ -1,9 +1,9 @@
 import type { ReactNode } from 'react';
 import type { Attempt, FailureCause, Run, Step, VerifyResult } from '../../platform/protocol';
-import { useApproval, useProgress, useVerdicts } from '../../store/read';
+import { useProgress, useVerdicts } from '../../store/read';
 import { bytes, duration, exact, shown } from '../../shared/format';
 import { Lamp, State } from '../../shared/Lamp';
-import { Elapsed, Link, Meter } from '../../shared/parts';
+import { Elapsed, Meter } from '../../shared/parts';
 import { conclusionLook, stepLook } from '../../shared/status';
 import './steps.css';
 
@@ -25,14 +25,15 @@ interface Props {
   attempt: number | undefined;
   onAttempt: (attempt: number) => void;
   actions: ReactNode;
+  /** What the step asks, while it waits for a person. */
+  question: ReactNode;
   log: ReactNode;
 }
 
-export function StepPanel({ run, step, attempt, onAttempt, actions, log }: Props) {
+export function StepPanel({ run, step, attempt, onAttempt, actions, question, log }: Props) {
   const attempts = step.attempts ?? [];
   const shownAttempt = attempts.find((each) => each.number === attempt) ?? attempts.at(-1);
   const verdicts = useVerdicts(run.id).filter((verdict) => verdict.step === step.key && verdict.attempt === shownAttempt?.number);
-  const approval = useApproval(step.approval);
   const look = stepLook(step);
   const progress = useProgress(run.id, step.key);
   const value = progress?.value ?? step.progress;
@@ -54,11 +55,6 @@ export function StepPanel({ run, step, attempt, onAttempt, actions, log }: Props
         {progress?.text && step.status === 'running' && <span className="muted">{progress.text}</span>}
         {step.reason && step.reason !== shownAttempt?.message && <p className="soft">{step.reason}</p>}
         {shownAttempt && <Ending attempt={shownAttempt} />}
-        {approval?.state === 'open' && (
-          <p>
-            <Link className="text" to={`/inbox?approval=${approval.id}`}>{approval.question}</Link>
-          </p>
-        )}
       </header>
       {attempts.length > 1 && (
         <div className="tabs" role="tablist" aria-label="Attempts">
@@ -71,7 +67,8 @@ export function StepPanel({ run, step, attempt, onAttempt, actions, log }: Props
         </div>
       )}
       <Handed step={step} verdicts={verdicts} />
-      <div className="step-log">{shownAttempt ? log : <p className="muted step-none">{step.status === 'done' ? 'It never started, so it printed nothing.' : 'It has not started yet. Its log appears here when it does.'}</p>}</div>
+      {question && <div className="step-question">{question}</div>}
+      <div className="step-log" hidden={Boolean(question)}>{shownAttempt ? log : <p className="muted step-none">{step.status === 'done' ? 'It never started, so it printed nothing.' : 'It has not started yet. Its log appears here when it does.'}</p>}</div>
     </section>
   );
 }

@@ -179,6 +179,18 @@ export class FakeHost {
     this.#emit(`project/${fake.run.project}`, { type: step.status === 'done' ? 'step_completed' : 'step_updated', data: step }, { run: fake.run.id, step: step.key });
   }
 
+  /** Many pieces of log at once, for measuring. */
+  flood(pieces: number): void {
+    const fake = runs.get('r_demolive01');
+    const log = fake?.logs.get('build[api]');
+    if (!fake || !log) return;
+    for (let i = 0; i < pieces; i += 1) {
+      const text = Array.from({ length: 20 }, (_, n) => `${lineText('build[api]', log.total + n, 1e9)}\n`).join('');
+      this.#emit(`run/${fake.run.id}`, { type: 'log', data: { step: 'build[api]', attempt: 1, stream: 'stdout', offset: log.total * 64, line: log.total, text } }, { run: fake.run.id });
+      log.total += 20;
+    }
+  }
+
   /** Steps print, end after a while, and those that may begin do. */
   #tick(): void {
     for (const fake of runs.values()) {
