@@ -14,7 +14,22 @@ const arrows = {
   app: ['views', 'features', 'shared', 'store', 'platform', 'stream'],
 };
 
-const features = ['activity', 'approvals', 'connection', 'editor', 'graph', 'log', 'palette', 'projects', 'queue', 'runs', 'steps', 'system', 'timeline', 'workflows'];
+const features = [
+  'activity',
+  'approvals',
+  'connection',
+  'editor',
+  'graph',
+  'log',
+  'palette',
+  'projects',
+  'queue',
+  'runs',
+  'steps',
+  'system',
+  'timeline',
+  'workflows',
+];
 
 const tauri = { group: ['@tauri-apps/*'], message: 'Only platform/ipc.ts talks to the desktop shell.' };
 
@@ -38,18 +53,36 @@ export default tseslint.config(
     },
   },
   ...Object.entries(arrows).map(([folder, allowed]) =>
-    boundary([`src/${folder}/**`], folders
-      .filter((other) => other !== folder && !allowed.includes(other))
-      .map((other) => ({ group: [`**/${other}/**`], message: `${folder}/ may not import ${other}/.` }))),
+    boundary(
+      [`src/${folder}/**`],
+      folders
+        .filter((other) => other !== folder && !allowed.includes(other))
+        .map((other) => ({ group: [`**/${other}/**`], message: `${folder}/ may not import ${other}/.` })),
+    ),
   ),
   ...features.map((feature) =>
-    boundary([`src/features/${feature}/**`], [
-      ...['views', 'app'].map((other) => ({ group: [`**/${other}/**`], message: `features/ may not import ${other}/.` })),
-      { group: features.filter((other) => other !== feature).map((other) => `../${other}/*`), message: 'Features do not import one another: a view composes them.' },
-    ]),
+    boundary(
+      [`src/features/${feature}/**`],
+      [
+        ...['views', 'app'].map((other) => ({
+          group: [`**/${other}/**`],
+          message: `features/ may not import ${other}/.`,
+        })),
+        {
+          group: features.filter((other) => other !== feature).map((other) => `../${other}/*`),
+          message: 'Features do not import one another: a view composes them.',
+        },
+      ],
+    ),
   ),
-  boundary(['src/stream/**'], [
-    { group: ['react', 'react-dom', '**/store/**', '**/features/**', '**/views/**', '**/app/**', '**/shared/**'], message: 'The hot path knows no React.' },
-  ]),
+  boundary(
+    ['src/stream/**'],
+    [
+      {
+        group: ['react', 'react-dom', '**/store/**', '**/features/**', '**/views/**', '**/app/**', '**/shared/**'],
+        message: 'The hot path knows no React.',
+      },
+    ],
+  ),
   { files: ['src/platform/ipc.ts'], rules: { 'no-restricted-imports': 'off' } },
 );

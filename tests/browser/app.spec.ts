@@ -63,7 +63,8 @@ function watch(page: Page): string[] {
   const problems: string[] = [];
   page.on('pageerror', (error) => problems.push(error.message));
   page.on('console', (message) => {
-    if (message.type() === 'error' && /Content.Security|Refused|Uncaught/.test(message.text())) problems.push(message.text());
+    if (message.type() === 'error' && /Content.Security|Refused|Uncaught/.test(message.text()))
+      problems.push(message.text());
   });
   return problems;
 }
@@ -99,7 +100,8 @@ test('Run goes straight to the run, every step ends, and its log can be read and
   await enter(page);
   await press(page, 'hello');
   await expect(page).toHaveURL(/\/projects\/shop\/runs\/r_/);
-  for (const step of ['greet', 'count', 'last']) await expect(page.getByTestId(`node-${step}`)).toHaveAttribute('data-state', 'success');
+  for (const step of ['greet', 'count', 'last'])
+    await expect(page.getByTestId(`node-${step}`)).toHaveAttribute('data-state', 'success');
   await expect(page.getByTestId('run-header')).toHaveAttribute('data-state', 'success');
 
   await page.getByTestId('node-greet').click();
@@ -203,7 +205,12 @@ test('a host that dies leaves the view, greyed, and comes back complete without 
 
 test('the keyboard reaches every place', async ({ page }) => {
   await enter(page);
-  for (const [keys, view] of [['i', 'inbox'], ['a', 'activity'], ['s', 'system'], ['p', 'projects']] as const) {
+  for (const [keys, view] of [
+    ['i', 'inbox'],
+    ['a', 'activity'],
+    ['s', 'system'],
+    ['p', 'projects'],
+  ] as const) {
     await page.keyboard.press('g');
     await page.keyboard.press(keys);
     await expect(page.getByTestId(`view-${view}`)).toBeVisible();

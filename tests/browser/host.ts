@@ -41,7 +41,10 @@ export class Host {
       env: { ...process.env, SIGNALBOX_CONFIG_DIR: join(this.folder, 'config') },
     });
     this.#child = child;
-    for (const stream of [child.stdout, child.stderr]) stream?.on('data', (text: Buffer) => { this.output += text.toString(); });
+    for (const stream of [child.stdout, child.stderr])
+      stream?.on('data', (text: Buffer) => {
+        this.output += text.toString();
+      });
     const until = Date.now() + START_MS;
     for (;;) {
       if (child.exitCode !== null) throw new Error(`the host ended with ${String(child.exitCode)}:\n${this.output}`);

@@ -32,11 +32,29 @@ const screens = {
   palette: ['/', async (page) => page.keyboard.press('Control+k')],
   help: ['/', async (page) => page.keyboard.press('?')],
   stale: ['/projects/checkout', async (page) => page.evaluate(() => window.signalboxDemo.drop())],
-  search: [run('r_demofailed', '?step=test&attempt=2'), async (page) => { await page.getByTestId('log-search').fill('unit_600'); await page.keyboard.press('Enter'); await page.waitForTimeout(700); }],
+  search: [
+    run('r_demofailed', '?step=test&attempt=2'),
+    async (page) => {
+      await page.getByTestId('log-search').fill('unit_600');
+      await page.keyboard.press('Enter');
+      await page.waitForTimeout(700);
+    },
+  ],
 };
 
 const { url, close } = await serve('dist-demo');
-const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'] });
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+  args: [
+    '--no-sandbox',
+    '--disable-gpu',
+    '--disable-quic',
+    '--no-first-run',
+    '--disable-background-networking',
+    '--disable-component-update',
+    '--disable-sync',
+  ],
+});
 const sizes = { wide: { width: 1280, height: 800 }, phone: { width: 390, height: 844 } };
 for (const scheme of ['light', 'dark']) {
   for (const [size, viewport] of Object.entries(sizes)) {
@@ -46,10 +64,14 @@ for (const scheme of ['light', 'dark']) {
       if (!label.includes(filter)) continue;
       const page = await context.newPage();
       page.on('pageerror', (error) => console.log(label, 'PAGE ERROR', error.message));
-      page.on('console', (message) => { if (message.type() === 'error') console.log(label, message.text()); });
+      page.on('console', (message) => {
+        if (message.type() === 'error') console.log(label, message.text());
+      });
       await page.goto(url + path);
       try {
-        await page.waitForFunction(() => document.documentElement.dataset.ready === 'true', undefined, { timeout: 15000 });
+        await page.waitForFunction(() => document.documentElement.dataset.ready === 'true', undefined, {
+          timeout: 15000,
+        });
         await page.waitForTimeout(700);
         await act?.(page);
         await page.waitForTimeout(400);

@@ -33,7 +33,16 @@ describe('joining', () => {
     bench.live();
     bench.connection.join('run/r_00000001');
     const { rid } = bench.socket.last('subscribe')!;
-    bench.give({ type: 'subscribed', rid: rid!, room: 'run/r_00000001', mode: 'snapshot', head: 0 }, { type: 'snapshot', room: 'run/r_00000001', at: 14, state: { of: 'run', run: run('r_00000001'), steps: [], logs: [], cursor: 'aaaa.14' } }, { type: 'synced', rid: rid!, cursor: 'aaaa.14' });
+    bench.give(
+      { type: 'subscribed', rid: rid!, room: 'run/r_00000001', mode: 'snapshot', head: 0 },
+      {
+        type: 'snapshot',
+        room: 'run/r_00000001',
+        at: 14,
+        state: { of: 'run', run: run('r_00000001'), steps: [], logs: [], cursor: 'aaaa.14' },
+      },
+      { type: 'synced', rid: rid!, cursor: 'aaaa.14' },
+    );
     expect(bench.connection.cursor).toBe('aaaa.10');
     expect(bench.world.filled.has('run/r_00000001')).toBe(true);
   });
@@ -68,7 +77,10 @@ describe('resuming', () => {
     bench.clock.advance(250);
     expect(bench.sockets).toHaveLength(2);
     bench.socket.handlers.open();
-    expect(bench.socket.last('hello')).toMatchObject({ resume: 'aaaa.10', rooms: ['host', 'activity', 'project/shop'] });
+    expect(bench.socket.last('hello')).toMatchObject({
+      resume: 'aaaa.10',
+      rooms: ['host', 'activity', 'project/shop'],
+    });
     bench.welcome('aaaa', 12);
     bench.give(
       { type: 'subscribed', room: 'host', mode: 'resumed', head: 3 },
@@ -89,7 +101,12 @@ describe('resuming', () => {
     bench.socket.handlers.close(4001, 'shutdown');
     bench.clock.advance(250);
     bench.welcome();
-    bench.give({ type: 'subscribed', room: 'host', mode: 'resumed', head: 3 }, { type: 'subscribed', room: 'activity', mode: 'resumed', head: 0 }, { type: 'subscribed', room: 'project/shop', mode: 'live', head: 9 }, { type: 'synced', cursor: 'aaaa.10' });
+    bench.give(
+      { type: 'subscribed', room: 'host', mode: 'resumed', head: 3 },
+      { type: 'subscribed', room: 'activity', mode: 'resumed', head: 0 },
+      { type: 'subscribed', room: 'project/shop', mode: 'live', head: 9 },
+      { type: 'synced', cursor: 'aaaa.10' },
+    );
     expect(bench.applied.slice(applied).filter((name) => name.includes('@'))).toEqual([]);
     expect(bench.connection.link.phase).toBe('live');
     bench.give(updated(bench, 11, 9, 0.5));
@@ -108,13 +125,16 @@ describe('resuming', () => {
     expect(bench.socket.last('hello')?.resume).toBe('aaaa.11');
   });
 
-  test('a replay that ends before the room\'s head is a loss', () => {
+  test("a replay that ends before the room's head is a loss", () => {
     const bench = new Bench();
     bench.live();
     bench.socket.handlers.close(1006, '');
     bench.clock.advance(250);
     bench.welcome('aaaa', 12);
-    bench.give({ type: 'subscribed', room: 'project/shop', mode: 'resumed', head: 12 }, updated(bench, 11, 9, 0.3), { type: 'synced', cursor: 'aaaa.12' });
+    bench.give({ type: 'subscribed', room: 'project/shop', mode: 'resumed', head: 12 }, updated(bench, 11, 9, 0.3), {
+      type: 'synced',
+      cursor: 'aaaa.12',
+    });
     expect(bench.connection.link.gaps).toBe(1);
     expect(bench.connection.cursor).toBe('aaaa.11');
   });
@@ -142,9 +162,20 @@ describe('resuming', () => {
     bench.socket.handlers.close(1006, '');
     bench.clock.advance(250);
     bench.welcome('aaaa', 9000);
-    bench.give({ type: 'subscribed', room: 'project/shop', mode: 'snapshot', head: 8999 }, { type: 'reset', room: 'project/shop', reason: 'too_far_behind' });
+    bench.give(
+      { type: 'subscribed', room: 'project/shop', mode: 'snapshot', head: 8999 },
+      { type: 'reset', room: 'project/shop', reason: 'too_far_behind' },
+    );
     expect(bench.world.run('r_00000001')).toBeDefined();
-    bench.give({ type: 'snapshot', room: 'project/shop', at: 9000, state: projectState('shop', [{ run: run('r_00000002'), steps: [] }]) }, { type: 'synced', cursor: 'aaaa.9000' });
+    bench.give(
+      {
+        type: 'snapshot',
+        room: 'project/shop',
+        at: 9000,
+        state: projectState('shop', [{ run: run('r_00000002'), steps: [] }]),
+      },
+      { type: 'synced', cursor: 'aaaa.9000' },
+    );
     expect(bench.world.run('r_00000001')).toBeUndefined();
     expect(bench.world.run('r_00000002')).toBeDefined();
     expect(bench.connection.cursor).toBe('aaaa.9000');
@@ -157,7 +188,17 @@ describe('resuming', () => {
     bench.clock.advance(250);
     bench.welcome('bbbb', 2);
     expect(bench.applied).toContain('forget');
-    bench.give({ type: 'reset', room: 'host', reason: 'epoch_changed' }, { type: 'subscribed', room: 'host', mode: 'snapshot', head: 1 }, { type: 'snapshot', room: 'host', at: 2, state: { of: 'host', version: '0.1.0', projects: [], members: [], health: [] } }, { type: 'synced', cursor: 'bbbb.2' });
+    bench.give(
+      { type: 'reset', room: 'host', reason: 'epoch_changed' },
+      { type: 'subscribed', room: 'host', mode: 'snapshot', head: 1 },
+      {
+        type: 'snapshot',
+        room: 'host',
+        at: 2,
+        state: { of: 'host', version: '0.1.0', projects: [], members: [], health: [] },
+      },
+      { type: 'synced', cursor: 'bbbb.2' },
+    );
     expect(bench.connection.cursor).toBe('bbbb.2');
     expect(bench.world.projects.size).toBe(0);
   });
@@ -266,7 +307,11 @@ describe('calls', () => {
     const bench = new Bench();
     bench.live();
     const denied = bench.connection.call('run.start', { project: 'shop', workflow: 'ship' });
-    bench.give({ type: 'reply', rid: bench.socket.last('call')!.rid, error: { code: 'forbidden', message: 'no', hint: 'ask' } });
+    bench.give({
+      type: 'reply',
+      rid: bench.socket.last('call')!.rid,
+      error: { code: 'forbidden', message: 'no', hint: 'ask' },
+    });
     await expect(denied).rejects.toMatchObject({ detail: { code: 'forbidden', hint: 'ask' } });
     bench.socket.handlers.close(1006, '');
     const lost = bench.connection.call('run.list', { project: 'shop' }, 100).catch((error: unknown) => error);

@@ -57,7 +57,17 @@ export class Socket implements Transport {
   }
 }
 
-export const LIMITS = { frame_bytes: 65536, event_bytes: 262144, outbound_bytes: 1048576, rooms: 128, hello_ms: 10000, calls_per_second: 100, connections_per_member: 0, connections: 0, replay_events: 10000 };
+export const LIMITS = {
+  frame_bytes: 65536,
+  event_bytes: 262144,
+  outbound_bytes: 1048576,
+  rooms: 128,
+  hello_ms: 10000,
+  calls_per_second: 100,
+  connections_per_member: 0,
+  connections: 0,
+  replay_events: 10000,
+};
 
 export const HOST_STATE: Snapshot = { of: 'host', version: '0.1.0', projects: [], members: [], health: [] };
 
@@ -66,15 +76,46 @@ export function project(id: string) {
 }
 
 export function run(id: string, change: Record<string, unknown> = {}) {
-  return { id, number: 1, project: 'shop', workflow: 'ship', plan: 'x', status: 'running' as const, generation: 1, actor: 'ada', created_at: 1, progress: 0, steps_total: 2, steps_done: 0, ...change };
+  return {
+    id,
+    number: 1,
+    project: 'shop',
+    workflow: 'ship',
+    plan: 'x',
+    status: 'running' as const,
+    generation: 1,
+    actor: 'ada',
+    created_at: 1,
+    progress: 0,
+    steps_total: 2,
+    steps_done: 0,
+    ...change,
+  };
 }
 
 export function step(runId: string, key: string, change: Record<string, unknown> = {}) {
-  return { run: runId, key, id: key, index: 0, title: key, kind: 'command' as const, needs: [], status: 'running' as const, generation: 1, ...change };
+  return {
+    run: runId,
+    key,
+    id: key,
+    index: 0,
+    title: key,
+    kind: 'command' as const,
+    needs: [],
+    status: 'running' as const,
+    generation: 1,
+    ...change,
+  };
 }
 
 export function projectState(id: string, runs: unknown[] = []): Snapshot {
-  return { of: 'project', project: project(id), runs: runs as never, queue: { paused: false, runs: [] }, approvals: [] };
+  return {
+    of: 'project',
+    project: project(id),
+    runs: runs as never,
+    queue: { paused: false, runs: [] },
+    approvals: [],
+  };
 }
 
 export class Bench {
@@ -120,9 +161,25 @@ export class Bench {
   }
   welcome(epoch = 'aaaa', head = 10): void {
     this.socket.handlers.open();
-    this.give({ type: 'connection', epoch, head, version: '0.1.0', connection: 1, member: 'm_12345678', member_name: 'ada', role: 'owner', limits: LIMITS, ping_ms: 25000 });
+    this.give({
+      type: 'connection',
+      epoch,
+      head,
+      version: '0.1.0',
+      connection: 1,
+      member: 'm_12345678',
+      member_name: 'ada',
+      role: 'owner',
+      limits: LIMITS,
+      ping_ms: 25000,
+    });
   }
-  event(room: string, seq: number, prev: number, data: EventData | { type: string; data: unknown }): Record<string, unknown> {
+  event(
+    room: string,
+    seq: number,
+    prev: number,
+    data: EventData | { type: string; data: unknown },
+  ): Record<string, unknown> {
     return { seq, prev, cursor: `aaaa.${String(seq)}`, room, ts: 1, actor: 'engine', ...data };
   }
   /** Joined `host` (last event 3), `activity` (none) and `project/shop` (last event 9), complete at 10. */
@@ -138,7 +195,12 @@ export class Bench {
       { type: 'subscribed', room: 'activity', mode: 'snapshot', head: 0 },
       { type: 'snapshot', room: 'activity', at: 10, state: { of: 'activity', entries: [] } },
       { type: 'subscribed', room: 'project/shop', mode: 'snapshot', head: 9 },
-      { type: 'snapshot', room: 'project/shop', at: 10, state: projectState('shop', [{ run: run('r_00000001'), steps: [] }]) },
+      {
+        type: 'snapshot',
+        room: 'project/shop',
+        at: 10,
+        state: projectState('shop', [{ run: run('r_00000001'), steps: [] }]),
+      },
       { type: 'synced', cursor: 'aaaa.10' },
     );
   }

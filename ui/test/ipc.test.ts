@@ -31,7 +31,13 @@ describe('the desktop window', () => {
     const batches: ServerFrame[][] = [];
     let opened = false;
     const transport = ipc();
-    transport.open({ open: () => { opened = true; }, frames: (batch) => batches.push(batch), close: () => undefined });
+    transport.open({
+      open: () => {
+        opened = true;
+      },
+      frames: (batch) => batches.push(batch),
+      close: () => undefined,
+    });
     await vi.waitFor(() => expect(opened).toBe(true));
     shell.callbacks[0]?.({ index: 0, message: [{ type: 'ping', head: 1, sent: 1 }] });
     expect(batches).toEqual([[{ type: 'ping', head: 1, sent: 1 }]]);

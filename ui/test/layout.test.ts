@@ -8,7 +8,8 @@ function overlaps(diagram: ReturnType<typeof layout>): string[] {
   const found: string[] = [];
   for (const a of diagram.units) {
     for (const b of diagram.units) {
-      if (a.id < b.id && a.x < b.x + b.width && b.x < a.x + a.width && a.y < b.y + b.height && b.y < a.y + a.height) found.push(`${a.id}/${b.id}`);
+      if (a.id < b.id && a.x < b.x + b.width && b.x < a.x + a.width && a.y < b.y + b.height && b.y < a.y + a.height)
+        found.push(`${a.id}/${b.id}`);
     }
   }
   return found;
@@ -16,22 +17,39 @@ function overlaps(diagram: ReturnType<typeof layout>): string[] {
 
 describe('the diagram', () => {
   test('needs are to the left, nothing overlaps', () => {
-    const diagram = layout([stop('plan'), stop('a', ['plan']), stop('b', ['plan']), stop('c', ['a']), stop('join', ['b', 'c']), stop('far', ['plan', 'join'])]);
+    const diagram = layout([
+      stop('plan'),
+      stop('a', ['plan']),
+      stop('b', ['plan']),
+      stop('c', ['a']),
+      stop('join', ['b', 'c']),
+      stop('far', ['plan', 'join']),
+    ]);
     const at = new Map(diagram.units.map((unit) => [unit.id, unit]));
-    for (const track of diagram.tracks) expect(at.get(track.from)!.x + at.get(track.from)!.width).toBeLessThan(at.get(track.to)!.x);
+    for (const track of diagram.tracks)
+      expect(at.get(track.from)!.x + at.get(track.from)!.width).toBeLessThan(at.get(track.to)!.x);
     expect(overlaps(diagram)).toEqual([]);
   });
 
   test('children of a matrix are one panel, many of them a compact one', () => {
     const many = Array.from({ length: 40 }, (_, i) => stop(`t[${String(i)}]`, ['a'], 't'));
-    const diagram = layout([stop('a'), ...many, stop('z', many.map((each) => each.key))]);
+    const diagram = layout([
+      stop('a'),
+      ...many,
+      stop(
+        'z',
+        many.map((each) => each.key),
+      ),
+    ]);
     expect(diagram.units).toHaveLength(3);
     expect(diagram.tracks).toHaveLength(2);
     expect(diagram.units.find((unit) => unit.id === 't')).toMatchObject({ group: true, compact: true });
   });
 
   test('a thousand steps are laid out quickly, and a cycle or a hostile name ends', () => {
-    const wide = Array.from({ length: 1000 }, (_, i) => stop(`s${String(i)}`, i < 20 ? [] : [`s${String(i - 20)}`, `s${String(i - 1 - (i % 20))}`]));
+    const wide = Array.from({ length: 1000 }, (_, i) =>
+      stop(`s${String(i)}`, i < 20 ? [] : [`s${String(i - 20)}`, `s${String(i - 1 - (i % 20))}`]),
+    );
     const started = performance.now();
     const diagram = layout(wide);
     expect(performance.now() - started).toBeLessThan(1_500);
@@ -40,7 +58,12 @@ describe('the diagram', () => {
   });
 
   test('a track is level at both ends', () => {
-    expect(trackPath([{ x: 0, y: 0 }, { x: 100, y: 40 }])).toMatch(/^M0 0L30 0L70 40L100 40$/);
+    expect(
+      trackPath([
+        { x: 0, y: 0 },
+        { x: 100, y: 40 },
+      ]),
+    ).toMatch(/^M0 0L30 0L70 40L100 40$/);
   });
 });
 

@@ -2,7 +2,15 @@ import { describe, expect, test } from 'vitest';
 import { fold, parseAnsi, plain } from '../src/stream/ansi';
 import { Logbook } from '../src/stream/logbook';
 
-const chunk = (offset: number, line: number, text: string, more = {}) => ({ step: 's', attempt: 1, stream: 'stdout' as const, offset, line, text, ...more });
+const chunk = (offset: number, line: number, text: string, more = {}) => ({
+  step: 's',
+  attempt: 1,
+  stream: 'stdout' as const,
+  offset,
+  line,
+  text,
+  ...more,
+});
 
 describe('a log', () => {
   test('pieces find their place by line number; a line in two pieces is one line', () => {
@@ -22,7 +30,13 @@ describe('a log', () => {
 
   test('the middle of a huge log costs its page, and holes are named', () => {
     const book = new Logbook();
-    book.page({ attempt: 1, total_lines: 5_000_000, total_bytes: 9, live: true, lines: [{ n: 4_999_999, stream: 'stdout', text: 'end' }] });
+    book.page({
+      attempt: 1,
+      total_lines: 5_000_000,
+      total_bytes: 9,
+      live: true,
+      lines: [{ n: 4_999_999, stream: 'stdout', text: 'end' }],
+    });
     expect(book.get(4_999_999)?.text).toBe('end');
     expect(book.missing(4_999_990, 5_000_010)).toEqual({ from: 4_999_990, to: 4_999_999 });
     book.chunk(chunk(9, 5_000_000, 'more\n'));
@@ -53,7 +67,10 @@ describe('ANSI', () => {
   });
 
   test('colours: 16, 256, true', () => {
-    expect(parseAnsi('\x1b[1;31merr\x1b[0m ok')).toEqual([{ text: 'err', className: 'a-b a-f1' }, { text: ' ok', className: '' }]);
+    expect(parseAnsi('\x1b[1;31merr\x1b[0m ok')).toEqual([
+      { text: 'err', className: 'a-b a-f1' },
+      { text: ' ok', className: '' },
+    ]);
     expect(parseAnsi('\x1b[38;5;196mx')[0]?.color).toBe('rgb(255 0 0)');
     expect(parseAnsi('\x1b[48;2;1;2;3mx')[0]?.background).toBe('rgb(1 2 3)');
     expect(parseAnsi('\x1b[4;2mx')[0]?.className).toBe('a-d a-u');

@@ -9,14 +9,25 @@ describe('the world', () => {
   test('older news of a step is refused, whatever way it comes', () => {
     const world = new World();
     world.apply(event('step_updated', 20, step('r_00000001', 'build', { status: 'done' })));
-    world.apply({ type: 'snapshot', room: 'run/r_00000001', at: 15, state: { of: 'run', run: run('r_00000001'), steps: [step('r_00000001', 'build')], logs: [], cursor: 'a.15' } });
+    world.apply({
+      type: 'snapshot',
+      room: 'run/r_00000001',
+      at: 15,
+      state: { of: 'run', run: run('r_00000001'), steps: [step('r_00000001', 'build')], logs: [], cursor: 'a.15' },
+    });
     expect(world.step('r_00000001', 'build')?.status).toBe('done');
   });
 
   test('hostile names are only names', () => {
     const world = new World();
     for (const name of ['__proto__', 'constructor', 'toString']) {
-      world.apply(event('step_updated', 1, step('r_00000001', name, { outputs: JSON.parse('{"__proto__":{"polluted":true}}') as unknown })));
+      world.apply(
+        event(
+          'step_updated',
+          1,
+          step('r_00000001', name, { outputs: JSON.parse('{"__proto__":{"polluted":true}}') as unknown }),
+        ),
+      );
       world.apply(event('x___proto__', 2, {}));
       expect(world.step('r_00000001', name)?.title).toBe(name);
     }
@@ -34,12 +45,30 @@ describe('the world', () => {
 
   test('a question closes everywhere when it is settled', () => {
     const world = new World();
-    const approval = { id: 'a_00000001', project: 'shop', run: 'r_00000001', run_number: 1, workflow: 'ship', step: 'ok', question: 'Ship?', roles: [], min: 1, self_approval: true, state: 'open' as const, opened_at: 1 };
+    const approval = {
+      id: 'a_00000001',
+      project: 'shop',
+      run: 'r_00000001',
+      run_number: 1,
+      workflow: 'ship',
+      step: 'ok',
+      question: 'Ship?',
+      roles: [],
+      min: 1,
+      self_approval: true,
+      state: 'open' as const,
+      opened_at: 1,
+    };
     world.apply(event('approval_requested', 5, approval));
     expect(world.approvals.get('a_00000001')?.value.state).toBe('open');
     world.apply(event('approval_resolved', 6, { ...approval, state: 'approved' }));
     expect(world.approvals.get('a_00000001')?.value.state).toBe('approved');
-    world.apply({ type: 'snapshot', room: 'project/shop', at: 5, state: { ...projectState('shop'), approvals: [approval] } as never });
+    world.apply({
+      type: 'snapshot',
+      room: 'project/shop',
+      at: 5,
+      state: { ...projectState('shop'), approvals: [approval] } as never,
+    });
     expect(world.approvals.get('a_00000001')?.value.state).toBe('approved');
   });
 

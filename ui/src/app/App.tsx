@@ -28,15 +28,24 @@ const WorkflowView = lazy(() => import('../views/WorkflowView').then((module) =>
 
 function View({ route }: { route: Route }) {
   switch (route.name) {
-    case 'projects': return <ProjectsView />;
-    case 'project': return <ProjectView key={route.project} id={route.project} tab={route.tab} />;
-    case 'workflow': return <WorkflowView project={route.project} name={route.workflow} />;
-    case 'run': return <RunView key={route.run} route={route} />;
-    case 'inbox': return <InboxView />;
-    case 'activity': return <ActivityView />;
-    case 'system': return <SystemView />;
-    case 'settings': return <SettingsView />;
-    case 'missing': return <NotHere what="page" refused={undefined} />;
+    case 'projects':
+      return <ProjectsView />;
+    case 'project':
+      return <ProjectView key={route.project} id={route.project} tab={route.tab} />;
+    case 'workflow':
+      return <WorkflowView project={route.project} name={route.workflow} />;
+    case 'run':
+      return <RunView key={route.run} route={route} />;
+    case 'inbox':
+      return <InboxView />;
+    case 'activity':
+      return <ActivityView />;
+    case 'system':
+      return <SystemView />;
+    case 'settings':
+      return <SettingsView />;
+    case 'missing':
+      return <NotHere what="page" refused={undefined} />;
   }
 }
 
@@ -52,7 +61,13 @@ export function App() {
     return () => clearTimeout(timer);
   }, []);
   useKeys([
-    { keys: 'mod+k', label: 'Commands', group: 'Everywhere', always: true, run: () => setOver((now) => (now === 'palette' ? undefined : 'palette')) },
+    {
+      keys: 'mod+k',
+      label: 'Commands',
+      group: 'Everywhere',
+      always: true,
+      run: () => setOver((now) => (now === 'palette' ? undefined : 'palette')),
+    },
     { keys: '?', label: 'This help', group: 'Everywhere', run: () => setOver('help') },
     { keys: 'g p', label: 'Projects', group: 'Go to', run: () => navigate('/') },
     { keys: 'g i', label: 'Inbox', group: 'Go to', run: () => navigate('/inbox') },
@@ -67,16 +82,38 @@ export function App() {
   return (
     <>
       <Shell route={route} onPalette={() => setOver('palette')} onHelp={() => setOver('help')}>
-        <Boundary place={place}>{loading ? <FirstLoad /> : <Suspense fallback={<FirstLoad />}><View route={route} /></Suspense>}</Boundary>
+        <Boundary place={place}>
+          {loading ? (
+            <FirstLoad />
+          ) : (
+            <Suspense fallback={<FirstLoad />}>
+              <View route={route} />
+            </Suspense>
+          )}
+        </Boundary>
       </Shell>
       <Toasts />
-      {over === 'palette' && <Commands project={'project' in route ? route.project : undefined} onHelp={() => setOver('help')} onClose={() => setOver((now) => (now === 'palette' ? undefined : now))} />}
+      {over === 'palette' && (
+        <Commands
+          project={'project' in route ? route.project : undefined}
+          onHelp={() => setOver('help')}
+          onClose={() => setOver((now) => (now === 'palette' ? undefined : now))}
+        />
+      )}
       {over === 'help' && <Help onClose={() => setOver(undefined)} />}
     </>
   );
 }
 
-function Commands({ project, onHelp, onClose }: { project: string | undefined; onHelp: () => void; onClose: () => void }) {
+function Commands({
+  project,
+  onHelp,
+  onClose,
+}: {
+  project: string | undefined;
+  onHelp: () => void;
+  onClose: () => void;
+}) {
   const { data } = useQuery('workflow.list', project === undefined ? undefined : { project });
   const commands = useCommands(project, data?.workflows ?? [], onHelp);
   return <Palette commands={commands} onClose={onClose} />;
@@ -88,10 +125,22 @@ function FirstLoad() {
     return (
       <div className="crash stack" role="status" data-testid="unreachable">
         <h1>{link.phase === 'refused' ? 'The host refused this connection' : 'The host cannot be reached yet'}</h1>
-        <p className="soft">{link.phase === 'refused' ? `It said: ${link.closed?.reason ?? 'nothing'}.` : 'This page keeps trying. Check that the host is running.'}</p>
-        <div><Button kind="primary" onClick={retryNow}>Try now</Button></div>
+        <p className="soft">
+          {link.phase === 'refused'
+            ? `It said: ${link.closed?.reason ?? 'nothing'}.`
+            : 'This page keeps trying. Check that the host is running.'}
+        </p>
+        <div>
+          <Button kind="primary" onClick={retryNow}>
+            Try now
+          </Button>
+        </div>
       </div>
     );
   }
-  return <div className="page-body" style={{ paddingTop: 30 }}><Loading lines={6} label="Connecting" /></div>;
+  return (
+    <div className="page-body" style={{ paddingTop: 30 }}>
+      <Loading lines={6} label="Connecting" />
+    </div>
+  );
 }

@@ -21,10 +21,16 @@ export class Boundary extends Component<{ children: ReactNode; place: string }, 
     return (
       <div className="crash stack" role="alert" data-testid="crash">
         <h1>This screen failed</h1>
-        <p className="soft">It is a fault of this page, not of your runs: the host goes on with them, and nothing was lost.</p>
-        <pre className="card" style={{ padding: 12, overflow: 'auto' }}>{error.message}</pre>
+        <p className="soft">
+          It is a fault of this page, not of your runs: the host goes on with them, and nothing was lost.
+        </p>
+        <pre className="card" style={{ padding: 12, overflow: 'auto' }}>
+          {error.message}
+        </pre>
         <div className="row">
-          <Button kind="primary" onClick={() => location.reload()}>Reload</Button>
+          <Button kind="primary" onClick={() => location.reload()}>
+            Reload
+          </Button>
           <Button onClick={() => location.assign('/')}>All projects</Button>
         </div>
       </div>

@@ -23,12 +23,24 @@ export function Shell({ route, children, onPalette, onHelp }: Props) {
   const waiting = useOpenApprovals().length;
   const projects = useProjects();
   const inProject = 'project' in route ? route.project : undefined;
-  const here = (name: Route['name']) => (route.name === name || (name === 'projects' && inProject !== undefined) ? 'page' : undefined);
+  const here = (name: Route['name']) =>
+    route.name === name || (name === 'projects' && inProject !== undefined) ? 'page' : undefined;
   return (
     <div className="shell">
-      <a className="skip button" href="#main" onClick={(event) => { event.preventDefault(); document.getElementById('main')?.focus(); }}>Skip to content</a>
+      <a
+        className="skip button"
+        href="#main"
+        onClick={(event) => {
+          event.preventDefault();
+          document.getElementById('main')?.focus();
+        }}
+      >
+        Skip to content
+      </a>
       <nav className="side" aria-label="Main">
-        <span className="brand"><img src="/favicon.svg" width="24" height="24" alt="" /> Signalbox</span>
+        <span className="brand">
+          <img src="/favicon.svg" width="24" height="24" alt="" /> Signalbox
+        </span>
         <SideLink to="/" icon="projects" label="Projects" current={here('projects')} />
         <SideLink to="/inbox" icon="inbox" label="Inbox" current={here('inbox')} badge={waiting} />
         <SideLink to="/activity" icon="activity" label="Activity" current={here('activity')} />
@@ -36,37 +48,79 @@ export function Shell({ route, children, onPalette, onHelp }: Props) {
         <SideLink to="/settings" icon="settings" label="Settings" current={here('settings')} />
         {projects.length > 0 && <span className="side-group">Projects</span>}
         {projects.slice(0, 20).map((project) => (
-          <Link key={project.id} to={to.project(project.id)} className="side-link side-project" aria-current={inProject === project.id ? 'page' : undefined}>
+          <Link
+            key={project.id}
+            to={to.project(project.id)}
+            className="side-link side-project"
+            aria-current={inProject === project.id ? 'page' : undefined}
+          >
             <span className="cut">{project.name}</span>
           </Link>
         ))}
-        <button type="button" className="side-link side-foot" onClick={onHelp}><Icon name="help" /> Keyboard <span className="grow" /> <Kbd>?</Kbd></button>
+        <button type="button" className="side-link side-foot" onClick={onHelp}>
+          <Icon name="help" /> Keyboard <span className="grow" /> <Kbd>?</Kbd>
+        </button>
       </nav>
       <div className="shell-main">
         <div className="top">
-          <span className="top-brand"><img src="/favicon.svg" width="22" height="22" alt="" /></span>
-          <button type="button" className="top-find" aria-label="Search commands" data-testid="open-palette" onClick={onPalette}>
+          <span className="top-brand">
+            <img src="/favicon.svg" width="22" height="22" alt="" />
+          </span>
+          <button
+            type="button"
+            className="top-find"
+            aria-label="Search commands"
+            data-testid="open-palette"
+            onClick={onPalette}
+          >
             <Icon name="search" size={15} />
             <span className="grow">Go to, run, or do…</span>
-            <Kbd>{MOD}</Kbd><Kbd>K</Kbd>
+            <Kbd>{MOD}</Kbd>
+            <Kbd>K</Kbd>
           </button>
           <span className="grow" />
-          <span className="muted cut">{link.memberName}{link.role === 'viewer' && ' (may only look)'}</span>
+          <span className="muted cut">
+            {link.memberName}
+            {link.role === 'viewer' && ' (may only look)'}
+          </span>
           <Light />
         </div>
         <StaleBanner />
-        <main id="main" className="shell-view" tabIndex={-1}>{children}</main>
+        <main id="main" className="shell-view" tabIndex={-1}>
+          {children}
+        </main>
       </div>
     </div>
   );
 }
 
-function SideLink({ to: href, icon, label, current, badge = 0 }: { to: string; icon: IconName; label: string; current: 'page' | undefined; badge?: number }) {
+function SideLink({
+  to: href,
+  icon,
+  label,
+  current,
+  badge = 0,
+}: {
+  to: string;
+  icon: IconName;
+  label: string;
+  current: 'page' | undefined;
+  badge?: number;
+}) {
   return (
     <Link to={href} className="side-link" aria-current={current} data-testid={`nav-${label.toLowerCase()}`}>
       <Icon name={icon} />
       <span className="grow">{label}</span>
-      {badge > 0 && <span className="badge solid" data-tone="wait" aria-label={`${String(badge)} waiting`} data-testid={`badge-${label.toLowerCase()}`}>{badge}</span>}
+      {badge > 0 && (
+        <span
+          className="badge solid"
+          data-tone="wait"
+          aria-label={`${String(badge)} waiting`}
+          data-testid={`badge-${label.toLowerCase()}`}
+        >
+          {badge}
+        </span>
+      )}
     </Link>
   );
 }

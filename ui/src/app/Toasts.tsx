@@ -18,7 +18,9 @@ export function Toasts() {
   const notices = useNotices();
   return (
     <div className="toasts" role="region" aria-label="Notices" aria-live="polite">
-      {notices.slice(-SHOWN).map((notice) => <Toast key={notice.id} notice={notice} />)}
+      {notices.slice(-SHOWN).map((notice) => (
+        <Toast key={notice.id} notice={notice} />
+      ))}
     </div>
   );
 }
@@ -31,13 +33,29 @@ function Toast({ notice }: { notice: Notice }) {
     const timer = setTimeout(() => dismiss(id), SHORT_MS);
     return () => clearTimeout(timer);
   }, [id, kind]);
-  const href = kind === 'approval' ? '/inbox' : notice.project !== undefined && notice.run !== undefined ? to.run(notice.project, notice.run) : undefined;
+  const href =
+    kind === 'approval'
+      ? '/inbox'
+      : notice.project !== undefined && notice.run !== undefined
+        ? to.run(notice.project, notice.run)
+        : undefined;
   return (
-    <div className="toast" data-tone={TONE[kind]} data-testid={`toast-${kind}`} role={kind === 'error' ? 'alert' : undefined}>
+    <div
+      className="toast"
+      data-tone={TONE[kind]}
+      data-testid={`toast-${kind}`}
+      role={kind === 'error' ? 'alert' : undefined}
+    >
       <div className="grow">
-        <p><b>{notice.title}</b></p>
+        <p>
+          <b>{notice.title}</b>
+        </p>
         {notice.text && <p className="soft">{notice.text}</p>}
-        {href !== undefined && <Link className="text" to={href} onClick={() => dismiss(id)}>{kind === 'approval' ? 'Answer' : 'Look'}</Link>}
+        {href !== undefined && (
+          <Link className="text" to={href} onClick={() => dismiss(id)}>
+            {kind === 'approval' ? 'Answer' : 'Look'}
+          </Link>
+        )}
       </div>
       <Button kind="quiet" size="small" icon="close" aria-label="Dismiss" onClick={() => dismiss(id)} />
     </div>

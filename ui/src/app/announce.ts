@@ -27,10 +27,20 @@ export function useNotifications(): void {
     if (loading || isDesktop) return;
     const before = known.current;
     known.current = new Set(open.map((approval) => approval.id));
-    if (!before || !('Notification' in window) || Notification.permission !== 'granted' || document.visibilityState === 'visible') return;
+    if (
+      !before ||
+      !('Notification' in window) ||
+      Notification.permission !== 'granted' ||
+      document.visibilityState === 'visible'
+    )
+      return;
     for (const approval of open) {
       if (before.has(approval.id)) continue;
-      const note = new Notification(approval.question, { body: `${approval.workflow} #${String(approval.run_number)} in ${approval.project} waits for you`, tag: approval.id, icon: '/favicon.svg' });
+      const note = new Notification(approval.question, {
+        body: `${approval.workflow} #${String(approval.run_number)} in ${approval.project} waits for you`,
+        tag: approval.id,
+        icon: '/favicon.svg',
+      });
       note.onclick = () => {
         window.focus();
         navigate(`/inbox?approval=${approval.id}`);
@@ -45,8 +55,10 @@ export function useReadyMark(): void {
   const loading = useFirstLoad();
   useEffect(() => {
     if (loading) return;
-    requestAnimationFrame(() => requestAnimationFrame(() => {
-      document.documentElement.dataset['ready'] = 'true';
-    }));
+    requestAnimationFrame(() =>
+      requestAnimationFrame(() => {
+        document.documentElement.dataset['ready'] = 'true';
+      }),
+    );
   }, [loading]);
 }

@@ -11,23 +11,91 @@ import { runLook } from '../shared/status';
 const RUNS = 12;
 
 /** What the palette offers: places, the project's workflows and runs, open questions, the theme. */
-export function useCommands(project: string | undefined, workflows: readonly WorkflowSummary[], onHelp: () => void): Command[] {
+export function useCommands(
+  project: string | undefined,
+  workflows: readonly WorkflowSummary[],
+  onHelp: () => void,
+): Command[] {
   const projects = useProjects();
   const runs = useRuns(project ?? '');
   const open = useApprovals().filter((approval) => approval.state === 'open');
   return [
-    ...open.map((approval): Command => ({ id: approval.id, label: approval.question, about: `${approval.workflow} #${String(approval.run_number)}`, group: 'Waiting', icon: <Icon name="inbox" size={16} />, run: () => navigate(`/inbox?approval=${approval.id}`) })),
-    ...workflows.map((workflow): Command => ({ id: `w-${workflow.name}`, label: `Open ${workflow.name}`, ...(workflow.description ? { about: workflow.description } : {}), group: 'Workflow', icon: <Icon name="edit" size={16} />, run: () => navigate(to.workflow(project ?? '', workflow.name)) })),
-    ...runs.slice(0, RUNS).map((run): Command => ({ id: run.id, label: `${run.workflow} #${String(run.number)}`, about: runLook(run).word, group: 'Run', icon: <Lamp look={runLook(run)} />, run: () => navigate(to.run(run.project, run.id)) })),
+    ...open.map((approval): Command => ({
+      id: approval.id,
+      label: approval.question,
+      about: `${approval.workflow} #${String(approval.run_number)}`,
+      group: 'Waiting',
+      icon: <Icon name="inbox" size={16} />,
+      run: () => navigate(`/inbox?approval=${approval.id}`),
+    })),
+    ...workflows.map((workflow): Command => ({
+      id: `w-${workflow.name}`,
+      label: `Open ${workflow.name}`,
+      ...(workflow.description ? { about: workflow.description } : {}),
+      group: 'Workflow',
+      icon: <Icon name="edit" size={16} />,
+      run: () => navigate(to.workflow(project ?? '', workflow.name)),
+    })),
+    ...runs.slice(0, RUNS).map((run): Command => ({
+      id: run.id,
+      label: `${run.workflow} #${String(run.number)}`,
+      about: runLook(run).word,
+      group: 'Run',
+      icon: <Lamp look={runLook(run)} />,
+      run: () => navigate(to.run(run.project, run.id)),
+    })),
     ...projects.flatMap((each: Project): Command[] => [
-      { id: `p-${each.id}`, label: each.name, about: each.path, group: 'Project', icon: <Icon name="folder" size={16} />, run: () => navigate(to.project(each.id)) },
-      { id: `pw-${each.id}`, label: `${each.name}: workflows`, group: 'Project', icon: <Icon name="folder" size={16} />, run: () => navigate(to.project(each.id, 'workflows')) },
+      {
+        id: `p-${each.id}`,
+        label: each.name,
+        about: each.path,
+        group: 'Project',
+        icon: <Icon name="folder" size={16} />,
+        run: () => navigate(to.project(each.id)),
+      },
+      {
+        id: `pw-${each.id}`,
+        label: `${each.name}: workflows`,
+        group: 'Project',
+        icon: <Icon name="folder" size={16} />,
+        run: () => navigate(to.project(each.id, 'workflows')),
+      },
     ]),
-    { id: 'go-projects', label: 'Projects', group: 'Go to', icon: <Icon name="projects" size={16} />, run: () => navigate('/') },
-    { id: 'go-inbox', label: 'Inbox', group: 'Go to', icon: <Icon name="inbox" size={16} />, run: () => navigate('/inbox') },
-    { id: 'go-activity', label: 'Activity', group: 'Go to', icon: <Icon name="activity" size={16} />, run: () => navigate('/activity') },
-    { id: 'go-system', label: 'Connections and system', group: 'Go to', icon: <Icon name="system" size={16} />, run: () => navigate('/system') },
-    { id: 'go-settings', label: 'Settings', group: 'Go to', icon: <Icon name="settings" size={16} />, run: () => navigate('/settings') },
+    {
+      id: 'go-projects',
+      label: 'Projects',
+      group: 'Go to',
+      icon: <Icon name="projects" size={16} />,
+      run: () => navigate('/'),
+    },
+    {
+      id: 'go-inbox',
+      label: 'Inbox',
+      group: 'Go to',
+      icon: <Icon name="inbox" size={16} />,
+      run: () => navigate('/inbox'),
+    },
+    {
+      id: 'go-activity',
+      label: 'Activity',
+      group: 'Go to',
+      icon: <Icon name="activity" size={16} />,
+      run: () => navigate('/activity'),
+    },
+    {
+      id: 'go-system',
+      label: 'Connections and system',
+      group: 'Go to',
+      icon: <Icon name="system" size={16} />,
+      run: () => navigate('/system'),
+    },
+    {
+      id: 'go-settings',
+      label: 'Settings',
+      group: 'Go to',
+      icon: <Icon name="settings" size={16} />,
+      run: () => navigate('/settings'),
+    },
     { id: 'theme-light', label: 'Light theme', group: 'Look', run: () => setTheme('light') },
     { id: 'theme-dark', label: 'Dark theme', group: 'Look', run: () => setTheme('dark') },
     { id: 'theme-system', label: 'Theme of the system', group: 'Look', run: () => setTheme('system') },

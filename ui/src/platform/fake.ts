@@ -66,18 +66,44 @@ export function fake(): Transport {
     send(frame) {
       if (frame.type === 'hello') {
         const resume = frame.resume === undefined ? undefined : Number(frame.resume.split('.')[1]);
-        const welcome: ServerFrame = { type: 'connection', epoch: host.epoch, head: host.head, version: '0.1.0-demo', connection: 1, member: 'm_demo0001', member_name: 'ada', role: 'owner', limits: LIMITS, ping_ms: 25_000 };
+        const welcome: ServerFrame = {
+          type: 'connection',
+          epoch: host.epoch,
+          head: host.head,
+          version: '0.1.0-demo',
+          connection: 1,
+          member: 'm_demo0001',
+          member_name: 'ada',
+          role: 'owner',
+          limits: LIMITS,
+          ping_ms: 25_000,
+        };
         const filled = fill(frame.rooms, resume);
-        give(welcome, ...filled, ...(resume === undefined ? [] : host.since(rooms, resume)), { type: 'synced', cursor: `${host.epoch}.${String(host.head)}` });
+        give(welcome, ...filled, ...(resume === undefined ? [] : host.since(rooms, resume)), {
+          type: 'synced',
+          cursor: `${host.epoch}.${String(host.head)}`,
+        });
       } else if (frame.type === 'subscribe') {
-        give(...fill(frame.rooms, undefined), { type: 'synced', rid: frame.rid ?? 0, cursor: `${host.epoch}.${String(host.head)}` });
+        give(...fill(frame.rooms, undefined), {
+          type: 'synced',
+          rid: frame.rid ?? 0,
+          cursor: `${host.epoch}.${String(host.head)}`,
+        });
       } else if (frame.type === 'unsubscribe') {
         for (const room of frame.rooms) rooms.delete(room);
       } else if (frame.type === 'call') {
         try {
-          give({ type: 'reply', rid: frame.rid, result: host.call(frame.method, (frame.params ?? {}) as Record<string, unknown>) });
+          give({
+            type: 'reply',
+            rid: frame.rid,
+            result: host.call(frame.method, (frame.params ?? {}) as Record<string, unknown>),
+          });
         } catch (error) {
-          give({ type: 'reply', rid: frame.rid, error: error instanceof FakeFailure ? error.detail : { code: 'internal', message: String(error) } });
+          give({
+            type: 'reply',
+            rid: frame.rid,
+            error: error instanceof FakeFailure ? error.detail : { code: 'internal', message: String(error) },
+          });
         }
       }
     },

@@ -34,7 +34,8 @@ export async function login(code: string): Promise<string | undefined> {
     return 'The host cannot be reached. Check that it is running, then try again.';
   }
   if (answer.ok) return undefined;
-  const problem = (await answer.json().catch(() => undefined)) as { message?: string; hint?: string; error?: { message?: string; hint?: string } } | undefined;
+  const problem = (await answer.json().catch(() => undefined)) as
+    { message?: string; hint?: string; error?: { message?: string; hint?: string } } | undefined;
   const told = problem?.error ?? problem;
   if (told?.message) return [told.message, told.hint].filter(Boolean).join(' ');
   return answer.status === 429

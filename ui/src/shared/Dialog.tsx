@@ -13,7 +13,12 @@ interface Props {
 
 export function Dialog({ open, onClose, title, about, footer, children, testid }: Props) {
   return (
-    <Base.Root open={open} onOpenChange={(next) => { if (!next) onClose(); }}>
+    <Base.Root
+      open={open}
+      onOpenChange={(next) => {
+        if (!next) onClose();
+      }}
+    >
       <Base.Portal>
         <Base.Backdrop className="backdrop" />
         <Base.Popup className="dialog" data-testid={testid}>

@@ -38,11 +38,23 @@ interface FieldProps {
 
 function FieldOf({ question, value, wrong, disabled, onChange }: FieldProps) {
   const id = useId();
-  const common = { id, disabled, className: 'input', 'aria-invalid': wrong !== undefined, 'aria-describedby': `${id}-about`, 'data-testid': `field-${question.name}` };
+  const common = {
+    id,
+    disabled,
+    className: 'input',
+    'aria-invalid': wrong !== undefined,
+    'aria-describedby': `${id}-about`,
+    'data-testid': `field-${question.name}`,
+  };
   if (question.kind === 'boolean') {
     return (
       <label className="check">
-        <input type="checkbox" checked={value === 'true'} disabled={disabled} onChange={(event) => onChange(String(event.target.checked))} />
+        <input
+          type="checkbox"
+          checked={value === 'true'}
+          disabled={disabled}
+          onChange={(event) => onChange(String(event.target.checked))}
+        />
         <span>{question.title}</span>
         {question.about && <span className="muted">{question.about}</span>}
       </label>
@@ -52,7 +64,11 @@ function FieldOf({ question, value, wrong, disabled, onChange }: FieldProps) {
     <div className="field">
       <label className="label" htmlFor={id}>
         {question.title}
-        {question.required && <span className="need" aria-label="needed">*</span>}
+        {question.required && (
+          <span className="need" aria-label="needed">
+            *
+          </span>
+        )}
       </label>
       {question.kind === 'enum' ? (
         <select {...common} value={value} onChange={(event) => onChange(event.target.value)}>
@@ -64,7 +80,12 @@ function FieldOf({ question, value, wrong, disabled, onChange }: FieldProps) {
       ) : question.multiline ? (
         <textarea {...common} rows={3} value={value} onChange={(event) => onChange(event.target.value)} />
       ) : (
-        <input {...common} inputMode={question.kind === 'integer' ? 'numeric' : question.kind === 'number' ? 'decimal' : undefined} value={value} onChange={(event) => onChange(event.target.value)} />
+        <input
+          {...common}
+          inputMode={question.kind === 'integer' ? 'numeric' : question.kind === 'number' ? 'decimal' : undefined}
+          value={value}
+          onChange={(event) => onChange(event.target.value)}
+        />
       )}
       <span id={`${id}-about`} className={wrong === undefined ? 'about' : 'wrong'}>
         {wrong ?? question.about}

@@ -1,5 +1,6 @@
 const PATHS = {
-  projects: 'M3 5.5A1.5 1.5 0 0 1 4.5 4h3l2 2.500h6A1.5 1.5 0 0 1 17 8v6.500a1.5 1.5 0 0 1-1.5 1.500h-11A1.5 1.5 0 0 1 3 14.500z',
+  projects:
+    'M3 5.5A1.5 1.5 0 0 1 4.5 4h3l2 2.500h6A1.5 1.5 0 0 1 17 8v6.500a1.5 1.5 0 0 1-1.5 1.500h-11A1.5 1.5 0 0 1 3 14.500z',
   inbox: 'M3 11h4l1 2h4l1-2h4M5 4h10l2 7v4.500A.5.5 0 0 1 16.5 16h-13a.5.5 0 0 1-.5-.500V11z',
   activity: 'M2.5 10h3.500l2.5-6 3.5 12 2.5-6h3',
   system: 'M4 4h12v5H4zM4 11h12v5H4zM7 6.500h.01M7 13.500h.01',
@@ -18,7 +19,8 @@ const PATHS = {
   edit: 'M4 16h3l8.5-8.5-3-3L4 13zM11 6l3 3',
   wrap: 'M3 5h14M3 10h11a2.5 2.5 0 0 1 0 5h-3M13 12.500L10.5 15l2.5 2.500M3 15h4',
   download: 'M10 3v9M6 9l4 4 4-4M4 16h12',
-  folder: 'M3 5.500A1.5 1.5 0 0 1 4.5 4h3l2 2.500h6A1.5 1.5 0 0 1 17 8v6.500a1.5 1.5 0 0 1-1.5 1.500h-11A1.5 1.5 0 0 1 3 14.500z',
+  folder:
+    'M3 5.500A1.5 1.5 0 0 1 4.5 4h3l2 2.500h6A1.5 1.5 0 0 1 17 8v6.500a1.5 1.5 0 0 1-1.5 1.500h-11A1.5 1.5 0 0 1 3 14.500z',
   plus: 'M10 4v12M4 10h12',
   copy: 'M7 7h9v9H7zM4 13V4h9',
   case: 'M3 14l3.5-9L10 14M4.2 11h4.600M16.5 9.500v5M16.5 12a2.2 2.2 0 1 1-4.4 0 2.2 2.2 0 0 1 4.4 0z',
@@ -33,7 +35,17 @@ export type IconName = keyof typeof PATHS;
 
 export function Icon({ name, size = 18 }: { name: IconName; size?: number }) {
   return (
-    <svg width={size} height={size} viewBox="0 0 20 20" fill="none" stroke="currentColor" strokeWidth={name === 'more' ? 2.4 : 1.6} strokeLinecap="round" strokeLinejoin="round" aria-hidden="true">
+    <svg
+      width={size}
+      height={size}
+      viewBox="0 0 20 20"
+      fill="none"
+      stroke="currentColor"
+      strokeWidth={name === 'more' ? 2.4 : 1.6}
+      strokeLinecap="round"
+      strokeLinejoin="round"
+      aria-hidden="true"
+    >
       <path d={PATHS[name]} />
     </svg>
   );

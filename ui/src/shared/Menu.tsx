@@ -20,14 +20,20 @@ export function Menu({ trigger, entries }: { trigger: ReactElement; entries: rea
               entry === 'line' ? (
                 <Base.Separator key={`line${String(index)}`} render={<hr />} />
               ) : (
-                <Base.Item key={entry.label} className="menu-item" disabled={entry.disabled ?? false} onClick={entry.onSelect}>
+                <Base.Item
+                  key={entry.label}
+                  className="menu-item"
+                  disabled={entry.disabled ?? false}
+                  onClick={entry.onSelect}
+                >
                   {entry.icon}
                   <span>
                     {entry.label}
                     {entry.about && <small>{entry.about}</small>}
                   </span>
                 </Base.Item>
-              ))}
+              ),
+            )}
           </Base.Popup>
         </Base.Positioner>
       </Base.Portal>

@@ -2,7 +2,17 @@ import type { ReactNode } from 'react';
 import { useStale } from '../store/client';
 
 /** A screen that scrolls as a whole. Greyed, never emptied, while what it shows may be old. */
-export function Page({ title, actions, children, testid }: { title: ReactNode; actions?: ReactNode; children: ReactNode; testid: string }) {
+export function Page({
+  title,
+  actions,
+  children,
+  testid,
+}: {
+  title: ReactNode;
+  actions?: ReactNode;
+  children: ReactNode;
+  testid: string;
+}) {
   const stale = useStale();
   return (
     <div className="page" data-testid={testid}>

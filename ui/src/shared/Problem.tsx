@@ -5,7 +5,7 @@ const WHAT_TO_DO: Partial<Record<CallError['code'], string>> = {
   forbidden: 'Your role does not allow this. Ask an owner of this host.',
   unauthorized: 'Log in again.',
   unavailable: 'Try again in a moment.',
-  internal: 'The host\'s log says more. Try again; if it stays, report it with that log.',
+  internal: "The host's log says more. Try again; if it stays, report it with that log.",
 };
 
 export function errorOf(error: unknown): CallError {

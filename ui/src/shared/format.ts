@@ -50,5 +50,5 @@ export function percent(part: number): string {
 
 /** A value as a person would write it. */
 export function shown(value: unknown): string {
-  return typeof value === 'string' ? value : JSON.stringify(value, null, 1) ?? '';
+  return typeof value === 'string' ? value : (JSON.stringify(value, null, 1) ?? '');
 }

@@ -13,7 +13,14 @@ type ButtonProps = ButtonHTMLAttributes<HTMLButtonElement> & {
 
 export function Button({ kind, size, icon, children, ...rest }: ButtonProps) {
   return (
-    <button type="button" className="button" data-kind={kind} data-size={size} data-icon={children === undefined ? '' : undefined} {...rest}>
+    <button
+      type="button"
+      className="button"
+      data-kind={kind}
+      data-size={size}
+      data-icon={children === undefined ? '' : undefined}
+      {...rest}
+    >
       {icon && <Icon name={icon} size={16} />}
       {children}
     </button>
@@ -30,7 +37,15 @@ export function Link({ to, replace, onClick, ...rest }: LinkProps) {
       {...rest}
       onClick={(event) => {
         onClick?.(event);
-        if (event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+        if (
+          event.defaultPrevented ||
+          event.button !== 0 ||
+          event.metaKey ||
+          event.ctrlKey ||
+          event.shiftKey ||
+          event.altKey
+        )
+          return;
         event.preventDefault();
         navigate(to, replace ? { replace } : {});
       }}
@@ -45,7 +60,14 @@ export function Kbd({ children }: { children: string }) {
 export function Meter({ value, label }: { value: number; label: string }) {
   const part = Math.min(1, Math.max(0, value));
   return (
-    <div className="meter" role="progressbar" aria-label={label} aria-valuemin={0} aria-valuemax={100} aria-valuenow={Math.round(part * 100)}>
+    <div
+      className="meter"
+      role="progressbar"
+      aria-label={label}
+      aria-valuemin={0}
+      aria-valuemax={100}
+      aria-valuenow={Math.round(part * 100)}
+    >
       <i style={{ width: `${String(part * 100)}%` }} />
     </div>
   );
@@ -66,10 +88,30 @@ export function Ago({ at }: { at: number }) {
   );
 }
 
-export function Empty({ title, children, action, testid }: { title: string; children?: ReactNode; action?: ReactNode; testid?: string }) {
+export function Empty({
+  title,
+  children,
+  action,
+  testid,
+}: {
+  title: string;
+  children?: ReactNode;
+  action?: ReactNode;
+  testid?: string;
+}) {
   return (
     <div className="empty" data-testid={testid}>
-      <svg className="art" width="96" height="44" viewBox="0 0 96 44" fill="none" stroke="currentColor" strokeWidth="3" strokeLinecap="round" aria-hidden="true">
+      <svg
+        className="art"
+        width="96"
+        height="44"
+        viewBox="0 0 96 44"
+        fill="none"
+        stroke="currentColor"
+        strokeWidth="3"
+        strokeLinecap="round"
+        aria-hidden="true"
+      >
         <path d="M4 34h28l12-20h48M32 34h60" />
         <circle cx="44" cy="14" r="4" fill="var(--paper)" />
         <circle cx="32" cy="34" r="4" fill="var(--paper)" />

@@ -3,8 +3,25 @@ import type { RunConclusion, RunStatus, StepConclusion, StepStatus } from '../pl
 export type Tone = 'idle' | 'active' | 'wait' | 'good' | 'bad' | 'off';
 
 export type Shape =
-  | 'hollow' | 'dot' | 'clock' | 'arc' | 'play' | 'question' | 'pause' | 'inspect' | 'stop' | 'check' | 'cross' | 'hourglass'
-  | 'slash' | 'skip' | 'dash' | 'hand' | 'bolt' | 'swap' | 'queue';
+  | 'hollow'
+  | 'dot'
+  | 'clock'
+  | 'arc'
+  | 'play'
+  | 'question'
+  | 'pause'
+  | 'inspect'
+  | 'stop'
+  | 'check'
+  | 'cross'
+  | 'hourglass'
+  | 'slash'
+  | 'skip'
+  | 'dash'
+  | 'hand'
+  | 'bolt'
+  | 'swap'
+  | 'queue';
 
 /** What a state looks like: the shape alone tells it, the colour helps. */
 export interface Look {

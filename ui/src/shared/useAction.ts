@@ -3,7 +3,10 @@ import { show, world } from '../store/client';
 import { errorOf } from './Problem';
 
 /** One thing that a person asks for: pending, failed, done. `toast` shows a failure where no place for it is. */
-export function useAction<A extends unknown[]>(action: (...args: A) => Promise<unknown>, options: { toast?: boolean } = {}) {
+export function useAction<A extends unknown[]>(
+  action: (...args: A) => Promise<unknown>,
+  options: { toast?: boolean } = {},
+) {
   const [pending, setPending] = useState(false);
   const [error, setError] = useState<unknown>();
   const run = async (...args: A): Promise<boolean> => {

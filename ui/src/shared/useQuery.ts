@@ -12,7 +12,11 @@ interface Answer<T> {
  * A read that the stream does not carry. The answer of an older question never shows under a newer
  * one; while the same question is asked again (`again`), the old answer stays.
  */
-export function useQuery<M extends keyof Methods>(method: M, params: Methods[M]['params'] | undefined, again: unknown = 0) {
+export function useQuery<M extends keyof Methods>(
+  method: M,
+  params: Methods[M]['params'] | undefined,
+  again: unknown = 0,
+) {
   const key = params === undefined ? '' : `${method} ${JSON.stringify(params)}`;
   const [answer, setAnswer] = useState<Answer<Methods[M]['reply']>>({ key: '' });
   const [turn, setTurn] = useState(0);
@@ -24,7 +28,10 @@ export function useQuery<M extends keyof Methods>(method: M, params: Methods[M][
         if (current) setAnswer({ key, data });
       },
       (error: unknown) => {
-        if (current) setAnswer((before) => (before.key === key && before.data !== undefined ? { ...before, error } : { key, error }));
+        if (current)
+          setAnswer((before) =>
+            before.key === key && before.data !== undefined ? { ...before, error } : { key, error },
+          );
       },
     );
     return () => {
@@ -32,5 +39,10 @@ export function useQuery<M extends keyof Methods>(method: M, params: Methods[M][
     };
   }, [key, method, again, turn]);
   const mine = answer.key === key ? answer : undefined;
-  return { data: mine?.data, error: mine?.error, loading: mine === undefined && key !== '', reload: () => setTurn((n) => n + 1) };
+  return {
+    data: mine?.data,
+    error: mine?.error,
+    loading: mine === undefined && key !== '',
+    reload: () => setTurn((n) => n + 1),
+  };
 }

@@ -80,7 +80,11 @@ export function disconnect(): void {
 }
 
 /** Asks the host. Waits for a connection if there is none, and survives the loss of one. */
-export async function call<M extends keyof Methods>(method: M, params: Methods[M]['params'], timeoutMs?: number): Promise<Methods[M]['reply']> {
+export async function call<M extends keyof Methods>(
+  method: M,
+  params: Methods[M]['params'],
+  timeoutMs?: number,
+): Promise<Methods[M]['reply']> {
   if (!connection) throw new CallFailed({ code: 'unavailable', message: 'Not connected yet. Nothing was done.' });
   const size = JSON.stringify(params).length;
   const limit = link.limits?.frame_bytes ?? 65_536;

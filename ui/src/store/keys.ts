@@ -20,7 +20,10 @@ export function bindings(): readonly Binding[] {
 }
 
 function typing(target: EventTarget | null): boolean {
-  return target instanceof HTMLElement && (target.isContentEditable || target.closest('input, textarea, select, [role="textbox"]') !== null);
+  return (
+    target instanceof HTMLElement &&
+    (target.isContentEditable || target.closest('input, textarea, select, [role="textbox"]') !== null)
+  );
 }
 
 function name(event: KeyboardEvent): string {
@@ -36,7 +39,10 @@ export function handleKey(event: KeyboardEvent): void {
   const modal = document.querySelector('[role="dialog"], [role="alertdialog"], [role="menu"]') !== null;
   const sequence = event.timeStamp - prefixAt < SEQUENCE_MS ? `${prefix} ${key}` : key;
   const all = bindings().toReversed();
-  const found = all.find((binding) => (binding.keys === sequence || binding.keys === key) && (binding.always === true || (!inField && !modal)));
+  const found = all.find(
+    (binding) =>
+      (binding.keys === sequence || binding.keys === key) && (binding.always === true || (!inField && !modal)),
+  );
   prefix = '';
   if (found) {
     event.preventDefault();

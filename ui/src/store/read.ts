@@ -1,4 +1,16 @@
-import type { ActivityEntry, Approval, Member, HealthCheck, Progress, Project, QueueState, Run, Step, SystemStatus, VerifyResult } from '../platform/protocol';
+import type {
+  ActivityEntry,
+  Approval,
+  Member,
+  HealthCheck,
+  Progress,
+  Project,
+  QueueState,
+  Run,
+  Step,
+  SystemStatus,
+  VerifyResult,
+} from '../platform/protocol';
 import type { Logbook } from '../stream/logbook';
 import { logKey } from '../stream/world';
 import type { Notice } from '../stream/world';
@@ -10,7 +22,9 @@ const NONE: readonly never[] = [];
 export function useProjects(): readonly Project[] {
   return useTopic('projects', () =>
     derive('projects', 'projects', () =>
-      [...world.projects.values()].filter((project) => project.open).sort((a, b) => a.name.localeCompare(b.name))));
+      [...world.projects.values()].filter((project) => project.open).sort((a, b) => a.name.localeCompare(b.name)),
+    ),
+  );
 }
 
 export function useProject(id: string): Project | undefined {
@@ -28,7 +42,8 @@ export function useRuns(project: string): readonly Run[] {
       const runs: Run[] = [];
       for (const { value } of world.runs.values()) if (value.project === project) runs.push(value);
       return runs.sort((a, b) => b.number - a.number);
-    }));
+    }),
+  );
 }
 
 /** In the order of their index, which is stable over the run's life. */
@@ -65,13 +80,21 @@ export function useApproval(id: string | undefined): Approval | undefined {
 
 export function useApprovals(): readonly Approval[] {
   return useTopic('approvals', () =>
-    derive('approvals', 'approvals', () => [...world.approvals.values()].map((entry) => entry.value).sort((a, b) => a.opened_at - b.opened_at)));
+    derive('approvals', 'approvals', () =>
+      [...world.approvals.values()].map((entry) => entry.value).sort((a, b) => a.opened_at - b.opened_at),
+    ),
+  );
 }
 
 export function useOpenApprovals(): readonly Approval[] {
   return useTopic('approvals', () =>
     derive('approvals', 'approvals:open', () =>
-      [...world.approvals.values()].map((entry) => entry.value).filter((approval) => approval.state === 'open').sort((a, b) => a.opened_at - b.opened_at)));
+      [...world.approvals.values()]
+        .map((entry) => entry.value)
+        .filter((approval) => approval.state === 'open')
+        .sort((a, b) => a.opened_at - b.opened_at),
+    ),
+  );
 }
 
 export function useActivity(): readonly ActivityEntry[] {
@@ -87,7 +110,9 @@ export function useHealth(): readonly HealthCheck[] {
 }
 
 export function useMembers(): readonly Member[] {
-  return useTopic('host', () => derive('host', 'members', () => [...world.members.values()].sort((a, b) => a.name.localeCompare(b.name))));
+  return useTopic('host', () =>
+    derive('host', 'members', () => [...world.members.values()].sort((a, b) => a.name.localeCompare(b.name))),
+  );
 }
 
 export function useSystem(): SystemStatus | undefined {
@@ -125,9 +150,11 @@ export function useTally(): Tally {
         if (run.number > (latest.get(key)?.number ?? 0)) latest.set(key, run);
       }
       // A failure counts until the same workflow is run again.
-      for (const run of latest.values()) if (isFailure(run.conclusion) && (run.ended_at ?? 0) > since) tally.failed += 1;
+      for (const run of latest.values())
+        if (isFailure(run.conclusion) && (run.ended_at ?? 0) > since) tally.failed += 1;
       return tally;
-    }));
+    }),
+  );
 }
 
 export function isFailure(conclusion: string | undefined): boolean {

@@ -26,7 +26,10 @@ export function parseRoute(path: string, search: string, hash: string): Route {
   if (first !== 'projects') return { name: 'missing', path };
   if (project === undefined) return { name: 'projects' };
   if (kind === undefined) return { name: 'project', project, tab: 'runs' };
-  if (kind === 'workflows') return id === undefined ? { name: 'project', project, tab: 'workflows' } : { name: 'workflow', project, workflow: id };
+  if (kind === 'workflows')
+    return id === undefined
+      ? { name: 'project', project, tab: 'workflows' }
+      : { name: 'workflow', project, workflow: id };
   if (kind === 'queue') return { name: 'project', project, tab: 'queue' };
   if (kind !== 'runs') return { name: 'missing', path };
   if (id === undefined) return { name: 'project', project, tab: 'runs' };
@@ -47,8 +50,18 @@ export const to = {
   projects: () => '/',
   project: (project: string, tab: 'runs' | 'workflows' | 'queue' = 'runs') =>
     `/projects/${encodeURIComponent(project)}${tab === 'runs' ? '' : `/${tab}`}`,
-  workflow: (project: string, workflow: string) => `/projects/${encodeURIComponent(project)}/workflows/${encodeURIComponent(workflow)}`,
-  run: (project: string, run: string, more: { tab?: RunTab | undefined; step?: string | undefined; attempt?: number | undefined; line?: number | undefined } = {}) => {
+  workflow: (project: string, workflow: string) =>
+    `/projects/${encodeURIComponent(project)}/workflows/${encodeURIComponent(workflow)}`,
+  run: (
+    project: string,
+    run: string,
+    more: {
+      tab?: RunTab | undefined;
+      step?: string | undefined;
+      attempt?: number | undefined;
+      line?: number | undefined;
+    } = {},
+  ) => {
     const query = new URLSearchParams();
     if (more.tab && more.tab !== 'graph') query.set('tab', more.tab);
     if (more.step !== undefined) query.set('step', more.step);

@@ -19,8 +19,9 @@ interface Style {
 }
 
 // CSI sequences, OSC strings (ended by BEL or ST), and the short escapes.
- 
-const ESCAPE = /\x1b(?:\[([0-9;:?<=>]*)[ -/]*([@-~])|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[PX^_][^\x1b]*(?:\x1b\\)?|[ -/]*[0-~])|[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f]/g;
+
+const ESCAPE =
+  /\x1b(?:\[([0-9;:?<=>]*)[ -/]*([@-~])|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[PX^_][^\x1b]*(?:\x1b\\)?|[ -/]*[0-~])|[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f]/g;
 
 /** What a terminal would show at the end of the line: a progress bar redrawn with `\r` is its last state. */
 export function fold(text: string): string {
@@ -109,7 +110,9 @@ function sgr(before: Style, parameters: string): Style {
 function extended(codes: number[], at: number): [string | number | undefined, number] {
   if (codes[at] === 5) return [indexed(codes[at + 1] ?? 0), 2];
   if (codes[at] === 2) {
-    const [r, g, b] = [codes[at + 1], codes[at + 2], codes[at + 3]].map((part) => Math.min(255, Math.max(0, part ?? 0) || 0));
+    const [r, g, b] = [codes[at + 1], codes[at + 2], codes[at + 3]].map((part) =>
+      Math.min(255, Math.max(0, part ?? 0) || 0),
+    );
     return [`rgb(${String(r)} ${String(g)} ${String(b)})`, 4];
   }
   return [undefined, 0];

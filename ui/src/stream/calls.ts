@@ -3,9 +3,24 @@ import type { Clock } from './clock';
 
 /** Methods that change something: they carry an idempotency key, so that sending them again is harmless. */
 const WRITES = new Set([
-  'project.open', 'project.close', 'project.trust', 'workflow.save', 'run.start', 'run.cancel', 'run.pause',
-  'run.resume', 'run.retry', 'approval.answer', 'event.publish', 'queue.move', 'queue.pause', 'queue.resume',
-  'token.create', 'token.revoke', 'login_code.create', 'connection.close',
+  'project.open',
+  'project.close',
+  'project.trust',
+  'workflow.save',
+  'run.start',
+  'run.cancel',
+  'run.pause',
+  'run.resume',
+  'run.retry',
+  'approval.answer',
+  'event.publish',
+  'queue.move',
+  'queue.pause',
+  'queue.resume',
+  'token.create',
+  'token.revoke',
+  'login_code.create',
+  'connection.close',
 ]);
 
 const TIMEOUT_MS = 20_000;

@@ -93,7 +93,11 @@ export class Connection {
     else if (this.#link.phase === 'live' && this.#silentFor() > this.#patience()) this.#lost(4000, 'silent', 0);
   }
 
-  call<M extends keyof Methods>(method: M, params: Methods[M]['params'], timeoutMs?: number): Promise<Methods[M]['reply']> {
+  call<M extends keyof Methods>(
+    method: M,
+    params: Methods[M]['params'],
+    timeoutMs?: number,
+  ): Promise<Methods[M]['reply']> {
     return this.calls.call(method, params, timeoutMs) as Promise<Methods[M]['reply']>;
   }
 
@@ -302,13 +306,20 @@ export class Connection {
     const place = parseCursor(frame.cursor);
     if (place) {
       this.#seen = Math.max(this.#seen, place.seq);
-      if (frame.rid === undefined || !this.#subscribing.has(frame.rid)) this.#cursor = { ...place, seq: Math.max(place.seq, this.#cursor?.seq ?? 0) };
+      if (frame.rid === undefined || !this.#subscribing.has(frame.rid))
+        this.#cursor = { ...place, seq: Math.max(place.seq, this.#cursor?.seq ?? 0) };
     }
     if (frame.rid !== undefined && this.#subscribing.delete(frame.rid)) {
       this.options.sink.apply(frame);
       return;
     }
-    this.#update({ phase: 'live', complete: true, closed: undefined, lagging: undefined, reconnects: this.#link.reconnects + (this.#link.complete && this.#link.phase === 'joining' ? 1 : 0) });
+    this.#update({
+      phase: 'live',
+      complete: true,
+      closed: undefined,
+      lagging: undefined,
+      reconnects: this.#link.reconnects + (this.#link.complete && this.#link.phase === 'joining' ? 1 : 0),
+    });
     this.options.sink.apply(frame);
     this.#stopSteady?.();
     this.#stopSteady = this.options.clock.after(STEADY_MS, () => {
@@ -361,7 +372,8 @@ export class Connection {
   }
 
   #drop(): void {
-    for (const stop of [this.#stopRetry, this.#stopWatch, this.#stopSteady, this.#stopProbe, this.#cancelFlush]) stop?.();
+    for (const stop of [this.#stopRetry, this.#stopWatch, this.#stopSteady, this.#stopProbe, this.#cancelFlush])
+      stop?.();
     this.#cancelFlush = undefined;
     this.#queue = [];
     this.#batches = 0;
@@ -390,7 +402,10 @@ export class Connection {
     const final = code === 1000 || (code >= 4500 && code < 5000);
     if (final) {
       this.#update({ phase: 'refused', closed: { code, reason } });
-      this.calls.failAll({ code: 'unavailable', message: 'The host closed this connection. What was not answered may not have been done.' });
+      this.calls.failAll({
+        code: 'unavailable',
+        message: 'The host closed this connection. What was not answered may not have been done.',
+      });
       return;
     }
     const wait = delay ?? Math.max(this.#byeMs ?? 0, backoff(Math.max(0, this.#link.attempts - 1), this.options.clock));

@@ -1,6 +1,20 @@
 import type {
-  Activity, ActivityEntry, Approval, HealthCheck, Member, Progress, Project, QueueState, Run, RunWithSteps, ServerFrame,
-  SignalboxEvent, Snapshot, Step, SystemStatus, VerifyResult,
+  Activity,
+  ActivityEntry,
+  Approval,
+  HealthCheck,
+  Member,
+  Progress,
+  Project,
+  QueueState,
+  Run,
+  RunWithSteps,
+  ServerFrame,
+  SignalboxEvent,
+  Snapshot,
+  Step,
+  SystemStatus,
+  VerifyResult,
 } from '../platform/protocol';
 import { Logbook } from './logbook';
 
@@ -55,7 +69,19 @@ export class World {
   #notice = 1;
 
   forget(): void {
-    for (const map of [this.projects, this.members, this.health, this.queues, this.approvals, this.runs, this.steps, this.progress, this.verdicts, this.logs]) map.clear();
+    for (const map of [
+      this.projects,
+      this.members,
+      this.health,
+      this.queues,
+      this.approvals,
+      this.runs,
+      this.steps,
+      this.progress,
+      this.verdicts,
+      this.logs,
+    ])
+      map.clear();
     this.filled.clear();
     this.#pinned.clear();
     this.activity = [];
@@ -207,7 +233,10 @@ export class World {
         this.#putStep(frame.data as Step, at);
         return;
       case 'log': {
-        const chunk = frame.data as Extract<SignalboxEvent, { type: 'log' }>['data'] & { step: string; attempt: number };
+        const chunk = frame.data as Extract<SignalboxEvent, { type: 'log' }>['data'] & {
+          step: string;
+          attempt: number;
+        };
         const run = frame.run ?? frame.room.slice(4);
         this.logbook(run, chunk.step, chunk.attempt).chunk(chunk as never);
         this.dirty.add(`log:${logKey(run, chunk.step, chunk.attempt)}`);
@@ -223,7 +252,14 @@ export class World {
       case 'approval_requested': {
         const approval = frame.data as Approval;
         this.#putApproval(approval, at);
-        this.notice({ kind: 'approval', title: approval.question, text: `${approval.workflow} #${String(approval.run_number)}`, run: approval.run, project: approval.project, approval: approval.id });
+        this.notice({
+          kind: 'approval',
+          title: approval.question,
+          text: `${approval.workflow} #${String(approval.run_number)}`,
+          run: approval.run,
+          project: approval.project,
+          approval: approval.id,
+        });
         return;
       }
       case 'approval_resolved': {
@@ -249,7 +285,10 @@ export class World {
         return;
       }
       case 'activity_created':
-        this.activity = [{ seq: at, ts: frame.ts, data: frame.data as Activity }, ...this.activity].slice(0, ACTIVITY_KEPT);
+        this.activity = [{ seq: at, ts: frame.ts, data: frame.data as Activity }, ...this.activity].slice(
+          0,
+          ACTIVITY_KEPT,
+        );
         this.dirty.add('activity');
         return;
       case 'system_status':
@@ -273,7 +312,10 @@ export class World {
         this.notice({
           kind: crashed.length > 0 ? 'error' : 'info',
           title: `The host came back and picked up ${String(runs)} ${runs === 1 ? 'run' : 'runs'}`,
-          text: crashed.length > 0 ? `The outcome of ${String(crashed.length)} steps is unknown. Look at the crashed steps and retry them if that is safe.` : 'Nothing was lost.',
+          text:
+            crashed.length > 0
+              ? `The outcome of ${String(crashed.length)} steps is unknown. Look at the crashed steps and retry them if that is safe.`
+              : 'Nothing was lost.',
         });
         return;
       }
@@ -323,7 +365,8 @@ export class World {
 
   #verdict(run: string, result: VerifyResult): void {
     const held = this.verdicts.get(run) ?? (NOTHING as readonly VerifyResult[]);
-    const same = (other: VerifyResult) => other.step === result.step && other.attempt === result.attempt && other.check === result.check;
+    const same = (other: VerifyResult) =>
+      other.step === result.step && other.attempt === result.attempt && other.check === result.check;
     this.verdicts.set(run, [...held.filter((other) => !same(other)), result]);
     this.dirty.add(`verdicts:${run}`);
   }

@@ -4,7 +4,9 @@ import { Page } from '../shared/Page';
 export function ActivityView() {
   return (
     <Page title="Activity" testid="view-activity">
-      <div className="column"><Feed /></div>
+      <div className="column">
+        <Feed />
+      </div>
     </Page>
   );
 }

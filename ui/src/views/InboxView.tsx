@@ -12,9 +12,15 @@ const SETTLED = 100;
 export function InboxView() {
   const approvals = useApprovals();
   const open = approvals.filter((approval) => approval.state === 'open');
-  const settled = approvals.filter((approval) => approval.state !== 'open').sort((a, b) => (b.resolved_at ?? 0) - (a.resolved_at ?? 0)).slice(0, SETTLED);
+  const settled = approvals
+    .filter((approval) => approval.state !== 'open')
+    .sort((a, b) => (b.resolved_at ?? 0) - (a.resolved_at ?? 0))
+    .slice(0, SETTLED);
   const [chosen, setChosen] = useState(() => new URLSearchParams(location.search).get('approval') ?? undefined);
-  const at = Math.max(0, open.findIndex((approval) => approval.id === chosen));
+  const at = Math.max(
+    0,
+    open.findIndex((approval) => approval.id === chosen),
+  );
   const current = open[at];
   const move = (by: number) => {
     const next = open[Math.max(0, Math.min(open.length - 1, at + by))];
@@ -26,22 +32,34 @@ export function InboxView() {
     { keys: 'k', label: 'Previous question', group: 'Inbox', run: () => move(-1) },
   ]);
   useEffect(() => {
-    call('approval.list', { all: true }).then(({ approvals: all }) => {
-      world.settled(all);
-      show();
-    }, () => undefined);
+    call('approval.list', { all: true }).then(
+      ({ approvals: all }) => {
+        world.settled(all);
+        show();
+      },
+      () => undefined,
+    );
   }, []);
   return (
     <Page title="Inbox" testid="view-inbox">
       <div className="stack column" role="feed" aria-label="Questions that wait" aria-live="polite">
-        {open.map((approval) => <ApprovalCard key={approval.id} approval={approval} keys={approval === current} />)}
+        {open.map((approval) => (
+          <ApprovalCard key={approval.id} approval={approval} keys={approval === current} />
+        ))}
       </div>
       {open.length === 0 && (
         <Empty title="Nobody waits for you" testid="inbox-empty">
-          <p>When a step asks for a decision, it appears here, in every window at once. Answer with <b>A</b> and <b>R</b>.</p>
+          <p>
+            When a step asks for a decision, it appears here, in every window at once. Answer with <b>A</b> and <b>R</b>
+            .
+          </p>
         </Empty>
       )}
-      {settled.length > 0 && <div className="column"><Settled approvals={settled} /></div>}
+      {settled.length > 0 && (
+        <div className="column">
+          <Settled approvals={settled} />
+        </div>
+      )}
     </Page>
   );
 }

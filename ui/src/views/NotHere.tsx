@@ -7,7 +7,15 @@ const WHY: Record<string, string> = {
 
 export function NotHere({ what, refused }: { what: string; refused: string | undefined }) {
   return (
-    <Empty title={refused === 'forbidden' ? `You may not see this ${what}` : `This ${what} is not here`} action={<Link className="button" to="/">All projects</Link>} testid="not-here">
+    <Empty
+      title={refused === 'forbidden' ? `You may not see this ${what}` : `This ${what} is not here`}
+      action={
+        <Link className="button" to="/">
+          All projects
+        </Link>
+      }
+      testid="not-here"
+    >
       <p>{WHY[refused ?? ''] ?? `The host knows no such ${what}. The link may be old or mistyped.`}</p>
     </Empty>
   );

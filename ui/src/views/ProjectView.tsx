@@ -21,7 +21,8 @@ export function ProjectView({ id, tab }: { id: string; tab: 'runs' | 'workflows'
   const room = useRoom(`project/${id}`);
   const queue = useQueue(id);
   const runs = useRuns(id);
-  if (!project || typeof room === 'object') return <NotHere what="project" refused={typeof room === 'object' ? room.refused : undefined} />;
+  if (!project || typeof room === 'object')
+    return <NotHere what="project" refused={typeof room === 'object' ? room.refused : undefined} />;
   const tabs = [
     ['runs', 'Runs', runs.filter((run) => run.status !== 'done').length],
     ['workflows', 'Workflows', 0],
@@ -30,18 +31,40 @@ export function ProjectView({ id, tab }: { id: string; tab: 'runs' | 'workflows'
   return (
     <Page
       testid="view-project"
-      title={<><Link to={to.projects()} className="muted crumb">Projects</Link> {project.name}</>}
+      title={
+        <>
+          <Link to={to.projects()} className="muted crumb">
+            Projects
+          </Link>{' '}
+          {project.name}
+        </>
+      }
       actions={<ProjectMenu project={project} />}
     >
       {!project.trusted && <Trust project={project} />}
       <nav className="tabs" aria-label="Parts of the project">
         {tabs.map(([key, label, n]) => (
-          <Link key={key} to={to.project(id, key)} className="tab" aria-current={tab === key ? 'page' : undefined} data-testid={`tab-${key}`}>
-            {label}{n > 0 && <span className="badge num">{n}</span>}
+          <Link
+            key={key}
+            to={to.project(id, key)}
+            className="tab"
+            aria-current={tab === key ? 'page' : undefined}
+            data-testid={`tab-${key}`}
+          >
+            {label}
+            {n > 0 && <span className="badge num">{n}</span>}
           </Link>
         ))}
       </nav>
-      {room === 'loading' ? <Loading lines={5} label="Loading the project" /> : tab === 'runs' ? <Runs project={id} /> : tab === 'queue' ? <QueuePanel project={id} /> : <Workflows project={id} />}
+      {room === 'loading' ? (
+        <Loading lines={5} label="Loading the project" />
+      ) : tab === 'runs' ? (
+        <Runs project={id} />
+      ) : tab === 'queue' ? (
+        <QueuePanel project={id} />
+      ) : (
+        <Workflows project={id} />
+      )}
     </Page>
   );
 }
@@ -51,11 +74,26 @@ function Runs({ project }: { project: string }) {
   const quick = (data?.workflows ?? []).filter((workflow) => workflow.valid).slice(0, 3);
   return (
     <>
-      {quick.length > 0 && <ul className="workflow-grid">{quick.map((workflow) => <WorkflowCard key={workflow.name} project={project} workflow={workflow} />)}</ul>}
+      {quick.length > 0 && (
+        <ul className="workflow-grid">
+          {quick.map((workflow) => (
+            <WorkflowCard key={workflow.name} project={project} workflow={workflow} />
+          ))}
+        </ul>
+      )}
       <RunsList
         project={project}
         empty={
-          <Empty title="No run yet" action={quick.length === 0 && <Link className="button" to={to.project(project, 'workflows')}>See workflows</Link>}>
+          <Empty
+            title="No run yet"
+            action={
+              quick.length === 0 && (
+                <Link className="button" to={to.project(project, 'workflows')}>
+                  See workflows
+                </Link>
+              )
+            }
+          >
             <p>Press Run on a workflow. You will see each step as it happens.</p>
           </Empty>
         }
@@ -71,11 +109,20 @@ function Workflows({ project }: { project: string }) {
   if (!data || data.workflows.length === 0) {
     return (
       <Empty title="No workflow in this project">
-        <p>A workflow is a file <code>.signalbox/workflows/name.yaml</code>. <code>signalbox init</code> in the project folder writes a first one; it appears here by itself.</p>
+        <p>
+          A workflow is a file <code>.signalbox/workflows/name.yaml</code>. <code>signalbox init</code> in the project
+          folder writes a first one; it appears here by itself.
+        </p>
       </Empty>
     );
   }
-  return <ul className="workflow-grid" data-testid="workflows">{data.workflows.map((workflow) => <WorkflowCard key={workflow.name} project={project} workflow={workflow} />)}</ul>;
+  return (
+    <ul className="workflow-grid" data-testid="workflows">
+      {data.workflows.map((workflow) => (
+        <WorkflowCard key={workflow.name} project={project} workflow={workflow} />
+      ))}
+    </ul>
+  );
 }
 
 function Trust({ project }: { project: Project }) {
@@ -87,23 +134,30 @@ function Trust({ project }: { project: Project }) {
         <p>This project is not trusted: its triggers, and programs that its own settings name, do nothing.</p>
         <p>You can run its workflows by hand.</p>
       </div>
-      <Button size="small" disabled={stale || trust.pending} onClick={() => void trust.run()}>Trust it</Button>
+      <Button size="small" disabled={stale || trust.pending} onClick={() => void trust.run()}>
+        Trust it
+      </Button>
     </div>
   );
 }
 
 function ProjectMenu({ project }: { project: Project }) {
   const stale = useStale();
-  const close = useAction(async () => {
-    await call('project.close', { project: project.id });
-    navigate(to.projects());
-  }, { toast: true });
+  const close = useAction(
+    async () => {
+      await call('project.close', { project: project.id });
+      navigate(to.projects());
+    },
+    { toast: true },
+  );
   const distrust = useAction(() => call('project.trust', { project: project.id, trusted: false }), { toast: true });
   return (
     <Menu
       trigger={<Button icon="more" kind="quiet" aria-label="More about this project" disabled={stale} />}
       entries={[
-        ...(project.trusted ? [{ label: 'Take trust back', about: 'Its triggers stop', onSelect: () => void distrust.run() }] : []),
+        ...(project.trusted
+          ? [{ label: 'Take trust back', about: 'Its triggers stop', onSelect: () => void distrust.run() }]
+          : []),
         { label: 'Close project', about: 'Its runs are kept', onSelect: () => void close.run() },
       ]}
     />

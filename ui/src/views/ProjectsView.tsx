@@ -8,16 +8,29 @@ import { Page } from '../shared/Page';
 export function ProjectsView() {
   const projects = useProjects();
   const [opening, setOpening] = useState(false);
-  const open = <Button kind="primary" icon="plus" data-testid="open-folder" onClick={() => setOpening(true)}>Open folder</Button>;
+  const open = (
+    <Button kind="primary" icon="plus" data-testid="open-folder" onClick={() => setOpening(true)}>
+      Open folder
+    </Button>
+  );
   return (
     <Page title="Projects" testid="view-projects" actions={projects.length > 0 && open}>
       {projects.length === 0 ? (
         <Empty title="No project yet" action={open} testid="no-projects">
-          <p>A project is a folder with workflows in <code>.signalbox/workflows</code>. Open one, and its workflows can be run at once.</p>
-          <p>New to it? <code>signalbox init</code> in a folder writes a first workflow.</p>
+          <p>
+            A project is a folder with workflows in <code>.signalbox/workflows</code>. Open one, and its workflows can
+            be run at once.
+          </p>
+          <p>
+            New to it? <code>signalbox init</code> in a folder writes a first workflow.
+          </p>
         </Empty>
       ) : (
-        <ul className="project-grid">{projects.map((project) => <ProjectCard key={project.id} project={project} />)}</ul>
+        <ul className="project-grid">
+          {projects.map((project) => (
+            <ProjectCard key={project.id} project={project} />
+          ))}
+        </ul>
       )}
       {opening && <OpenProject onClose={() => setOpening(false)} />}
     </Page>

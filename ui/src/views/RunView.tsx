@@ -25,7 +25,11 @@ import './run.css';
 
 type RunRoute = Extract<Route, { name: 'run' }>;
 
-const TABS: readonly (readonly [RunTab, string])[] = [['graph', 'Diagram'], ['timeline', 'Timeline'], ['steps', 'Steps']];
+const TABS: readonly (readonly [RunTab, string])[] = [
+  ['graph', 'Diagram'],
+  ['timeline', 'Timeline'],
+  ['steps', 'Steps'],
+];
 
 export function RunView({ route }: { route: RunRoute }) {
   const run = useRun(route.run);
@@ -33,7 +37,12 @@ export function RunView({ route }: { route: RunRoute }) {
   useEffect(() => follow(`run/${route.run}`), [route.run]);
   useChecks(route.project, route.run);
   if (typeof room === 'object') return <NotHere what="run" refused={room.refused} />;
-  if (!run) return <div className="page-body"><Loading lines={6} label="Loading the run" /></div>;
+  if (!run)
+    return (
+      <div className="page-body">
+        <Loading lines={6} label="Loading the run" />
+      </div>
+    );
   return <Shown run={run} route={route} filled={room === 'filled'} />;
 }
 
@@ -44,7 +53,12 @@ function useChecks(project: string, run: string): void {
     call('event.search', { types: ['verify_result'], project, limit: 200 }).then(
       (page) => {
         if (!current) return;
-        world.checked(run, page.events.flatMap((event) => (event.type === 'verify_result' && event.run === run ? [event.data as never] : [])));
+        world.checked(
+          run,
+          page.events.flatMap((event) =>
+            event.type === 'verify_result' && event.run === run ? [event.data as never] : [],
+          ),
+        );
         show();
       },
       // Without them the panel tells less; that is not worth a message.
@@ -74,7 +88,8 @@ function Shown({ run, route, filled }: { run: Run; route: RunRoute; filled: bool
   const front = stepInFront(run, steps);
   const selected = route.step ?? (narrow ? undefined : front);
   const failed = failedStep(steps);
-  const choose = (step: string | undefined, attempt?: number) => navigate(to.run(run.project, run.id, { tab: route.tab, step, attempt }), { replace: !narrow });
+  const choose = (step: string | undefined, attempt?: number) =>
+    navigate(to.run(run.project, run.id, { tab: route.tab, step, attempt }), { replace: !narrow });
   const move = (by: number) => {
     const at = steps.findIndex((step) => step.key === selected);
     const next = steps[Math.max(0, Math.min(steps.length - 1, at + by))];
@@ -84,35 +99,111 @@ function Shown({ run, route, filled }: { run: Run; route: RunRoute; filled: bool
     { keys: 'j', label: 'Next step', group: 'Run', run: () => move(1) },
     { keys: 'k', label: 'Previous step', group: 'Run', run: () => move(-1) },
     { keys: 'f', label: 'Follow the step at work', group: 'Run', run: () => choose(undefined) },
-    { keys: 'Escape', label: 'Back', group: 'Run', run: () => (route.step === undefined ? navigate(to.project(run.project)) : choose(undefined)) },
+    {
+      keys: 'Escape',
+      label: 'Back',
+      group: 'Run',
+      run: () => (route.step === undefined ? navigate(to.project(run.project)) : choose(undefined)),
+    },
   ]);
-  const panel = selected !== undefined && <Panel key={selected} run={run} stepKey={selected} route={route} narrow={narrow} onBack={() => choose(undefined)} />;
+  const panel = selected !== undefined && (
+    <Panel key={selected} run={run} stepKey={selected} route={route} narrow={narrow} onBack={() => choose(undefined)} />
+  );
   return (
     <div className={stale ? 'run-view stale-view' : 'run-view'} data-testid="view-run">
-      <RunHeader run={run} cancellingSince={cancellingSince} back={<Link to={to.project(run.project)} className="button" data-kind="quiet" data-size="small" aria-label={`Back to ${run.project}`}>← {run.project}</Link>} />
-      {narrow && panel ? panel : (
+      <RunHeader
+        run={run}
+        cancellingSince={cancellingSince}
+        back={
+          <Link
+            to={to.project(run.project)}
+            className="button"
+            data-kind="quiet"
+            data-size="small"
+            aria-label={`Back to ${run.project}`}
+          >
+            ← {run.project}
+          </Link>
+        }
+      />
+      {narrow && panel ? (
+        panel
+      ) : (
         <div className="run-body" data-below={(below && !narrow) || undefined}>
           <div className="run-left" style={below && !narrow && panel ? { flex: 'none', height } : undefined}>
             <div className="tabs">
               <div role="tablist" aria-label="Ways to see the run">
-              {TABS.map(([key, label]) => (
-                <button key={key} type="button" role="tab" className="tab" aria-selected={tab === key} data-testid={`run-tab-${key}`} onClick={() => navigate(to.run(run.project, run.id, { tab: key === 'graph' && narrow ? undefined : key, step: route.step }), { replace: true })}>{label}</button>
-              ))}
+                {TABS.map(([key, label]) => (
+                  <button
+                    key={key}
+                    type="button"
+                    role="tab"
+                    className="tab"
+                    aria-selected={tab === key}
+                    data-testid={`run-tab-${key}`}
+                    onClick={() =>
+                      navigate(
+                        to.run(run.project, run.id, {
+                          tab: key === 'graph' && narrow ? undefined : key,
+                          step: route.step,
+                        }),
+                        { replace: true },
+                      )
+                    }
+                  >
+                    {label}
+                  </button>
+                ))}
               </div>
               <span className="grow" />
-              {failed !== undefined && selected !== failed && <Button kind="danger" size="small" data-testid="show-failed" onClick={() => choose(failed)}>Show what failed</Button>}
-              {route.step !== undefined && !narrow && run.status !== 'done' && <Button kind="quiet" size="small" title="Follow the step at work (F)" onClick={() => choose(undefined)}>Follow</Button>}
-              {!narrow && <Button kind="quiet" size="small" icon={below ? 'side' : 'below'} aria-label={below ? 'Put the step beside the diagram' : 'Put the step below the diagram'} title={below ? 'Step beside the diagram' : 'Step below the diagram'} onClick={() => remember('run.layout', below ? 'side' : 'below')} />}
+              {failed !== undefined && selected !== failed && (
+                <Button kind="danger" size="small" data-testid="show-failed" onClick={() => choose(failed)}>
+                  Show what failed
+                </Button>
+              )}
+              {route.step !== undefined && !narrow && run.status !== 'done' && (
+                <Button kind="quiet" size="small" title="Follow the step at work (F)" onClick={() => choose(undefined)}>
+                  Follow
+                </Button>
+              )}
+              {!narrow && (
+                <Button
+                  kind="quiet"
+                  size="small"
+                  icon={below ? 'side' : 'below'}
+                  aria-label={below ? 'Put the step beside the diagram' : 'Put the step below the diagram'}
+                  title={below ? 'Step beside the diagram' : 'Step below the diagram'}
+                  onClick={() => remember('run.layout', below ? 'side' : 'below')}
+                />
+              )}
             </div>
             <div className="run-stage">
-              {!filled && steps.length === 0 ? <div className="page-body"><Loading label="Loading steps" /></div>
-                : tab === 'timeline' ? <Timeline run={run} selected={selected} onSelect={choose} />
-                : tab === 'steps' ? <StepList run={run.id} selected={selected} focus={front} onSelect={choose} />
-                : <SignalGraph run={run.id} steps={steps} selected={selected} focus={front} onSelect={choose} />}
+              {!filled && steps.length === 0 ? (
+                <div className="page-body">
+                  <Loading label="Loading steps" />
+                </div>
+              ) : tab === 'timeline' ? (
+                <Timeline run={run} selected={selected} onSelect={choose} />
+              ) : tab === 'steps' ? (
+                <StepList run={run.id} selected={selected} focus={front} onSelect={choose} />
+              ) : (
+                <SignalGraph run={run.id} steps={steps} selected={selected} focus={front} onSelect={choose} />
+              )}
             </div>
           </div>
-          {!narrow && panel && <Splitter label="Size of the step panel" across={below ? 'y' : 'x'} size={below ? height : width} onMove={below ? heighten : (delta) => widen(-delta)} />}
-          {!narrow && panel && <div className="run-right" style={below ? undefined : { width }}>{panel}</div>}
+          {!narrow && panel && (
+            <Splitter
+              label="Size of the step panel"
+              across={below ? 'y' : 'x'}
+              size={below ? height : width}
+              onMove={below ? heighten : (delta) => widen(-delta)}
+            />
+          )}
+          {!narrow && panel && (
+            <div className="run-right" style={below ? undefined : { width }}>
+              {panel}
+            </div>
+          )}
         </div>
       )}
     </div>
@@ -131,40 +222,62 @@ function Panel({ run, stepKey, route, narrow, onBack }: PanelProps) {
   const step = useStep(run.id, stepKey);
   const stale = useStale();
   const approval = useApproval(step?.approval);
-  if (!step) return <div className="page-body"><p className="muted">This run has no step “{stepKey}”.</p></div>;
+  if (!step)
+    return (
+      <div className="page-body">
+        <p className="muted">This run has no step “{stepKey}”.</p>
+      </div>
+    );
   const mine = route.step === stepKey;
   const newest = (step.attempts ?? []).at(-1)?.number;
   const attempt = mine ? (route.attempt ?? newest) : newest;
-  const link = (line: number) => to.run(run.project, run.id, { tab: route.tab, step: stepKey, attempt, line: line + 1 });
+  const link = (line: number) =>
+    to.run(run.project, run.id, { tab: route.tab, step: stepKey, attempt, line: line + 1 });
   return (
     <StepPanel
       run={run}
       step={step}
       attempt={attempt}
-      onAttempt={(number) => navigate(to.run(run.project, run.id, { tab: route.tab, step: stepKey, attempt: number }), { replace: true })}
+      onAttempt={(number) =>
+        navigate(to.run(run.project, run.id, { tab: route.tab, step: stepKey, attempt: number }), { replace: true })
+      }
       actions={
         <>
           <StepRetry run={run} step={stepKey} disabled={stale} />
-          {narrow && <Button size="small" kind="quiet" icon="close" aria-label="Back to the steps" data-testid="step-back" onClick={onBack} />}
+          {narrow && (
+            <Button
+              size="small"
+              kind="quiet"
+              icon="close"
+              aria-label="Back to the steps"
+              data-testid="step-back"
+              onClick={onBack}
+            />
+          )}
         </>
       }
       question={approval?.state === 'open' && <ApprovalCard key={approval.id} approval={approval} keys />}
-      log={attempt !== undefined && (
-        <LogViewer
-          key={`${stepKey} ${String(attempt)}`}
-          run={run.id}
-          step={stepKey}
-          attempt={attempt}
-          working={works(step, attempt)}
-          line={mine && route.line !== undefined ? route.line - 1 : undefined}
-          hrefOf={link}
-          onLine={(line) => navigate(link(line), { replace: true })}
-        />
-      )}
+      log={
+        attempt !== undefined && (
+          <LogViewer
+            key={`${stepKey} ${String(attempt)}`}
+            run={run.id}
+            step={stepKey}
+            attempt={attempt}
+            working={works(step, attempt)}
+            line={mine && route.line !== undefined ? route.line - 1 : undefined}
+            hrefOf={link}
+            onLine={(line) => navigate(link(line), { replace: true })}
+          />
+        )
+      }
     />
   );
 }
 
 function works(step: Step, attempt: number): boolean {
-  return (isAtWork(step.status) || step.status === 'waiting_input' || step.status === 'paused') && (step.attempts ?? []).at(-1)?.number === attempt;
+  return (
+    (isAtWork(step.status) || step.status === 'waiting_input' || step.status === 'paused') &&
+    (step.attempts ?? []).at(-1)?.number === attempt
+  );
 }

@@ -11,7 +11,11 @@ import { Page } from '../shared/Page';
 import { Problem } from '../shared/Problem';
 import { useAction } from '../shared/useAction';
 
-const THEMES: readonly [Theme, string][] = [['system', 'As the system'], ['light', 'Light'], ['dark', 'Dark']];
+const THEMES: readonly [Theme, string][] = [
+  ['system', 'As the system'],
+  ['light', 'Light'],
+  ['dark', 'Dark'],
+];
 const CODE_MS = 60_000;
 
 export function SettingsView() {
@@ -21,11 +25,19 @@ export function SettingsView() {
     <Page title="Settings" testid="view-settings">
       <div className="stack column">
         <section className="panel" aria-label="Look">
-          <header><h2>Look</h2></header>
+          <header>
+            <h2>Look</h2>
+          </header>
           <div className="body row wrap" role="radiogroup" aria-label="Theme">
             {THEMES.map(([key, label]) => (
               <label key={key} className="check card theme-choice">
-                <input type="radio" name="theme" checked={theme === key} data-testid={`theme-${key}`} onChange={() => setTheme(key)} />
+                <input
+                  type="radio"
+                  name="theme"
+                  checked={theme === key}
+                  data-testid={`theme-${key}`}
+                  onChange={() => setTheme(key)}
+                />
                 {label}
               </label>
             ))}
@@ -34,15 +46,24 @@ export function SettingsView() {
         <Notifications />
         <OtherBrowser />
         <section className="panel" aria-label="About">
-          <header><h2>About</h2></header>
+          <header>
+            <h2>About</h2>
+          </header>
           <dl className="body facts">
-            <dt>You are</dt><dd>{link.memberName} ({link.role})</dd>
-            <dt>This page</dt><dd className="num">{__VERSION__}</dd>
-            <dt>Host</dt><dd className="num">{link.version}</dd>
+            <dt>You are</dt>
+            <dd>
+              {link.memberName} ({link.role})
+            </dd>
+            <dt>This page</dt>
+            <dd className="num">{__VERSION__}</dd>
+            <dt>Host</dt>
+            <dd className="num">{link.version}</dd>
           </dl>
           {!isDesktop && (
             <div className="body">
-              <Button icon="logout" onClick={() => void logout().then(() => location.assign('/'))}>Log out of this browser</Button>
+              <Button icon="logout" onClick={() => void logout().then(() => location.assign('/'))}>
+                Log out of this browser
+              </Button>
             </div>
           )}
         </section>
@@ -54,17 +75,25 @@ export function SettingsView() {
 function Notifications() {
   const supported = 'Notification' in window;
   const [permission, setPermission] = useState(supported ? Notification.permission : 'denied');
-  const text = isDesktop ? 'The desktop app shows a system notification when a question waits for you.'
-    : !supported ? 'This browser offers no notifications here. They need https or this machine\'s own address.'
-    : permission === 'granted' ? 'On: this browser tells you when a question waits while you look elsewhere.'
-    : permission === 'denied' ? 'Blocked in this browser. Allow them in the site settings, beside the address.'
-    : 'Off. The browser will ask once.';
+  const text = isDesktop
+    ? 'The desktop app shows a system notification when a question waits for you.'
+    : !supported
+      ? "This browser offers no notifications here. They need https or this machine's own address."
+      : permission === 'granted'
+        ? 'On: this browser tells you when a question waits while you look elsewhere.'
+        : permission === 'denied'
+          ? 'Blocked in this browser. Allow them in the site settings, beside the address.'
+          : 'Off. The browser will ask once.';
   return (
     <section className="panel" aria-label="Notifications">
-      <header><h2>Notifications</h2></header>
+      <header>
+        <h2>Notifications</h2>
+      </header>
       <div className="body row between wrap">
         <span className="soft grow">{text}</span>
-        {!isDesktop && supported && permission === 'default' && <Button onClick={() => void Notification.requestPermission().then(setPermission)}>Turn on</Button>}
+        {!isDesktop && supported && permission === 'default' && (
+          <Button onClick={() => void Notification.requestPermission().then(setPermission)}>Turn on</Button>
+        )}
       </div>
     </section>
   );
@@ -81,19 +110,39 @@ function OtherBrowser() {
   const left = code ? Math.ceil((code.until - now) / 1000) : 0;
   return (
     <section className="panel" aria-label="Another browser">
-      <header><h2 className="grow">Another browser</h2></header>
+      <header>
+        <h2 className="grow">Another browser</h2>
+      </header>
       <div className="body stack">
         <p className="soft">A code logs another browser in as you, once, within a minute. Give it to nobody else.</p>
         {code && left > 0 ? (
           <div className="stack tight" data-testid="login-code">
             <div className="row wrap">
               <code className="login-code">{code.code}</code>
-              <Button size="small" icon="copy" onClick={() => void navigator.clipboard.writeText(code.code).catch(() => undefined)}>Copy</Button>
+              <Button
+                size="small"
+                icon="copy"
+                onClick={() => void navigator.clipboard.writeText(code.code).catch(() => undefined)}
+              >
+                Copy
+              </Button>
               <span className="muted num">{left} s left</span>
             </div>
-            {code.url ? <p className="mono soft" style={{ overflowWrap: 'anywhere' }}>{code.url}</p> : <p className="muted">The host does not listen for browsers yet.</p>}
+            {code.url ? (
+              <p className="mono soft" style={{ overflowWrap: 'anywhere' }}>
+                {code.url}
+              </p>
+            ) : (
+              <p className="muted">The host does not listen for browsers yet.</p>
+            )}
           </div>
-        ) : <div><Button disabled={stale || make.pending} data-testid="make-code" onClick={() => void make.run()}>{code ? 'Make another code' : 'Make a code'}</Button></div>}
+        ) : (
+          <div>
+            <Button disabled={stale || make.pending} data-testid="make-code" onClick={() => void make.run()}>
+              {code ? 'Make another code' : 'Make a code'}
+            </Button>
+          </div>
+        )}
         <Problem error={make.error} />
       </div>
     </section>

@@ -19,7 +19,11 @@ export function SystemView() {
     <Page title="Connections and system" testid="view-system">
       {status.error !== undefined && <Problem error={status.error} />}
       {connections.error !== undefined && <Problem error={connections.error} />}
-      {connections.data ? <Connections connections={connections.data.connections} reload={connections.reload} /> : connections.loading && <Loading label="Loading connections" />}
+      {connections.data ? (
+        <Connections connections={connections.data.connections} reload={connections.reload} />
+      ) : (
+        connections.loading && <Loading label="Loading connections" />
+      )}
       <div className="system-grid">
         {status.data ? <Facts report={status.data} /> : status.loading && <Loading label="Loading the host's state" />}
         <div className="stack">

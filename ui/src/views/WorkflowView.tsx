@@ -20,7 +20,16 @@ export function WorkflowView({ project, name }: { project: string; name: string 
   if (data) return <Editing key={`${project}/${name}`} project={project} file={data} />;
   return (
     <div className="page-body">
-      {error !== undefined ? <><Problem error={error} /><Link className="text" to={to.project(project, 'workflows')}>All workflows of this project</Link></> : <Loading lines={6} label="Loading the workflow" />}
+      {error !== undefined ? (
+        <>
+          <Problem error={error} />
+          <Link className="text" to={to.project(project, 'workflows')}>
+            All workflows of this project
+          </Link>
+        </>
+      ) : (
+        <Loading lines={6} label="Loading the workflow" />
+      )}
     </div>
   );
 }
@@ -48,9 +57,12 @@ function Editing({ project, file }: { project: string; file: WorkflowReply }) {
     if (text === checked.text) return;
     let current = true;
     const timer = setTimeout(() => {
-      call('workflow.validate', { project, text }).then((reply) => {
-        if (current) setChecked({ ...reply, text });
-      }, () => undefined);
+      call('workflow.validate', { project, text }).then(
+        (reply) => {
+          if (current) setChecked({ ...reply, text });
+        },
+        () => undefined,
+      );
     }, VALIDATE_MS);
     return () => {
       current = false;
@@ -87,49 +99,119 @@ function Editing({ project, file }: { project: string; file: WorkflowReply }) {
   const conflict = save.error !== undefined && errorOf(save.error).code === 'conflict';
   const diagnostics = checked.workflow.diagnostics;
   const canRun = base.workflow.valid && !dirty && !stale;
-  const steps = checked.graph.map((step) => ({ key: step.id, id: step.id, title: step.title, kind: step.kind, needs: step.needs, matrix: step.matrix }));
+  const steps = checked.graph.map((step) => ({
+    key: step.id,
+    id: step.id,
+    title: step.title,
+    kind: step.kind,
+    needs: step.needs,
+    matrix: step.matrix,
+  }));
   const lineOf = new Map(checked.graph.map((step) => [step.id, step.line]));
 
   return (
     <div className={stale ? 'workflow-view stale-view' : 'workflow-view'} data-testid="view-workflow">
       <header className="run-head">
         <div className="run-head-line">
-          <Link to={to.project(project, 'workflows')} className="button" data-kind="quiet" data-size="small">← {project}</Link>
+          <Link to={to.project(project, 'workflows')} className="button" data-kind="quiet" data-size="small">
+            ← {project}
+          </Link>
           <h1 className="cut">{name}</h1>
-          {dirty && <span className="badge" data-tone="wait">not saved</span>}
-          {diagnostics.length > 0 && <span className="badge" data-tone={checked.workflow.valid ? 'wait' : 'bad'}>{diagnostics.length} {diagnostics.length === 1 ? 'problem' : 'problems'}</span>}
+          {dirty && (
+            <span className="badge" data-tone="wait">
+              not saved
+            </span>
+          )}
+          {diagnostics.length > 0 && (
+            <span className="badge" data-tone={checked.workflow.valid ? 'wait' : 'bad'}>
+              {diagnostics.length} {diagnostics.length === 1 ? 'problem' : 'problems'}
+            </span>
+          )}
           <span className="grow" />
-          <Button disabled={!dirty || stale || save.pending || !mayEdit} data-testid="save-workflow" title="Ctrl+S" onClick={() => void save.run(base.hash)}>{save.pending ? 'Saving…' : 'Save'}</Button>
-          <Button kind="primary" icon="play" disabled={!canRun || start.pending} title={dirty ? 'Save first: what runs is the file' : undefined} onClick={() => (base.workflow.inputs.length > 0 ? setRunning(true) : void start.run())}>Run</Button>
+          <Button
+            disabled={!dirty || stale || save.pending || !mayEdit}
+            data-testid="save-workflow"
+            title="Ctrl+S"
+            onClick={() => void save.run(base.hash)}
+          >
+            {save.pending ? 'Saving…' : 'Save'}
+          </Button>
+          <Button
+            kind="primary"
+            icon="play"
+            disabled={!canRun || start.pending}
+            title={dirty ? 'Save first: what runs is the file' : undefined}
+            onClick={() => (base.workflow.inputs.length > 0 ? setRunning(true) : void start.run())}
+          >
+            Run
+          </Button>
         </div>
         <span className="muted mono cut">{base.workflow.file}</span>
         {conflict ? (
           <div className="problem" data-kind="warning" role="alert" data-testid="conflict">
             <div className="grow">
-              <p>Somebody changed this file since you opened it. Nothing was overwritten, and your text is still here.</p>
+              <p>
+                Somebody changed this file since you opened it. Nothing was overwritten, and your text is still here.
+              </p>
               <p>Loading the newer file puts your text on the clipboard.</p>
             </div>
-            <Button size="small" onClick={() => void takeTheirs.run()}>Load the newer file</Button>
-            <Button size="small" kind="danger" onClick={() => void overwrite.run()}>Replace it with mine</Button>
+            <Button size="small" onClick={() => void takeTheirs.run()}>
+              Load the newer file
+            </Button>
+            <Button size="small" kind="danger" onClick={() => void overwrite.run()}>
+              Replace it with mine
+            </Button>
           </div>
-        ) : <Problem error={save.error} />}
+        ) : (
+          <Problem error={save.error} />
+        )}
         {narrow && (
           <div className="tabs" role="tablist">
-            {(['text', 'graph'] as const).map((key) => <button key={key} type="button" role="tab" className="tab" aria-selected={side === key} onClick={() => setSide(key)}>{key === 'text' ? 'Text' : 'Diagram'}</button>)}
+            {(['text', 'graph'] as const).map((key) => (
+              <button
+                key={key}
+                type="button"
+                role="tab"
+                className="tab"
+                aria-selected={side === key}
+                onClick={() => setSide(key)}
+              >
+                {key === 'text' ? 'Text' : 'Diagram'}
+              </button>
+            ))}
           </div>
         )}
       </header>
       <div className="workflow-body">
         {(!narrow || side === 'text') && (
           <div className="editor-side">
-            <Suspense fallback={<div className="page-body"><Loading lines={8} label="Loading the editor" /></div>}>
-              <CodeEditor text={text} readOnly={!mayEdit} diagnostics={diagnostics} line={line} onChange={setText} onSave={() => { if (dirty && !stale) void save.run(base.hash); }} />
+            <Suspense
+              fallback={
+                <div className="page-body">
+                  <Loading lines={8} label="Loading the editor" />
+                </div>
+              }
+            >
+              <CodeEditor
+                text={text}
+                readOnly={!mayEdit}
+                diagnostics={diagnostics}
+                line={line}
+                onChange={setText}
+                onSave={() => {
+                  if (dirty && !stale) void save.run(base.hash);
+                }}
+              />
             </Suspense>
             {diagnostics.length > 0 && (
               <ul className="editor-problems diagnostics" aria-label="Problems" data-testid="diagnostics">
                 {diagnostics.map((diagnostic, index) => (
                   <li key={index} data-tone={diagnostic.severity === 'error' ? 'bad' : 'wait'}>
-                    <button type="button" onClick={() => setLine(diagnostic.line)}><b className="tone">{diagnostic.line > 0 ? `Line ${String(diagnostic.line)}` : 'File'}</b> {diagnostic.message}{diagnostic.hint && <span className="soft"> {diagnostic.hint}</span>}</button>
+                    <button type="button" onClick={() => setLine(diagnostic.line)}>
+                      <b className="tone">{diagnostic.line > 0 ? `Line ${String(diagnostic.line)}` : 'File'}</b>{' '}
+                      {diagnostic.message}
+                      {diagnostic.hint && <span className="soft"> {diagnostic.hint}</span>}
+                    </button>
                   </li>
                 ))}
               </ul>
@@ -138,7 +220,17 @@ function Editing({ project, file }: { project: string; file: WorkflowReply }) {
         )}
         {(!narrow || side === 'graph') && (
           <div className="workflow-graph">
-            {steps.length > 0 ? <SignalGraph steps={steps} onSelect={(id) => { setSide('text'); setLine(lineOf.get(id)); }} /> : <p className="muted page-body">The diagram appears once the text can be read.</p>}
+            {steps.length > 0 ? (
+              <SignalGraph
+                steps={steps}
+                onSelect={(id) => {
+                  setSide('text');
+                  setLine(lineOf.get(id));
+                }}
+              />
+            ) : (
+              <p className="muted page-body">The diagram appears once the text can be read.</p>
+            )}
           </div>
         )}
       </div>

@@ -16,31 +16,61 @@ export function Feed() {
   const [project, setProject] = useState('');
   const [least, setLeast] = useState<Priority>('low');
   const kinds = [...new Set(entries.map((entry) => entry.data.kind))].sort();
-  const shown = entries.filter(({ data }) => (kind === '' || data.kind === kind) && (project === '' || data.project === project) && RANK[data.priority] >= RANK[least]);
+  const shown = entries.filter(
+    ({ data }) =>
+      (kind === '' || data.kind === kind) &&
+      (project === '' || data.project === project) &&
+      RANK[data.priority] >= RANK[least],
+  );
   return (
     <div className="stack">
       <div className="row wrap" role="group" aria-label="Filter">
         <select className="input" aria-label="Type" value={kind} onChange={(event) => setKind(event.target.value)}>
           <option value="">All types</option>
-          {kinds.map((each) => <option key={each} value={each}>{words(each)}</option>)}
+          {kinds.map((each) => (
+            <option key={each} value={each}>
+              {words(each)}
+            </option>
+          ))}
         </select>
-        <select className="input" aria-label="Priority" data-testid="filter-priority" value={least} onChange={(event) => setLeast(event.target.value as Priority)}>
+        <select
+          className="input"
+          aria-label="Priority"
+          data-testid="filter-priority"
+          value={least}
+          onChange={(event) => setLeast(event.target.value as Priority)}
+        >
           <option value="low">Everything</option>
           <option value="normal">{WORD.normal} and up</option>
           <option value="high">{WORD.high}</option>
         </select>
-        <select className="input" aria-label="Project" value={project} onChange={(event) => setProject(event.target.value)}>
+        <select
+          className="input"
+          aria-label="Project"
+          value={project}
+          onChange={(event) => setProject(event.target.value)}
+        >
           <option value="">All projects</option>
-          {projects.map((each) => <option key={each.id} value={each.id}>{each.name}</option>)}
+          {projects.map((each) => (
+            <option key={each.id} value={each.id}>
+              {each.name}
+            </option>
+          ))}
         </select>
       </div>
       {shown.length === 0 ? (
         <Empty title={entries.length === 0 ? 'Nothing has happened yet' : 'Nothing fits these filters'}>
-          <p>{entries.length === 0 ? 'Runs that start and end, questions and failures are told here as they happen.' : 'Widen them to see more.'}</p>
+          <p>
+            {entries.length === 0
+              ? 'Runs that start and end, questions and failures are told here as they happen.'
+              : 'Widen them to see more.'}
+          </p>
         </Empty>
       ) : (
         <ol className="panel feed" data-testid="feed">
-          {shown.map((entry) => <Entry key={entry.seq} entry={entry} />)}
+          {shown.map((entry) => (
+            <Entry key={entry.seq} entry={entry} />
+          ))}
         </ol>
       )}
     </div>
@@ -54,18 +84,36 @@ function words(kind: string): string {
 
 function Entry({ entry }: { entry: ActivityEntry }) {
   const { data } = entry;
-  const href = data.project !== undefined && data.run !== undefined ? to.run(data.project, data.run, { step: data.step }) : data.project !== undefined ? to.project(data.project) : undefined;
+  const href =
+    data.project !== undefined && data.run !== undefined
+      ? to.run(data.project, data.run, { step: data.step })
+      : data.project !== undefined
+        ? to.project(data.project)
+        : undefined;
   const body = (
     <>
-      <span className="feed-mark" data-tone={TONE[data.priority]} title={WORD[data.priority]} aria-label={WORD[data.priority]} role="img" />
+      <span
+        className="feed-mark"
+        data-tone={TONE[data.priority]}
+        title={WORD[data.priority]}
+        aria-label={WORD[data.priority]}
+        role="img"
+      />
       <span className="grow">
         <span className="feed-text">{data.text}</span>
         <span className="muted feed-meta">
-          {words(data.kind)} · {data.actor}{data.project !== undefined && ` · ${data.project}`}
+          {words(data.kind)} · {data.actor}
+          {data.project !== undefined && ` · ${data.project}`}
         </span>
       </span>
-      <span className="muted"><Ago at={entry.ts} /></span>
+      <span className="muted">
+        <Ago at={entry.ts} />
+      </span>
     </>
   );
-  return <li className="feed-row" data-priority={data.priority}>{href === undefined ? <div>{body}</div> : <Link to={href}>{body}</Link>}</li>;
+  return (
+    <li className="feed-row" data-priority={data.priority}>
+      {href === undefined ? <div>{body}</div> : <Link to={href}>{body}</Link>}
+    </li>
+  );
 }

@@ -25,13 +25,20 @@ export function ApprovalCard({ approval, keys }: { approval: Approval; keys: boo
   const [tried, setTried] = useState(false);
   const { values, wrong } = readAnswers(questions, answers);
   const answer = useAction((decision: Decision) =>
-    call('approval.answer', values.length > 0 ? { approval: approval.id, decision, form: Object.fromEntries(values) } : { approval: approval.id, decision }));
+    call(
+      'approval.answer',
+      values.length > 0
+        ? { approval: approval.id, decision, form: Object.fromEntries(values) }
+        : { approval: approval.id, decision },
+    ),
+  );
   const roles = approval.roles.length > 0 ? approval.roles : ['operator', 'owner'];
-  const barred = link.role !== undefined && !roles.includes(link.role)
-    ? `Only ${roles.join(' or ')} may answer; you are ${link.role}.`
-    : !approval.self_approval && run !== undefined && run.actor === link.memberName
-      ? 'Whoever started the run may not answer this one.'
-      : undefined;
+  const barred =
+    link.role !== undefined && !roles.includes(link.role)
+      ? `Only ${roles.join(' or ')} may answer; you are ${link.role}.`
+      : !approval.self_approval && run !== undefined && run.actor === link.memberName
+        ? 'Whoever started the run may not answer this one.'
+        : undefined;
   const off = stale || answer.pending || barred !== undefined;
   const decide = (decision: Decision) => {
     if (off) return;
@@ -41,10 +48,18 @@ export function ApprovalCard({ approval, keys }: { approval: Approval; keys: boo
     void answer.run(decision);
   };
   return (
-    <article className="card approval" data-testid={`approval-${approval.id}`} data-active={keys || undefined} aria-label={approval.question}>
+    <article
+      className="card approval"
+      data-testid={`approval-${approval.id}`}
+      data-active={keys || undefined}
+      aria-label={approval.question}
+    >
       <header>
         <span className="muted">
-          <Link className="text" to={to.run(approval.project, approval.run, { step: approval.step })}>{approval.workflow} #{approval.run_number}</Link> in {approval.project}, step {approval.step}
+          <Link className="text" to={to.run(approval.project, approval.run, { step: approval.step })}>
+            {approval.workflow} #{approval.run_number}
+          </Link>{' '}
+          in {approval.project}, step {approval.step}
         </span>
         <TimeLeft approval={approval} />
       </header>
@@ -55,13 +70,35 @@ export function ApprovalCard({ approval, keys }: { approval: Approval; keys: boo
           <pre tabIndex={0}>{text}</pre>
         </figure>
       ))}
-      {questions.length > 0 && <FieldForm questions={questions} answers={answers} wrong={tried ? wrong : NONE} disabled={off} onChange={setAnswers} />}
+      {questions.length > 0 && (
+        <FieldForm
+          questions={questions}
+          answers={answers}
+          wrong={tried ? wrong : NONE}
+          disabled={off}
+          onChange={setAnswers}
+        />
+      )}
       <Problem error={answer.error} />
-      {(approval.answers ?? []).length > 0 && <p className="soft">{(approval.answers ?? []).map((each) => `${each.actor} said ${each.decision === 'approve' ? 'yes' : 'no'}`).join(', ')}. {approval.min} needed.</p>}
+      {(approval.answers ?? []).length > 0 && (
+        <p className="soft">
+          {(approval.answers ?? [])
+            .map((each) => `${each.actor} said ${each.decision === 'approve' ? 'yes' : 'no'}`)
+            .join(', ')}
+          . {approval.min} needed.
+        </p>
+      )}
       <footer>
-        <Button kind="primary" disabled={off} data-testid="approve" onClick={() => decide('approve')}>Approve {keys && <Kbd>A</Kbd>}</Button>
-        <Button kind="danger" disabled={off} data-testid="reject" onClick={() => decide('reject')}>Reject {keys && <Kbd>R</Kbd>}</Button>
-        <span className="muted">{barred ?? `${roles.join(' or ')} may answer`}{approval.min > 1 && ` · ${String(approval.min)} approvals needed`}</span>
+        <Button kind="primary" disabled={off} data-testid="approve" onClick={() => decide('approve')}>
+          Approve {keys && <Kbd>A</Kbd>}
+        </Button>
+        <Button kind="danger" disabled={off} data-testid="reject" onClick={() => decide('reject')}>
+          Reject {keys && <Kbd>R</Kbd>}
+        </Button>
+        <span className="muted">
+          {barred ?? `${roles.join(' or ')} may answer`}
+          {approval.min > 1 && ` · ${String(approval.min)} approvals needed`}
+        </span>
       </footer>
       {keys && <AnswerKeys onDecide={decide} />}
     </article>
@@ -78,7 +115,12 @@ function AnswerKeys({ onDecide }: { onDecide: (decision: Decision) => void }) {
 
 function TimeLeft({ approval }: { approval: Approval }) {
   const now = useNow();
-  if (approval.due_at === undefined) return <span className="muted">waits since <Ago at={approval.opened_at} /></span>;
+  if (approval.due_at === undefined)
+    return (
+      <span className="muted">
+        waits since <Ago at={approval.opened_at} />
+      </span>
+    );
   const left = approval.due_at - now;
   return (
     <span className="badge" data-tone={left < 600_000 ? 'bad' : 'wait'} title={`until ${exact(approval.due_at)}`}>

@@ -13,21 +13,32 @@ const LOOK: Record<Exclude<Approval['state'], 'open'>, Look> = {
 export function Settled({ approvals }: { approvals: readonly Approval[] }) {
   return (
     <section className="panel" aria-label="Settled questions" data-testid="settled">
-      <header><h2>Settled</h2></header>
+      <header>
+        <h2>Settled</h2>
+      </header>
       <ul>
-        {approvals.map((approval) => approval.state !== 'open' && (
-          <li key={approval.id} className="settled">
-            <State look={LOOK[approval.state]} />
-            <Link to={to.run(approval.project, approval.run, { step: approval.step })} className="grow">
-              <span className="cut" style={{ display: 'block' }}>{approval.question}</span>
-              <span className="muted cut" style={{ display: 'block' }}>
-                {approval.workflow} #{approval.run_number} in {approval.project}
-                {(approval.answers ?? []).length > 0 ? ` · ${(approval.answers ?? []).map((each) => each.actor).join(', ')}` : approval.reason ? ` · ${approval.reason}` : ''}
-              </span>
-            </Link>
-            <span className="muted">{approval.resolved_at !== undefined && <Ago at={approval.resolved_at} />}</span>
-          </li>
-        ))}
+        {approvals.map(
+          (approval) =>
+            approval.state !== 'open' && (
+              <li key={approval.id} className="settled">
+                <State look={LOOK[approval.state]} />
+                <Link to={to.run(approval.project, approval.run, { step: approval.step })} className="grow">
+                  <span className="cut" style={{ display: 'block' }}>
+                    {approval.question}
+                  </span>
+                  <span className="muted cut" style={{ display: 'block' }}>
+                    {approval.workflow} #{approval.run_number} in {approval.project}
+                    {(approval.answers ?? []).length > 0
+                      ? ` · ${(approval.answers ?? []).map((each) => each.actor).join(', ')}`
+                      : approval.reason
+                        ? ` · ${approval.reason}`
+                        : ''}
+                  </span>
+                </Link>
+                <span className="muted">{approval.resolved_at !== undefined && <Ago at={approval.resolved_at} />}</span>
+              </li>
+            ),
+        )}
       </ul>
     </section>
   );

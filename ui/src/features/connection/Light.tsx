@@ -30,26 +30,80 @@ export function Light() {
   const silent = link.heardAt === undefined ? undefined : Math.max(0, now - link.heardAt);
   return (
     <Popover.Root>
-      <Popover.Trigger className="light" data-tone={signal.tone} data-testid="light" data-phase={link.phase} aria-label={`Connection: ${signal.word}`}>
-        <span className="light-bars" aria-hidden="true">{[1, 2, 3].map((bar) => <i key={bar} data-on={bar <= signal.bars || undefined} />)}</span>
+      <Popover.Trigger
+        className="light"
+        data-tone={signal.tone}
+        data-testid="light"
+        data-phase={link.phase}
+        aria-label={`Connection: ${signal.word}`}
+      >
+        <span className="light-bars" aria-hidden="true">
+          {[1, 2, 3].map((bar) => (
+            <i key={bar} data-on={bar <= signal.bars || undefined} />
+          ))}
+        </span>
         <span>{signal.word}</span>
-        {link.phase === 'live' && link.roundTripMs !== undefined && <span className="muted num">{link.roundTripMs} ms</span>}
-        {link.phase === 'waiting' && link.retryAt !== undefined && <span className="num">{Math.max(0, Math.ceil((link.retryAt - now) / 1000))}s</span>}
+        {link.phase === 'live' && link.roundTripMs !== undefined && (
+          <span className="muted num">{link.roundTripMs} ms</span>
+        )}
+        {link.phase === 'waiting' && link.retryAt !== undefined && (
+          <span className="num">{Math.max(0, Math.ceil((link.retryAt - now) / 1000))}s</span>
+        )}
       </Popover.Trigger>
       <Popover.Portal>
         <Popover.Positioner className="menu-layer" align="end" sideOffset={6}>
           <Popover.Popup className="menu light-more" aria-label="Connection">
             <dl className="facts">
-              <dt>State</dt><dd>{signal.word}</dd>
-              {link.roundTripMs !== undefined && <><dt>Round trip</dt><dd className="num">{link.roundTripMs} ms</dd></>}
-              {silent !== undefined && <><dt>Last heard</dt><dd className="num">{silent < 1000 ? 'now' : `${duration(silent)} ago`}</dd></>}
-              {link.attempts > 1 && <><dt>Attempt</dt><dd className="num">{link.attempts}</dd></>}
-              {link.seq !== undefined && <><dt>Seen up to</dt><dd className="num mono">{link.epoch}.{link.seq}</dd></>}
-              <dt>Reconnects</dt><dd className="num">{link.reconnects}</dd>
-              {link.gaps > 0 && <><dt>Losses mended</dt><dd className="num">{link.gaps}</dd></>}
-              {link.closed && link.phase !== 'live' && <><dt>Last close</dt><dd>{link.closed.code} {link.closed.reason}</dd></>}
+              <dt>State</dt>
+              <dd>{signal.word}</dd>
+              {link.roundTripMs !== undefined && (
+                <>
+                  <dt>Round trip</dt>
+                  <dd className="num">{link.roundTripMs} ms</dd>
+                </>
+              )}
+              {silent !== undefined && (
+                <>
+                  <dt>Last heard</dt>
+                  <dd className="num">{silent < 1000 ? 'now' : `${duration(silent)} ago`}</dd>
+                </>
+              )}
+              {link.attempts > 1 && (
+                <>
+                  <dt>Attempt</dt>
+                  <dd className="num">{link.attempts}</dd>
+                </>
+              )}
+              {link.seq !== undefined && (
+                <>
+                  <dt>Seen up to</dt>
+                  <dd className="num mono">
+                    {link.epoch}.{link.seq}
+                  </dd>
+                </>
+              )}
+              <dt>Reconnects</dt>
+              <dd className="num">{link.reconnects}</dd>
+              {link.gaps > 0 && (
+                <>
+                  <dt>Losses mended</dt>
+                  <dd className="num">{link.gaps}</dd>
+                </>
+              )}
+              {link.closed && link.phase !== 'live' && (
+                <>
+                  <dt>Last close</dt>
+                  <dd>
+                    {link.closed.code} {link.closed.reason}
+                  </dd>
+                </>
+              )}
             </dl>
-            {(link.phase === 'waiting' || link.phase === 'refused') && <Button size="small" onClick={retryNow}>Try now</Button>}
+            {(link.phase === 'waiting' || link.phase === 'refused') && (
+              <Button size="small" onClick={retryNow}>
+                Try now
+              </Button>
+            )}
           </Popover.Popup>
         </Popover.Positioner>
       </Popover.Portal>

@@ -20,7 +20,9 @@ export function StaleBanner() {
     return (
       <div className="stale" role="alert" data-testid="stale-banner">
         <span>Showing last known data. {WHY[link.closed?.code ?? 0] ?? 'The host closed this connection.'}</span>
-        <Button size="small" onClick={retryNow}>Connect again</Button>
+        <Button size="small" onClick={retryNow}>
+          Connect again
+        </Button>
       </div>
     );
   }
@@ -29,10 +31,18 @@ export function StaleBanner() {
     <div className="stale" role="status" data-testid="stale-banner">
       <span>
         Showing last known data
-        {link.phase === 'waiting' ? <span className="num">, reconnecting {left > 0 ? `in ${String(left)} s` : 'now'}</span> : link.phase === 'joining' ? ', catching up' : ', connecting'}
+        {link.phase === 'waiting' ? (
+          <span className="num">, reconnecting {left > 0 ? `in ${String(left)} s` : 'now'}</span>
+        ) : link.phase === 'joining' ? (
+          ', catching up'
+        ) : (
+          ', connecting'
+        )}
         {link.attempts > 2 && <span className="soft num"> (attempt {link.attempts})</span>}
       </span>
-      <Button size="small" disabled={link.phase !== 'waiting'} data-testid="retry-now" onClick={retryNow}>Retry now</Button>
+      <Button size="small" disabled={link.phase !== 'waiting'} data-testid="retry-now" onClick={retryNow}>
+        Retry now
+      </Button>
     </div>
   );
 }

@@ -4,7 +4,14 @@ import { bracketMatching, foldGutter, indentUnit } from '@codemirror/language';
 import { lintGutter, setDiagnostics } from '@codemirror/lint';
 import { highlightSelectionMatches, search, searchKeymap } from '@codemirror/search';
 import { EditorState } from '@codemirror/state';
-import { EditorView, drawSelection, highlightActiveLine, highlightActiveLineGutter, keymap, lineNumbers } from '@codemirror/view';
+import {
+  EditorView,
+  drawSelection,
+  highlightActiveLine,
+  highlightActiveLineGutter,
+  keymap,
+  lineNumbers,
+} from '@codemirror/view';
 import { useEffect, useRef } from 'react';
 import type { Diagnostic } from '../../platform/protocol';
 import { editorTheme } from './theme';
@@ -35,15 +42,41 @@ export default function CodeEditor({ text, readOnly, diagnostics, line, onChange
       state: EditorState.create({
         doc: text,
         extensions: [
-          lineNumbers(), foldGutter(), history(), drawSelection(), highlightActiveLine(), highlightActiveLineGutter(), bracketMatching(),
-          highlightSelectionMatches(), search({ top: true }), lintGutter(), yaml(), indentUnit.of('  '), editorTheme,
+          lineNumbers(),
+          foldGutter(),
+          history(),
+          drawSelection(),
+          highlightActiveLine(),
+          highlightActiveLineGutter(),
+          bracketMatching(),
+          highlightSelectionMatches(),
+          search({ top: true }),
+          lintGutter(),
+          yaml(),
+          indentUnit.of('  '),
+          editorTheme,
           EditorState.readOnly.of(readOnly),
           EditorView.contentAttributes.of({ 'aria-label': 'Workflow text', 'data-testid': 'editor' }),
           keymap.of([
-            { key: 'Mod-s', run: () => { handlers.current.onSave(); return true; } },
+            {
+              key: 'Mod-s',
+              run: () => {
+                handlers.current.onSave();
+                return true;
+              },
+            },
             // Escape gives Tab back to the page: the editor must not be a keyboard trap.
-            { key: 'Escape', run: (target) => { target.contentDOM.blur(); return true; } },
-            ...defaultKeymap, ...historyKeymap, ...searchKeymap, indentWithTab,
+            {
+              key: 'Escape',
+              run: (target) => {
+                target.contentDOM.blur();
+                return true;
+              },
+            },
+            ...defaultKeymap,
+            ...historyKeymap,
+            ...searchKeymap,
+            indentWithTab,
           ]),
           EditorView.updateListener.of((update) => {
             if (update.docChanged) handlers.current.onChange(update.state.doc.toString());
@@ -59,18 +92,30 @@ export default function CodeEditor({ text, readOnly, diagnostics, line, onChange
 
   useEffect(() => {
     const editor = view.current;
-    if (editor && editor.state.doc.toString() !== text) editor.dispatch({ changes: { from: 0, to: editor.state.doc.length, insert: text } });
+    if (editor && editor.state.doc.toString() !== text)
+      editor.dispatch({ changes: { from: 0, to: editor.state.doc.length, insert: text } });
   }, [text]);
 
   useEffect(() => {
     const editor = view.current;
     if (!editor) return;
     const { doc } = editor.state;
-    editor.dispatch(setDiagnostics(editor.state, diagnostics.map((diagnostic) => {
-      const at = doc.line(Math.min(Math.max(1, diagnostic.line), doc.lines));
-      const from = Math.min(at.to, at.from + Math.max(0, diagnostic.column - 1));
-      return { from, to: at.to, severity: diagnostic.severity === 'error' ? 'error' as const : 'warning' as const, message: diagnostic.hint ? `${diagnostic.message}\n${diagnostic.hint}` : diagnostic.message, source: diagnostic.code };
-    })));
+    editor.dispatch(
+      setDiagnostics(
+        editor.state,
+        diagnostics.map((diagnostic) => {
+          const at = doc.line(Math.min(Math.max(1, diagnostic.line), doc.lines));
+          const from = Math.min(at.to, at.from + Math.max(0, diagnostic.column - 1));
+          return {
+            from,
+            to: at.to,
+            severity: diagnostic.severity === 'error' ? ('error' as const) : ('warning' as const),
+            message: diagnostic.hint ? `${diagnostic.message}\n${diagnostic.hint}` : diagnostic.message,
+            source: diagnostic.code,
+          };
+        }),
+      ),
+    );
   }, [diagnostics]);
 
   useEffect(() => {

@@ -10,7 +10,13 @@ import type { Look } from '../../shared/status';
 import { panelLook } from './states';
 import type { Unit } from './layout';
 
-export const KIND_WORD: Record<StepKind, string> = { agent: 'Agent', command: 'Command', approval: 'Approval', git: 'Git', notify: 'Notify' };
+export const KIND_WORD: Record<StepKind, string> = {
+  agent: 'Agent',
+  command: 'Command',
+  approval: 'Approval',
+  git: 'Git',
+  notify: 'Notify',
+};
 
 export interface UnitData extends Record<string, unknown> {
   run: string | undefined;
@@ -54,12 +60,20 @@ export const StepNode = memo(function StepNode({ data }: NodeProps<UnitNode>) {
       onClick={() => data.onSelect(key)}
     >
       <Ends />
-      <span className="signal-head"><Lamp look={look} size={22} /></span>
+      <span className="signal-head">
+        <Lamp look={look} size={22} />
+      </span>
       <span className="signal-text">
         <span className="signal-title cut">{data.title}</span>
-        <span className="signal-sub cut">{step ? <Sub step={step} look={look} /> : `${KIND_WORD[data.kind]}${data.many ? ' · for each value' : ''}`}</span>
+        <span className="signal-sub cut">
+          {step ? <Sub step={step} look={look} /> : `${KIND_WORD[data.kind]}${data.many ? ' · for each value' : ''}`}
+        </span>
       </span>
-      {step?.stalled === true && <span className="signal-flag" title="Silent for longer than expected">silent</span>}
+      {step?.stalled === true && (
+        <span className="signal-flag" title="Silent for longer than expected">
+          silent
+        </span>
+      )}
       {step && <StepMeter step={step} />}
     </button>
   );
@@ -95,16 +109,31 @@ export const MatrixNode = memo(function MatrixNode({ data }: NodeProps<UnitNode>
   const done = steps.filter((step) => step.status === 'done').length;
   const look = panelLook(steps);
   return (
-    <div className="matrix" data-tone={look.tone} data-compact={unit.compact || undefined} style={{ width: unit.width, height: unit.height }}>
+    <div
+      className="matrix"
+      data-tone={look.tone}
+      data-compact={unit.compact || undefined}
+      style={{ width: unit.width, height: unit.height }}
+    >
       <Ends />
       <div className="matrix-head">
         <Lamp look={look} size={16} />
         <span className="cut grow">{data.title}</span>
-        <span className="num muted">{done}/{unit.keys.length}</span>
+        <span className="num muted">
+          {done}/{unit.keys.length}
+        </span>
       </div>
       <div className="matrix-body">
         {unit.keys.map((key) => (
-          <Child key={key} run={run ?? NO_RUN} stepKey={key} id={unit.id} compact={unit.compact} selected={data.selected === key} onSelect={data.onSelect} />
+          <Child
+            key={key}
+            run={run ?? NO_RUN}
+            stepKey={key}
+            id={unit.id}
+            compact={unit.compact}
+            selected={data.selected === key}
+            onSelect={data.onSelect}
+          />
         ))}
       </div>
     </div>
@@ -138,7 +167,11 @@ const Child = memo(function Child({ run, stepKey, id, compact, selected, onSelec
     >
       <Lamp look={look} size={compact ? 14 : 16} />
       {!compact && <span className="cut grow">{name}</span>}
-      {!compact && step?.started_at !== undefined && <span className="muted"><Elapsed from={step.started_at} until={step.ended_at} /></span>}
+      {!compact && step?.started_at !== undefined && (
+        <span className="muted">
+          <Elapsed from={step.started_at} until={step.ended_at} />
+        </span>
+      )}
     </button>
   );
 });

@@ -36,12 +36,15 @@ const FAR = 0.5;
 
 /** Only what the drawing depends on: a new state of a step gives the same text, and so the same layout. */
 function structure(steps: readonly Planned[]): string {
-  return JSON.stringify(steps.map((step) => [step.key, step.id, step.title, step.kind, step.needs, step.matrix ?? false]));
+  return JSON.stringify(
+    steps.map((step) => [step.key, step.id, step.title, step.kind, step.needs, step.matrix ?? false]),
+  );
 }
 
 function draw(text: string): { diagram: Diagram; planned: Map<string, Planned> } {
   const steps = (JSON.parse(text) as [string, string, string, StepKind, string[], boolean][]).map(
-    ([key, id, title, kind, needs, matrix]): Planned => ({ key, id, title, kind, needs, matrix }));
+    ([key, id, title, kind, needs, matrix]): Planned => ({ key, id, title, kind, needs, matrix }),
+  );
   return { diagram: layout(steps), planned: new Map(steps.map((step) => [step.key, step])) };
 }
 
@@ -97,7 +100,13 @@ function Drawing({ run, steps, selected, focus, onSelect }: Props) {
     data: { run, from: keysOf.get(track.from) ?? [], to: keysOf.get(track.to) ?? [], points: track.points },
   }));
   return (
-    <div ref={frame} className="graph" data-testid="graph" role="group" aria-label="Steps as a signal diagram; the list of steps tells the same">
+    <div
+      ref={frame}
+      className="graph"
+      data-testid="graph"
+      role="group"
+      aria-label="Steps as a signal diagram; the list of steps tells the same"
+    >
       <ReactFlow
         nodes={nodes}
         edges={edges}
@@ -152,18 +161,32 @@ function Camera({ diagram, unit, movedRef }: CameraProps) {
   const flow = useReactFlow();
   const width = useStore((state) => state.width);
   const height = useStore((state) => state.height);
-  const whole = Math.min(1, (width - MARGIN * 2) / Math.max(1, diagram.width), (height - MARGIN * 2) / Math.max(1, diagram.height));
+  const whole = Math.min(
+    1,
+    (width - MARGIN * 2) / Math.max(1, diagram.width),
+    (height - MARGIN * 2) / Math.max(1, diagram.height),
+  );
   const fits = whole >= READABLE;
 
   const look = (duration: number, all = false) => {
     const zoom = Math.max(0.05, all ? whole : Math.max(whole, READABLE));
     const target = diagram.units.find((each) => each.id === unit) ?? diagram.units[0];
     if (fits || all || !target) {
-      void flow.setViewport({ x: (width - diagram.width * zoom) / 2, y: (height - diagram.height * zoom) / 2, zoom }, { duration });
+      void flow.setViewport(
+        { x: (width - diagram.width * zoom) / 2, y: (height - diagram.height * zoom) / 2, zoom },
+        { duration },
+      );
       return;
     }
     // A drawing too large for the frame: keep the step in the left half, with what comes next to its right.
-    void flow.setViewport({ x: Math.min(MARGIN, width * 0.35 - (target.x + target.width / 2) * zoom), y: height / 2 - (target.y + target.height / 2) * zoom, zoom }, { duration });
+    void flow.setViewport(
+      {
+        x: Math.min(MARGIN, width * 0.35 - (target.x + target.width / 2) * zoom),
+        y: height / 2 - (target.y + target.height / 2) * zoom,
+        zoom,
+      },
+      { duration },
+    );
   };
 
   const seen = useRef(false);
@@ -177,10 +200,45 @@ function Camera({ diagram, unit, movedRef }: CameraProps) {
 
   return (
     <div className="graph-tools">
-      <Button size="small" icon="plus" aria-label="Zoom in" onClick={() => { movedRef.current = true; void flow.zoomIn(); }} />
-      <Button size="small" aria-label="Zoom out" onClick={() => { movedRef.current = true; void flow.zoomOut(); }}>−</Button>
-      <Button size="small" icon="fit" aria-label="Show the whole diagram" title="Show all" onClick={() => { movedRef.current = true; look(200, true); }} />
-      <Button size="small" title="Keep the step at work in sight" onClick={() => { movedRef.current = false; look(200); }}>Follow</Button>
+      <Button
+        size="small"
+        icon="plus"
+        aria-label="Zoom in"
+        onClick={() => {
+          movedRef.current = true;
+          void flow.zoomIn();
+        }}
+      />
+      <Button
+        size="small"
+        aria-label="Zoom out"
+        onClick={() => {
+          movedRef.current = true;
+          void flow.zoomOut();
+        }}
+      >
+        −
+      </Button>
+      <Button
+        size="small"
+        icon="fit"
+        aria-label="Show the whole diagram"
+        title="Show all"
+        onClick={() => {
+          movedRef.current = true;
+          look(200, true);
+        }}
+      />
+      <Button
+        size="small"
+        title="Keep the step at work in sight"
+        onClick={() => {
+          movedRef.current = false;
+          look(200);
+        }}
+      >
+        Follow
+      </Button>
     </div>
   );
 }

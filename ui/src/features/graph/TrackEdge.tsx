@@ -17,7 +17,13 @@ export type TrackEdgeType = Edge<TrackData>;
 export const TrackEdge = memo(function TrackEdge({ data }: EdgeProps<TrackEdgeType>) {
   const run = data?.run ?? '';
   const state = useTopic(`steps:${run}`, () =>
-    data ? trackState(data.from.map((key) => world.step(run, key)), data.to.map((key) => world.step(run, key))) : 'dark');
+    data
+      ? trackState(
+          data.from.map((key) => world.step(run, key)),
+          data.to.map((key) => world.step(run, key)),
+        )
+      : 'dark',
+  );
   if (!data) return null;
   const path = trackPath(data.points);
   return (

@@ -64,7 +64,16 @@ function unitsOf(stops: readonly Stop[]): { units: Map<string, Unit>; needs: Map
     idOf.set(stop.key, stop.id);
     const unit = units.get(stop.id);
     if (unit) unit.keys.push(stop.key);
-    else units.set(stop.id, { id: stop.id, keys: [stop.key], x: 0, y: 0, ...NODE, compact: false, group: stop.key !== stop.id });
+    else
+      units.set(stop.id, {
+        id: stop.id,
+        keys: [stop.key],
+        x: 0,
+        y: 0,
+        ...NODE,
+        compact: false,
+        group: stop.key !== stop.id,
+      });
   }
   const needs = new Map<string, Set<string>>();
   for (const stop of stops) {
@@ -80,7 +89,8 @@ function unitsOf(stops: readonly Stop[]): { units: Map<string, Unit>; needs: Map
     unit.compact = unit.keys.length > GROUP_TEXT_MAX;
     const tiles = Math.min(unit.keys.length, Math.max(TILES, Math.ceil(Math.sqrt(unit.keys.length * 1.6))));
     unit.width = unit.compact ? Math.max(NODE.width, tiles * TILE + GROUP_PAD * 2) : NODE.width + GROUP_PAD * 2;
-    unit.height = GROUP_HEAD + GROUP_PAD + (unit.compact ? Math.ceil(unit.keys.length / tiles) * TILE : unit.keys.length * CHILD);
+    unit.height =
+      GROUP_HEAD + GROUP_PAD + (unit.compact ? Math.ceil(unit.keys.length / tiles) * TILE : unit.keys.length * CHILD);
   }
   return { units, needs };
 }
@@ -152,7 +162,10 @@ export function layout(stops: readonly Stop[]): Diagram {
     return cell;
   };
   for (const unit of units.values()) {
-    cells.set(unit.id, add({ id: unit.id, unit, layer: layer.get(unit.id) ?? 0, height: unit.height, y: 0, up: [], down: [] }));
+    cells.set(
+      unit.id,
+      add({ id: unit.id, unit, layer: layer.get(unit.id) ?? 0, height: unit.height, y: 0, up: [], down: [] }),
+    );
   }
   const chains = new Map<string, Cell[]>();
   let dummies = 0;
@@ -165,7 +178,15 @@ export function layout(stops: readonly Stop[]): Diagram {
       let last = start;
       for (let at = start.layer + 1; at < end.layer && dummies < MAX_DUMMIES; at += 1) {
         dummies += 1;
-        const cell = add({ id: `${need}>${id}@${String(at)}`, unit: undefined, layer: at, height: DUMMY, y: 0, up: [last], down: [] });
+        const cell = add({
+          id: `${need}>${id}@${String(at)}`,
+          unit: undefined,
+          layer: at,
+          height: DUMMY,
+          y: 0,
+          up: [last],
+          down: [],
+        });
         last.down.push(cell);
         chain.push(cell);
         last = cell;

@@ -11,7 +11,13 @@ export function trackState(from: readonly (Step | undefined)[], to: readonly (St
   if (sources.some((step) => stepLook(step).tone === 'bad' && step.status === 'done')) return 'stop';
   if (sources.length === 0 || !sources.every((step) => step.status === 'done')) return 'dark';
   if (targets.some((step) => isAtWork(step.status))) return 'taken';
-  if (targets.length > 0 && targets.every((step) => step.conclusion === 'omitted' || step.conclusion === 'skipped' || step.conclusion === 'cancelled')) return 'off';
+  if (
+    targets.length > 0 &&
+    targets.every(
+      (step) => step.conclusion === 'omitted' || step.conclusion === 'skipped' || step.conclusion === 'cancelled',
+    )
+  )
+    return 'off';
   return targets.some((step) => step.status !== 'blocked') ? 'clear' : 'dark';
 }
 

@@ -59,19 +59,65 @@ export function LogBar({ logRef, finder, firstSeen, wrap, onWrap, total, size, l
             }
           }}
         />
-        <Button kind="quiet" size="small" icon="case" aria-label="Match upper and lower case" title="Match upper and lower case" aria-pressed={search.caseSensitive} onClick={() => void finder.run(firstSeen(), !search.caseSensitive)} />
-        <Button kind="quiet" size="small" icon="up" aria-label="Previous match" title="Previous match (Shift+N)" disabled={!search.matches?.matches.length} onClick={() => finder.go(-1)} />
-        <Button kind="quiet" size="small" icon="down" aria-label="Next match" title="Next match (N)" disabled={!search.matches?.matches.length} onClick={() => finder.go(1)} />
+        <Button
+          kind="quiet"
+          size="small"
+          icon="case"
+          aria-label="Match upper and lower case"
+          title="Match upper and lower case"
+          aria-pressed={search.caseSensitive}
+          onClick={() => void finder.run(firstSeen(), !search.caseSensitive)}
+        />
+        <Button
+          kind="quiet"
+          size="small"
+          icon="up"
+          aria-label="Previous match"
+          title="Previous match (Shift+N)"
+          disabled={!search.matches?.matches.length}
+          onClick={() => finder.go(-1)}
+        />
+        <Button
+          kind="quiet"
+          size="small"
+          icon="down"
+          aria-label="Next match"
+          title="Next match (N)"
+          disabled={!search.matches?.matches.length}
+          onClick={() => finder.go(1)}
+        />
         <span className="muted num log-found" role="status" data-testid="log-matches">
-          {search.error !== undefined ? 'Search failed' : search.pending ? 'Searching…' : search.matches ? found(search.matches.total, search.matches.matches.length, search.at) : ''}
+          {search.error !== undefined
+            ? 'Search failed'
+            : search.pending
+              ? 'Searching…'
+              : search.matches
+                ? found(search.matches.total, search.matches.matches.length, search.at)
+                : ''}
         </span>
       </div>
       <span className="grow" />
       <span className="muted num log-size" title={`${bytes(size)}${live ? ', still growing' : ''}`}>
         {count(total, 'line')}
       </span>
-      <Button kind="quiet" size="small" icon="wrap" aria-label="Wrap long lines" title="Wrap long lines (W)" aria-pressed={wrap} onClick={onWrap} />
-      <Button kind="quiet" size="small" icon="download" aria-label="Download the log" title="Download as text" disabled={save.pending || total === 0} onClick={() => void save.run()}>
+      <Button
+        kind="quiet"
+        size="small"
+        icon="wrap"
+        aria-label="Wrap long lines"
+        title="Wrap long lines (W)"
+        aria-pressed={wrap}
+        onClick={onWrap}
+      />
+      <Button
+        kind="quiet"
+        size="small"
+        icon="download"
+        aria-label="Download the log"
+        title="Download as text"
+        disabled={save.pending || total === 0}
+        onClick={() => void save.run()}
+      >
         {save.pending && saved !== undefined ? percent(saved) : undefined}
       </Button>
     </div>

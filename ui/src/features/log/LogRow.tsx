@@ -29,7 +29,13 @@ export function LogRow({ n, line, mark, caseSensitive, current, href, onLink }: 
         {n + 1}
       </a>
       <span className="log-text">
-        {line === undefined ? <span className="log-wait" /> : parseAnsi(line.text).map((span, index) => <Piece key={index} span={span} mark={mark} caseSensitive={caseSensitive} />)}
+        {line === undefined ? (
+          <span className="log-wait" />
+        ) : (
+          parseAnsi(line.text).map((span, index) => (
+            <Piece key={index} span={span} mark={mark} caseSensitive={caseSensitive} />
+          ))
+        )}
         {line?.cut !== undefined && <span className="muted"> … {bytes(line.cut)} more in this line</span>}
       </span>
     </div>
@@ -38,8 +44,13 @@ export function LogRow({ n, line, mark, caseSensitive, current, href, onLink }: 
 
 function Piece({ span, mark, caseSensitive }: { span: Span; mark: string; caseSensitive: boolean }) {
   // As variables: the style sheet brings a program's own colours to a readable contrast in either theme.
-  const style = span.color !== undefined || span.background !== undefined ? ({ '--c': span.color, '--b': span.background } as React.CSSProperties) : undefined;
-  const className = [span.className, span.color !== undefined && 'a-c', span.background !== undefined && 'a-k'].filter(Boolean).join(' ');
+  const style =
+    span.color !== undefined || span.background !== undefined
+      ? ({ '--c': span.color, '--b': span.background } as React.CSSProperties)
+      : undefined;
+  const className = [span.className, span.color !== undefined && 'a-c', span.background !== undefined && 'a-k']
+    .filter(Boolean)
+    .join(' ');
   if (mark === '' && className === '') return span.text;
   return (
     <span className={className} style={style}>

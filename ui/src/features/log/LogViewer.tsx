@@ -78,16 +78,22 @@ export function LogViewer({ run, step, attempt, working, line, hrefOf, onLine }:
 
   useEffect(() => {
     if (loaded && !behind) return;
-    const timer = setTimeout(() => {
-      pullTail({ run, step, attempt }).then(() => setError(undefined), setError);
-    }, loaded ? 250 : 0);
+    const timer = setTimeout(
+      () => {
+        pullTail({ run, step, attempt }).then(() => setError(undefined), setError);
+      },
+      loaded ? 250 : 0,
+    );
     return () => clearTimeout(timer);
   }, [run, step, attempt, loaded, behind]);
 
   useEffect(() => {
     if (!loaded) return;
     const timer = setTimeout(() => {
-      pullAround({ run, step, attempt }, bookOf(run, step, attempt), from - 100, to + 100)?.then(() => setError(undefined), setError);
+      pullAround({ run, step, attempt }, bookOf(run, step, attempt), from - 100, to + 100)?.then(
+        () => setError(undefined),
+        setError,
+      );
     }, 50);
     return () => clearTimeout(timer);
   }, [run, step, attempt, loaded, from, to, total]);
@@ -108,7 +114,8 @@ export function LogViewer({ run, step, attempt, working, line, hrefOf, onLine }:
     const block = rows.current;
     if (!block || !wrap) return;
     const head = block.firstElementChild;
-    block.style.transform = atEnd || !(head instanceof HTMLElement) ? '' : `translateY(${String(-(at - first) * head.offsetHeight)}px)`;
+    block.style.transform =
+      atEnd || !(head instanceof HTMLElement) ? '' : `translateY(${String(-(at - first) * head.offsetHeight)}px)`;
   });
 
   useEffect(() => {
@@ -116,7 +123,8 @@ export function LogViewer({ run, step, attempt, working, line, hrefOf, onLine }:
     if (!element) return;
     // In a scaled log one pixel of the scroll bar is many lines: the wheel moves lines, not the bar.
     const onWheel = (event: WheelEvent) => {
-      if (event.ctrlKey || !isScaled({ total, row: ROW, view }) || Math.abs(event.deltaX) > Math.abs(event.deltaY)) return;
+      if (event.ctrlKey || !isScaled({ total, row: ROW, view }) || Math.abs(event.deltaX) > Math.abs(event.deltaY))
+        return;
       event.preventDefault();
       const step = event.deltaMode === 1 ? event.deltaY : event.deltaY / ROW;
       goTo(at + step, true);
@@ -139,8 +147,22 @@ export function LogViewer({ run, step, attempt, working, line, hrefOf, onLine }:
 
   const onKeyDown = (event: React.KeyboardEvent) => {
     const page = view / ROW - 2;
-    const moves: Record<string, number> = { ArrowUp: at - 1, ArrowDown: at + 1, PageUp: at - page, PageDown: at + page, Home: 0, End: total };
-    if (event.target !== event.currentTarget || event.ctrlKey || event.metaKey || event.altKey || !Object.hasOwn(moves, event.key)) return;
+    const moves: Record<string, number> = {
+      ArrowUp: at - 1,
+      ArrowDown: at + 1,
+      PageUp: at - page,
+      PageDown: at + page,
+      Home: 0,
+      End: total,
+    };
+    if (
+      event.target !== event.currentTarget ||
+      event.ctrlKey ||
+      event.metaKey ||
+      event.altKey ||
+      !Object.hasOwn(moves, event.key)
+    )
+      return;
     event.preventDefault();
     goTo(moves[event.key] ?? 0, true);
   };
@@ -151,8 +173,22 @@ export function LogViewer({ run, step, attempt, working, line, hrefOf, onLine }:
   const width = `${String(Math.max(3, String(total).length) + 1)}ch`;
 
   return (
-    <div className="log" data-wrap={wrap || undefined} style={{ '--log-n': width } as React.CSSProperties} data-testid="log">
-      <LogBar logRef={ref} finder={finder} firstSeen={() => first} wrap={wrap} onWrap={() => remember('log.wrap', wrap ? 'off' : 'on')} total={total} size={bytes} live={working} />
+    <div
+      className="log"
+      data-wrap={wrap || undefined}
+      style={{ '--log-n': width } as React.CSSProperties}
+      data-testid="log"
+    >
+      <LogBar
+        logRef={ref}
+        finder={finder}
+        firstSeen={() => first}
+        wrap={wrap}
+        onWrap={() => remember('log.wrap', wrap ? 'off' : 'on')}
+        total={total}
+        size={bytes}
+        live={working}
+      />
       {error !== undefined && <Problem error={error} />}
       <div
         ref={scroller}
@@ -182,15 +218,38 @@ export function LogViewer({ run, step, attempt, working, line, hrefOf, onLine }:
         }}
       >
         <div className="log-space" style={{ height: spacer(geometry) }}>
-          <div className="log-window" style={wrap ? { height: view } : { transform: `translateY(${String(scrollFor(at, geometry) - (at - from) * ROW)}px)` }}>
+          <div
+            className="log-window"
+            style={
+              wrap
+                ? { height: view }
+                : { transform: `translateY(${String(scrollFor(at, geometry) - (at - from) * ROW)}px)` }
+            }
+          >
             <div ref={rows} className="log-rows" data-end={(wrap && atEnd && total >= visible) || undefined}>
               {lines.map((n) => (
-                <LogRow key={n} n={n} line={book.get(n)} mark={finder.search.matches ? finder.search.asked : ''} caseSensitive={finder.search.caseSensitive} current={goal === n} href={hrefOf(n)} onLink={(linkedLine) => { setGoal(linkedLine); onLine(linkedLine); }} />
+                <LogRow
+                  key={n}
+                  n={n}
+                  line={book.get(n)}
+                  mark={finder.search.matches ? finder.search.asked : ''}
+                  caseSensitive={finder.search.caseSensitive}
+                  current={goal === n}
+                  href={hrefOf(n)}
+                  onLink={(linkedLine) => {
+                    setGoal(linkedLine);
+                    onLine(linkedLine);
+                  }}
+                />
               ))}
             </div>
           </div>
         </div>
-        {loaded && total === 0 && <p className="log-none muted">{working ? 'Nothing printed yet. It will appear here as it comes.' : 'This attempt printed nothing.'}</p>}
+        {loaded && total === 0 && (
+          <p className="log-none muted">
+            {working ? 'Nothing printed yet. It will appear here as it comes.' : 'This attempt printed nothing.'}
+          </p>
+        )}
       </div>
       {!follow && (fresh > 0 || (working && !atEnd)) && (
         <div className="log-new">

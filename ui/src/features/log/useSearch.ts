@@ -14,7 +14,15 @@ export interface Search {
   error: unknown;
 }
 
-const START: Search = { query: '', asked: '', caseSensitive: false, matches: undefined, at: -1, pending: false, error: undefined };
+const START: Search = {
+  query: '',
+  asked: '',
+  caseSensitive: false,
+  matches: undefined,
+  at: -1,
+  pending: false,
+  error: undefined,
+};
 const LIMIT = 10_000;
 
 /** Search over the whole log, on the host: what is loaded here is only a window. */
@@ -35,7 +43,11 @@ export function useSearch(ref: LogRef, show: (line: number) => void) {
     if (query === '') return;
     setSearch({ ...search, caseSensitive, pending: true, error: undefined });
     try {
-      const matches = await call('run.log_search', { ...ref, query, case_sensitive: caseSensitive, limit: LIMIT }, 60_000);
+      const matches = await call(
+        'run.log_search',
+        { ...ref, query, case_sensitive: caseSensitive, limit: LIMIT },
+        60_000,
+      );
       const after = matches.matches.findIndex((line) => line.n >= from);
       const at = matches.matches.length === 0 ? -1 : Math.max(0, after);
       setSearch((now) => ({ ...now, asked: query, matches, at, pending: false }));

@@ -12,7 +12,11 @@ function name(key: string): string {
 /** What the keys do here and now. */
 export function Help({ onClose }: { onClose: () => void }) {
   const groups = new Map<string, Binding[]>();
-  for (const binding of bindings()) groups.set(binding.group, [...(groups.get(binding.group) ?? []).filter((other) => other.keys !== binding.keys), binding]);
+  for (const binding of bindings())
+    groups.set(binding.group, [
+      ...(groups.get(binding.group) ?? []).filter((other) => other.keys !== binding.keys),
+      binding,
+    ]);
   return (
     <Dialog open onClose={onClose} title="Keyboard" testid="help">
       <div className="help">
@@ -23,7 +27,14 @@ export function Help({ onClose }: { onClose: () => void }) {
               {list.map((binding) => (
                 <div key={binding.keys} className="row between">
                   <dt>{binding.label}</dt>
-                  <dd className="row" style={{ gap: 3 }}>{binding.keys.split(' ').flatMap((part) => part.split('+')).map((key, index) => <Kbd key={index}>{name(key.length === 1 ? key.toUpperCase() : key)}</Kbd>)}</dd>
+                  <dd className="row" style={{ gap: 3 }}>
+                    {binding.keys
+                      .split(' ')
+                      .flatMap((part) => part.split('+'))
+                      .map((key, index) => (
+                        <Kbd key={index}>{name(key.length === 1 ? key.toUpperCase() : key)}</Kbd>
+                      ))}
+                  </dd>
                 </div>
               ))}
             </dl>

@@ -44,7 +44,12 @@ export function Palette({ commands, onClose }: { commands: readonly Command[]; o
     command.run();
   };
   return (
-    <Base.Root open onOpenChange={(open) => { if (!open) onClose(); }}>
+    <Base.Root
+      open
+      onOpenChange={(open) => {
+        if (!open) onClose();
+      }}
+    >
       <Base.Portal>
         <Base.Backdrop className="backdrop" />
         <Base.Popup className="dialog palette" aria-label="Commands" data-testid="palette">
@@ -86,7 +91,10 @@ export function Palette({ commands, onClose }: { commands: readonly Command[]; o
                 onClick={() => choose(command)}
               >
                 {command.icon}
-                <span className="grow cut">{command.label}{command.about && <span className="muted"> · {command.about}</span>}</span>
+                <span className="grow cut">
+                  {command.label}
+                  {command.about && <span className="muted"> · {command.about}</span>}
+                </span>
                 <span className="muted">{command.group}</span>
               </li>
             ))}

@@ -29,7 +29,15 @@ export function OpenProject({ onClose }: { onClose: () => void }) {
       footer={
         <>
           <Button onClick={onClose}>Cancel</Button>
-          <Button kind="primary" type="submit" form="open-form" disabled={open.pending || path.trim() === ''} data-testid="open-submit">Open</Button>
+          <Button
+            kind="primary"
+            type="submit"
+            form="open-form"
+            disabled={open.pending || path.trim() === ''}
+            data-testid="open-submit"
+          >
+            Open
+          </Button>
         </>
       }
     >
@@ -42,16 +50,34 @@ export function OpenProject({ onClose }: { onClose: () => void }) {
         }}
       >
         <div className="field">
-          <label className="label" htmlFor="open-path">Folder on the host</label>
+          <label className="label" htmlFor="open-path">
+            Folder on the host
+          </label>
           <div className="row">
-            <input id="open-path" className="input mono" value={path} placeholder="/home/you/project" autoComplete="off" spellCheck={false} data-testid="open-path" onChange={(event) => setPath(event.target.value)} />
-            {pickFolder && <Button icon="folder" onClick={() => void pick.run()}>Choose…</Button>}
+            <input
+              id="open-path"
+              className="input mono"
+              value={path}
+              placeholder="/home/you/project"
+              autoComplete="off"
+              spellCheck={false}
+              data-testid="open-path"
+              onChange={(event) => setPath(event.target.value)}
+            />
+            {pickFolder && (
+              <Button icon="folder" onClick={() => void pick.run()}>
+                Choose…
+              </Button>
+            )}
           </div>
           <span className="about">An absolute path.</span>
         </div>
         <label className="check">
           <input type="checkbox" checked={trust} onChange={(event) => setTrust(event.target.checked)} />
-          <span>Trust it: its triggers, and programs that its own settings name, may act. You can run its workflows by hand either way.</span>
+          <span>
+            Trust it: its triggers, and programs that its own settings name, may act. You can run its workflows by hand
+            either way.
+          </span>
         </label>
         <Problem error={open.error ?? pick.error} />
       </form>

@@ -19,17 +19,34 @@ export function ProjectCard({ project }: { project: Project }) {
       <Link to={to.project(project.id)} className="project-head">
         <span className="row">
           <h2 className="cut grow">{project.name}</h2>
-          {active.length > 0 && <span className="badge" data-tone="active">{active.length} active</span>}
-          {waiting > 0 && <span className="badge" data-tone="wait">{waiting} waiting</span>}
+          {active.length > 0 && (
+            <span className="badge" data-tone="active">
+              {active.length} active
+            </span>
+          )}
+          {waiting > 0 && (
+            <span className="badge" data-tone="wait">
+              {waiting} waiting
+            </span>
+          )}
         </span>
-        <span className="muted mono cut" title={project.path}>{project.path}</span>
+        <span className="muted mono cut" title={project.path}>
+          {project.path}
+        </span>
       </Link>
       {shown.length > 0 ? (
         <ul className="project-runs">
-          {shown.map((run) => <Brief key={run.id} run={run} />)}
+          {shown.map((run) => (
+            <Brief key={run.id} run={run} />
+          ))}
         </ul>
       ) : (
-        <p className="muted project-none">No run yet. <Link className="text" to={to.project(project.id, 'workflows')}>Choose a workflow</Link></p>
+        <p className="muted project-none">
+          No run yet.{' '}
+          <Link className="text" to={to.project(project.id, 'workflows')}>
+            Choose a workflow
+          </Link>
+        </p>
       )}
     </li>
   );
@@ -46,7 +63,9 @@ function Brief({ run }: { run: Run }) {
           {run.workflow} <span className="muted num">#{run.number}</span>
           {run.current_step !== undefined && <span className="muted"> · {step?.title ?? run.current_step}</span>}
         </span>
-        <span className="muted num">{run.status === 'done' ? <Ago at={run.ended_at ?? run.created_at} /> : <Elapsed from={run.started_at} />}</span>
+        <span className="muted num">
+          {run.status === 'done' ? <Ago at={run.ended_at ?? run.created_at} /> : <Elapsed from={run.started_at} />}
+        </span>
       </Link>
     </li>
   );

@@ -14,16 +14,33 @@ import './runs.css';
 
 const FORCE_AFTER_MS = 10_000;
 
-export function RunHeader({ run, back, cancellingSince }: { run: Run; back: ReactNode; cancellingSince: number | undefined }) {
+export function RunHeader({
+  run,
+  back,
+  cancellingSince,
+}: {
+  run: Run;
+  back: ReactNode;
+  cancellingSince: number | undefined;
+}) {
   const look = runLook(run);
   const progress = useProgress(run.id, '');
   const inputs = Object.entries(run.inputs ?? {});
   return (
-    <header className="run-head" data-tone={look.tone} data-testid="run-header" data-state={run.conclusion ?? run.status}>
+    <header
+      className="run-head"
+      data-tone={look.tone}
+      data-testid="run-header"
+      data-state={run.conclusion ?? run.status}
+    >
       <div className="run-head-line">
         {back}
-        <h1 className="cut">{run.workflow} <span className="muted num">#{run.number}</span></h1>
-        <span role="status"><State look={look} /></span>
+        <h1 className="cut">
+          {run.workflow} <span className="muted num">#{run.number}</span>
+        </h1>
+        <span role="status">
+          <State look={look} />
+        </span>
         <span className="grow" />
         <RunActions run={run} cancellingSince={cancellingSince} />
       </div>
@@ -31,10 +48,20 @@ export function RunHeader({ run, back, cancellingSince }: { run: Run; back: Reac
         <span className="num" title={run.started_at === undefined ? undefined : `started ${exact(run.started_at)}`}>
           {run.started_at !== undefined ? <Elapsed from={run.started_at} until={run.ended_at} /> : 'not started'}
         </span>
-        <span className="num">{run.steps_done} of {run.steps_total} steps</span>
-        <span>by {run.actor}, <Ago at={run.created_at} /></span>
-        {progress?.eta_ms !== undefined && run.status === 'running' && <span>about {duration(progress.eta_ms)} left</span>}
-        {run.paused && run.status !== 'paused' && <span className="badge" data-tone="wait">nothing new starts</span>}
+        <span className="num">
+          {run.steps_done} of {run.steps_total} steps
+        </span>
+        <span>
+          by {run.actor}, <Ago at={run.created_at} />
+        </span>
+        {progress?.eta_ms !== undefined && run.status === 'running' && (
+          <span>about {duration(progress.eta_ms)} left</span>
+        )}
+        {run.paused && run.status !== 'paused' && (
+          <span className="badge" data-tone="wait">
+            nothing new starts
+          </span>
+        )}
         {run.queue_position !== undefined && <span>place {run.queue_position} in the queue</span>}
         {inputs.length > 0 && (
           <details className="run-inputs">
@@ -61,23 +88,44 @@ function RunActions({ run, cancellingSince }: { run: Run; cancellingSince: numbe
   const now = useNow(run.status === 'cancelling');
   const cancel = useAction(() => cancelRun(run), { toast: true });
   const force = useAction(() => cancelRun(run, true), { toast: true });
-  const pause = useAction(() => (run.paused || run.status === 'paused' ? resumeRun(run) : pauseRun(run)), { toast: true });
+  const pause = useAction(() => (run.paused || run.status === 'paused' ? resumeRun(run) : pauseRun(run)), {
+    toast: true,
+  });
   if (run.status === 'done') return <RetryMenu run={run} disabled={stale} />;
   const waited = cancellingSince === undefined ? 0 : now - cancellingSince;
   const paused = run.paused === true || run.status === 'paused';
   return (
     <span className="row">
       {run.status !== 'cancelling' && (
-        <Button icon={paused ? 'play' : 'pause'} disabled={stale || pause.pending} data-testid="pause-run" title={paused ? 'Let the run go on' : 'What runs goes on, nothing new starts'} onClick={() => void pause.run()}>
+        <Button
+          icon={paused ? 'play' : 'pause'}
+          disabled={stale || pause.pending}
+          data-testid="pause-run"
+          title={paused ? 'Let the run go on' : 'What runs goes on, nothing new starts'}
+          onClick={() => void pause.run()}
+        >
           {paused ? 'Resume' : 'Pause'}
         </Button>
       )}
       {run.status === 'cancelling' ? (
-        <Button kind="danger" icon="stop" disabled={stale || force.pending || waited < FORCE_AFTER_MS} data-testid="force-run" title="Kill its processes at once" onClick={() => void force.run()}>
+        <Button
+          kind="danger"
+          icon="stop"
+          disabled={stale || force.pending || waited < FORCE_AFTER_MS}
+          data-testid="force-run"
+          title="Kill its processes at once"
+          onClick={() => void force.run()}
+        >
           {waited < FORCE_AFTER_MS ? `Force in ${String(Math.ceil((FORCE_AFTER_MS - waited) / 1000))}s` : 'Force'}
         </Button>
       ) : (
-        <Button kind="danger" icon="stop" disabled={stale || cancel.pending} data-testid="cancel-run" onClick={() => void cancel.run()}>
+        <Button
+          kind="danger"
+          icon="stop"
+          disabled={stale || cancel.pending}
+          data-testid="cancel-run"
+          onClick={() => void cancel.run()}
+        >
           Cancel
         </Button>
       )}

@@ -16,7 +16,13 @@ export function RunRow({ run, active, showProject }: { run: Run; active?: boolea
   const step = useStep(run.id, run.current_step ?? '');
   const href = to.run(run.project, run.id);
   return (
-    <li className="run-row" data-tone={look.tone} data-active={active || undefined} data-testid={`run-${String(run.number)}`} data-state={run.conclusion ?? run.status}>
+    <li
+      className="run-row"
+      data-tone={look.tone}
+      data-active={active || undefined}
+      data-testid={`run-${String(run.number)}`}
+      data-state={run.conclusion ?? run.status}
+    >
       <Link to={href} className="run-main" data-row="">
         <Lamp look={look} size={20} />
         <span className="run-what">
@@ -32,12 +38,22 @@ export function RunRow({ run, active, showProject }: { run: Run; active?: boolea
           </span>
         </span>
         <span className="run-progress">
-          {run.status !== 'done' && run.status !== 'queued' && <Meter value={run.progress} label={`Progress of run ${String(run.number)}`} />}
-          <span className="muted num">{run.steps_done}/{run.steps_total} steps</span>
+          {run.status !== 'done' && run.status !== 'queued' && (
+            <Meter value={run.progress} label={`Progress of run ${String(run.number)}`} />
+          )}
+          <span className="muted num">
+            {run.steps_done}/{run.steps_total} steps
+          </span>
         </span>
         <span className="run-time num">
-          {run.started_at !== undefined ? <Elapsed from={run.started_at} until={run.ended_at} /> : <span className="muted">—</span>}
-          <span className="muted"><Ago at={run.created_at} /></span>
+          {run.started_at !== undefined ? (
+            <Elapsed from={run.started_at} until={run.ended_at} />
+          ) : (
+            <span className="muted">—</span>
+          )}
+          <span className="muted">
+            <Ago at={run.created_at} />
+          </span>
         </span>
       </Link>
       <RowActions run={run} />
@@ -48,14 +64,32 @@ export function RunRow({ run, active, showProject }: { run: Run; active?: boolea
 function RowActions({ run }: { run: Run }) {
   const stale = useStale();
   const cancel = useAction(() => cancelRun(run), { toast: true });
-  const retry = useAction(() => call('run.retry', { run: run.id, scope: hasFailed(run) ? 'failed' : 'all' }), { toast: true });
+  const retry = useAction(() => call('run.retry', { run: run.id, scope: hasFailed(run) ? 'failed' : 'all' }), {
+    toast: true,
+  });
   return (
     <span className="run-actions">
       {run.status !== 'done' && run.status !== 'cancelling' && (
-        <Button size="small" kind="quiet" icon="stop" aria-label={`Cancel run ${String(run.number)}`} title="Cancel" disabled={stale || cancel.pending} onClick={() => void cancel.run()} />
+        <Button
+          size="small"
+          kind="quiet"
+          icon="stop"
+          aria-label={`Cancel run ${String(run.number)}`}
+          title="Cancel"
+          disabled={stale || cancel.pending}
+          onClick={() => void cancel.run()}
+        />
       )}
       {canRetry(run) && (
-        <Button size="small" kind="quiet" icon="retry" aria-label={`Retry run ${String(run.number)}`} title={hasFailed(run) ? 'Retry what failed' : 'Run again'} disabled={stale || retry.pending} onClick={() => void retry.run()} />
+        <Button
+          size="small"
+          kind="quiet"
+          icon="retry"
+          aria-label={`Retry run ${String(run.number)}`}
+          title={hasFailed(run) ? 'Retry what failed' : 'Run again'}
+          disabled={stale || retry.pending}
+          onClick={() => void retry.run()}
+        />
       )}
     </span>
   );

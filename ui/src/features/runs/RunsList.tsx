@@ -30,7 +30,10 @@ export function RunsList({ project, empty }: { project: string; empty: React.Rea
   const shown = runs.filter(FILTERS[filter].test);
   const oldest = runs.at(-1);
   const older = useAction(async () => {
-    const page = await call('run.list', oldest ? { project, before: oldest.number, limit: PAGE } : { project, limit: PAGE });
+    const page = await call(
+      'run.list',
+      oldest ? { project, before: oldest.number, limit: PAGE } : { project, limit: PAGE },
+    );
     world.older(page.runs);
     setMore(page.more);
     show();
@@ -39,10 +42,15 @@ export function RunsList({ project, empty }: { project: string; empty: React.Rea
   useKeys([
     { keys: 'j', label: 'Next', group: 'Lists', run: () => move(1) },
     { keys: 'k', label: 'Previous', group: 'Lists', run: () => move(-1) },
-    { keys: 'Enter', label: 'Open', group: 'Lists', run: () => {
-      const run = shown[at];
-      if (run) navigate(to.run(project, run.id));
-    } },
+    {
+      keys: 'Enter',
+      label: 'Open',
+      group: 'Lists',
+      run: () => {
+        const run = shown[at];
+        if (run) navigate(to.run(project, run.id));
+      },
+    },
   ]);
   useEffect(() => {
     list.current?.children[at]?.scrollIntoView({ block: 'nearest' });
@@ -52,7 +60,14 @@ export function RunsList({ project, empty }: { project: string; empty: React.Rea
     <section className="panel" aria-label="Runs">
       <header className="runs-filter" role="group" aria-label="Filter by state">
         {(Object.keys(FILTERS) as Filter[]).map((key) => (
-          <Button key={key} size="small" kind="quiet" aria-pressed={filter === key} data-testid={`filter-${key}`} onClick={() => setFilter(key)}>
+          <Button
+            key={key}
+            size="small"
+            kind="quiet"
+            aria-pressed={filter === key}
+            data-testid={`filter-${key}`}
+            onClick={() => setFilter(key)}
+          >
             {FILTERS[key].label}
             <span className="badge num">{runs.filter(FILTERS[key].test).length}</span>
           </Button>
@@ -64,7 +79,9 @@ export function RunsList({ project, empty }: { project: string; empty: React.Rea
         </Empty>
       ) : (
         <ul ref={list} className="runs" data-testid="runs">
-          {shown.map((run, index) => <RunRow key={run.id} run={run} active={index === at} />)}
+          {shown.map((run, index) => (
+            <RunRow key={run.id} run={run} active={index === at} />
+          ))}
         </ul>
       )}
       {older.error !== undefined && <Problem error={older.error} />}

@@ -21,7 +21,12 @@ export function StepList({ run, selected, focus, onSelect }: Props) {
   const steps = useSteps(run);
   const scroller = useRef<HTMLDivElement>(null);
   // eslint-disable-next-line react-hooks/incompatible-library
-  const rows = useVirtualizer({ count: steps.length, getScrollElement: () => scroller.current, estimateSize: () => ROW, overscan: 10 });
+  const rows = useVirtualizer({
+    count: steps.length,
+    getScrollElement: () => scroller.current,
+    estimateSize: () => ROW,
+    overscan: 10,
+  });
   const at = steps.findIndex((step) => step.key === (selected ?? focus));
   useEffect(() => {
     if (at >= 0) rows.scrollToIndex(at, { align: 'auto' });
@@ -37,13 +42,26 @@ export function StepList({ run, selected, focus, onSelect }: Props) {
           const look = stepLook(step);
           return (
             <li key={step.key} style={{ transform: `translateY(${String(item.start)}px)` }}>
-              <button type="button" className="step-row" data-tone={look.tone} data-testid={`step-${step.key}`} data-state={step.conclusion ?? step.status} aria-current={step.key === selected || undefined} onClick={() => onSelect(step.key)}>
+              <button
+                type="button"
+                className="step-row"
+                data-tone={look.tone}
+                data-testid={`step-${step.key}`}
+                data-state={step.conclusion ?? step.status}
+                aria-current={step.key === selected || undefined}
+                onClick={() => onSelect(step.key)}
+              >
                 <Lamp look={look} size={18} />
                 <span className="grow">
-                  <span className="cut step-title">{step.title}{step.key === step.id ? '' : <span className="muted"> {step.key.slice(step.id.length)}</span>}</span>
+                  <span className="cut step-title">
+                    {step.title}
+                    {step.key === step.id ? '' : <span className="muted"> {step.key.slice(step.id.length)}</span>}
+                  </span>
                   <span className="cut muted">{step.reason ?? look.word}</span>
                 </span>
-                <span className="muted num">{step.started_at !== undefined && <Elapsed from={step.started_at} until={step.ended_at} />}</span>
+                <span className="muted num">
+                  {step.started_at !== undefined && <Elapsed from={step.started_at} until={step.ended_at} />}
+                </span>
               </button>
             </li>
           );

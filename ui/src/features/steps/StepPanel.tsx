@@ -33,7 +33,9 @@ interface Props {
 export function StepPanel({ run, step, attempt, onAttempt, actions, question, log }: Props) {
   const attempts = step.attempts ?? [];
   const shownAttempt = attempts.find((each) => each.number === attempt) ?? attempts.at(-1);
-  const verdicts = useVerdicts(run.id).filter((verdict) => verdict.step === step.key && verdict.attempt === shownAttempt?.number);
+  const verdicts = useVerdicts(run.id).filter(
+    (verdict) => verdict.step === step.key && verdict.attempt === shownAttempt?.number,
+  );
   const look = stepLook(step);
   const progress = useProgress(run.id, step.key);
   const value = progress?.value ?? step.progress;
@@ -41,13 +43,28 @@ export function StepPanel({ run, step, attempt, onAttempt, actions, question, lo
     <section className="step-panel" data-testid="step-panel" aria-label={`Step ${step.title}`}>
       <header className="step-head" data-tone={look.tone}>
         <div className="step-title-row">
-          <h2 className="cut" title={step.key}>{step.title}{step.key !== step.id && <span className="muted"> {step.key.slice(step.id.length)}</span>}</h2>
+          <h2 className="cut" title={step.key}>
+            {step.title}
+            {step.key !== step.id && <span className="muted"> {step.key.slice(step.id.length)}</span>}
+          </h2>
           <span className="row wrap step-line">
             <State look={look} />
-            {shownAttempt && step.status !== 'blocked' && <span className="muted"><Elapsed from={shownAttempt.started_at} until={shownAttempt.ended_at} /></span>}
-            {step.due_at !== undefined && step.status === 'scheduled' && <span className="soft">goes on at {exact(step.due_at)}</span>}
-            {step.stalled === true && <span className="badge" data-tone="wait">silent for long</span>}
-            {step.needs.length > 0 && step.status === 'blocked' && <span className="muted cut">needs {step.needs.join(', ')}</span>}
+            {shownAttempt && step.status !== 'blocked' && (
+              <span className="muted">
+                <Elapsed from={shownAttempt.started_at} until={shownAttempt.ended_at} />
+              </span>
+            )}
+            {step.due_at !== undefined && step.status === 'scheduled' && (
+              <span className="soft">goes on at {exact(step.due_at)}</span>
+            )}
+            {step.stalled === true && (
+              <span className="badge" data-tone="wait">
+                silent for long
+              </span>
+            )}
+            {step.needs.length > 0 && step.status === 'blocked' && (
+              <span className="muted cut">needs {step.needs.join(', ')}</span>
+            )}
           </span>
           <span className="row step-acts">{actions}</span>
         </div>
@@ -59,7 +76,14 @@ export function StepPanel({ run, step, attempt, onAttempt, actions, question, lo
       {attempts.length > 1 && (
         <div className="tabs" role="tablist" aria-label="Attempts">
           {attempts.map((each) => (
-            <button key={each.number} type="button" role="tab" className="tab" aria-selected={each === shownAttempt} onClick={() => onAttempt(each.number)}>
+            <button
+              key={each.number}
+              type="button"
+              role="tab"
+              className="tab"
+              aria-selected={each === shownAttempt}
+              onClick={() => onAttempt(each.number)}
+            >
               <Lamp look={each.ended_at === undefined ? look : conclusionLook(each.conclusion)} size={14} />
               Attempt {each.number}
             </button>
@@ -68,7 +92,17 @@ export function StepPanel({ run, step, attempt, onAttempt, actions, question, lo
       )}
       <Handed step={step} verdicts={verdicts} />
       {question && <div className="step-question">{question}</div>}
-      <div className="step-log" hidden={Boolean(question)}>{shownAttempt ? log : <p className="muted step-none">{step.status === 'done' ? 'It never started, so it printed nothing.' : 'It has not started yet. Its log appears here when it does.'}</p>}</div>
+      <div className="step-log" hidden={Boolean(question)}>
+        {shownAttempt ? (
+          log
+        ) : (
+          <p className="muted step-none">
+            {step.status === 'done'
+              ? 'It never started, so it printed nothing.'
+              : 'It has not started yet. Its log appears here when it does.'}
+          </p>
+        )}
+      </div>
     </section>
   );
 }
@@ -85,7 +119,12 @@ function Ending({ attempt }: { attempt: Attempt }) {
   if (!attempt.message && (!failed || facts.length === 0)) {
     return facts.length > 0 && attempt.exit_code !== 0 ? <p className="muted">{facts.join(' · ')}</p> : null;
   }
-  if (!failed) return <p className="soft">{[attempt.message, ...facts.filter((fact) => fact !== 'exit code 0')].filter(Boolean).join(' · ')}</p>;
+  if (!failed)
+    return (
+      <p className="soft">
+        {[attempt.message, ...facts.filter((fact) => fact !== 'exit code 0')].filter(Boolean).join(' · ')}
+      </p>
+    );
   return (
     <div className="problem" data-testid="failure">
       <div>
@@ -104,12 +143,21 @@ function Handed({ step, verdicts }: { step: Step; verdicts: VerifyResult[] }) {
     <div className="step-handed">
       {verdicts.length > 0 && (
         <details open={verdicts.some((verdict) => !verdict.passed)}>
-          <summary>Checks <span className="badge" data-tone={verdicts.every((verdict) => verdict.passed) ? 'good' : 'bad'}>{verdicts.filter((verdict) => verdict.passed).length}/{verdicts.length}</span></summary>
+          <summary>
+            Checks{' '}
+            <span className="badge" data-tone={verdicts.every((verdict) => verdict.passed) ? 'good' : 'bad'}>
+              {verdicts.filter((verdict) => verdict.passed).length}/{verdicts.length}
+            </span>
+          </summary>
           <ul>
             {verdicts.map((verdict) => (
               <li key={verdict.check}>
                 <div className="row">
-                  <Lamp look={conclusionLook(verdict.passed ? 'success' : 'failed')} size={14} title={verdict.passed ? 'Held' : 'Did not hold'} />
+                  <Lamp
+                    look={conclusionLook(verdict.passed ? 'success' : 'failed')}
+                    size={14}
+                    title={verdict.passed ? 'Held' : 'Did not hold'}
+                  />
                   <span className="grow">{verdict.what}</span>
                   <span className="muted num">{duration(verdict.duration_ms)}</span>
                 </div>
@@ -121,7 +169,9 @@ function Handed({ step, verdicts }: { step: Step; verdicts: VerifyResult[] }) {
       )}
       {outputs.length > 0 && (
         <details>
-          <summary>Outputs <span className="badge">{outputs.length}</span></summary>
+          <summary>
+            Outputs <span className="badge">{outputs.length}</span>
+          </summary>
           <dl className="facts">
             {outputs.map(([name, value]) => (
               <div key={name} style={{ display: 'contents' }}>
@@ -134,11 +184,15 @@ function Handed({ step, verdicts }: { step: Step; verdicts: VerifyResult[] }) {
       )}
       {artifacts.length > 0 && (
         <details>
-          <summary>Files kept <span className="badge">{artifacts.length}</span></summary>
+          <summary>
+            Files kept <span className="badge">{artifacts.length}</span>
+          </summary>
           <ul>
             {artifacts.map((artifact) => (
               <li key={artifact.path} className="row">
-                <span className="mono cut grow" title={artifact.hash}>{artifact.path}</span>
+                <span className="mono cut grow" title={artifact.hash}>
+                  {artifact.path}
+                </span>
                 <span className="muted num">{bytes(artifact.bytes)}</span>
               </li>
             ))}

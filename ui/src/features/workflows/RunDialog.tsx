@@ -19,14 +19,23 @@ interface Props {
 const NONE: ReadonlyMap<string, string> = new Map();
 
 /** Starts a run and goes straight to it. */
-export async function startRun(project: string, workflow: string, values: readonly [string, JsonValue][]): Promise<void> {
-  const started = await call('run.start', values.length > 0 ? { project, workflow, inputs: Object.fromEntries(values) } : { project, workflow });
+export async function startRun(
+  project: string,
+  workflow: string,
+  values: readonly [string, JsonValue][],
+): Promise<void> {
+  const started = await call(
+    'run.start',
+    values.length > 0 ? { project, workflow, inputs: Object.fromEntries(values) } : { project, workflow },
+  );
   navigate(to.run(project, started.run));
 }
 
 export function RunDialog({ project, workflow, onClose }: Props) {
   const questions = workflow.inputs.map(inputQuestion);
-  const [answers, setAnswers] = useState(() => initialAnswers(questions, recallAnswers(project, workflow.name, questions)));
+  const [answers, setAnswers] = useState(() =>
+    initialAnswers(questions, recallAnswers(project, workflow.name, questions)),
+  );
   const [tried, setTried] = useState(false);
   const { values, wrong } = readAnswers(questions, answers);
   const start = useAction(async () => {
@@ -48,7 +57,14 @@ export function RunDialog({ project, workflow, onClose }: Props) {
       footer={
         <>
           <Button onClick={onClose}>Cancel</Button>
-          <Button kind="primary" icon="play" type="submit" form="run-form" disabled={start.pending} data-testid="run-submit">
+          <Button
+            kind="primary"
+            icon="play"
+            type="submit"
+            form="run-form"
+            disabled={start.pending}
+            data-testid="run-submit"
+          >
             {start.pending ? 'Starting…' : 'Run'}
           </Button>
         </>
@@ -65,7 +81,13 @@ export function RunDialog({ project, workflow, onClose }: Props) {
           if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) submit();
         }}
       >
-        <FieldForm questions={questions} answers={answers} wrong={tried ? wrong : NONE} disabled={start.pending} onChange={setAnswers} />
+        <FieldForm
+          questions={questions}
+          answers={answers}
+          wrong={tried ? wrong : NONE}
+          disabled={start.pending}
+          onChange={setAnswers}
+        />
         <Problem error={start.error} />
       </form>
     </Dialog>

@@ -38,14 +38,17 @@ export function WorkflowCard({ project, workflow }: { project: string; workflow:
       <p className="muted workflow-facts">
         <span>{count(workflow.steps, 'step')}</span>
         {workflow.inputs.length > 0 && <span>{count(workflow.inputs.length, 'input')}</span>}
-        <Link to={href} className="text">Open</Link>
+        <Link to={href} className="text">
+          Open
+        </Link>
       </p>
       {workflow.diagnostics.length > 0 && (
         <ul className="diagnostics">
           {workflow.diagnostics.slice(0, 4).map((diagnostic, index) => (
             <li key={index} data-tone={diagnostic.severity === 'error' ? 'bad' : 'wait'}>
               <Link to={`${href}#L${String(diagnostic.line)}`}>
-                <b className="tone">{diagnostic.line > 0 ? `Line ${String(diagnostic.line)}` : 'File'}</b> {diagnostic.message}
+                <b className="tone">{diagnostic.line > 0 ? `Line ${String(diagnostic.line)}` : 'File'}</b>{' '}
+                {diagnostic.message}
               </Link>
             </li>
           ))}
