@@ -15,7 +15,7 @@ export async function checkSession(): Promise<SessionState> {
   try {
     const answer = await fetch('/api/v1/session', { headers: { accept: 'application/json' }, cache: 'no-store' });
     if (answer.ok) return 'valid';
-    return answer.status === 401 || answer.status === 403 ? 'none' : 'unreachable';
+    return answer.status === 401 ? 'none' : 'unreachable';
   } catch {
     return 'unreachable';
   }

@@ -1,5 +1,6 @@
 import type { ReactNode } from 'react';
-import type { Attempt, FailureCause, Run, Step, VerifyResult } from '../../platform/protocol';
+import { isDesktop } from '../../platform/environment';
+import type { Artifact, Attempt, FailureCause, Run, Step, VerifyResult } from '../../platform/protocol';
 import { useProgress, useVerdicts } from '../../store/read';
 import { bytes, duration, exact, shown } from '../../shared/format';
 import { Lamp, State } from '../../shared/Lamp';
@@ -190,9 +191,7 @@ function Handed({ step, verdicts }: { step: Step; verdicts: VerifyResult[] }) {
           <ul>
             {artifacts.map((artifact) => (
               <li key={artifact.path} className="row">
-                <span className="mono cut grow" title={artifact.hash}>
-                  {artifact.path}
-                </span>
+                <ArtifactName artifact={artifact} />
                 <span className="muted num">{bytes(artifact.bytes)}</span>
               </li>
             ))}
@@ -200,5 +199,19 @@ function Handed({ step, verdicts }: { step: Step; verdicts: VerifyResult[] }) {
         </details>
       )}
     </div>
+  );
+}
+
+/** A browser may fetch the file; the desktop window has no address to fetch it from. */
+function ArtifactName({ artifact }: { artifact: Artifact }) {
+  const name = artifact.path.split('/').at(-1) ?? artifact.path;
+  return isDesktop ? (
+    <span className="mono cut grow" title={artifact.hash}>
+      {artifact.path}
+    </span>
+  ) : (
+    <a className="mono cut grow text" href={`/api/v1/blobs/${artifact.hash}`} download={name} title={artifact.hash}>
+      {artifact.path}
+    </a>
   );
 }
