@@ -1,0 +1,78 @@
+//! `signalbox doctor`: what is here, what is missing, and how to get it.
+
+use std::{path::Path, process::Command};
+
+use signalbox_host::{HostFile, Settings, settings};
+
+use crate::{End, output};
+
+struct Report {
+    worst: End,
+}
+
+impl Report {
+    fn good(&self, what: &str, detail: &str) {
+        output::line(&format!("✓ {what:<16} {detail}"));
+    }
+
+    fn bad(&mut self, what: &str, detail: &str, todo: &str) {
+        self.worst = End::Failed;
+        output::line(&format!("✗ {what:<16} {detail}\n  {todo}"));
+    }
+
+    fn note(&self, what: &str, detail: &str) {
+        output::line(&format!("- {what:<16} {detail}"));
+    }
+}
+
+pub(crate) fn doctor(show_settings: bool) -> anyhow::Result<End> {
+    let config = settings::config_dir();
+    let loaded = Settings::load(&config);
+    if show_settings {
+        for setting in loaded?.describe() {
+            output::line(&format!("{} = {}\n  {}\n  {}", setting.key, setting.value, setting.variable, setting.doc));
+        }
+        return Ok(End::Success);
+    }
+    let mut report = Report { worst: End::Success };
+    report.good("version", signalbox_host::VERSION);
+    match &loaded {
+        Ok(_) => report.good("settings", &config.join("settings.toml").display().to_string()),
+        Err(error) => report.bad("settings", &error.to_string(), "mend the line, or remove the file to use the defaults"),
+    }
+    data_folder(&mut report, &settings::data_dir());
+    let shell = if cfg!(windows) { "cmd" } else { "sh" };
+    match version("git", &["--version"]) {
+        Some(version) => report.good("git", &version),
+        None => report.note("git", "not found: runs work, what needs a repository will not"),
+    }
+    if Path::new(&format!("/bin/{shell}")).exists() || cfg!(windows) {
+        report.good("shell", shell);
+    } else {
+        report.bad("shell", "no sh", "install a POSIX shell, or name another one under defaults.shell in each workflow");
+    }
+    if signalbox_assets::FILES.is_empty() {
+        report.note("ui", "this build carries no UI: `cargo xtask build` makes one that does");
+    } else {
+        report.good("ui", &format!("{} files", signalbox_assets::FILES.len()));
+    }
+    Ok(report.worst)
+}
+
+fn data_folder(report: &mut Report, dir: &Path) {
+    let probe = dir.join(".doctor");
+    let writable = std::fs::create_dir_all(dir).and_then(|()| std::fs::write(&probe, b"")).and_then(|()| std::fs::remove_file(&probe));
+    match writable {
+        Ok(()) => report.good("data folder", &dir.display().to_string()),
+        Err(error) => report.bad("data folder", &format!("{}: {error}", dir.display()), "make it writable, or name another one with SIGNALBOX_DATA_DIR"),
+    }
+    match HostFile::read(dir) {
+        Ok(file) => report.good("host", &format!("process {} at {}", file.pid, file.url.as_deref().unwrap_or("no address (sharing is off)"))),
+        Err(_) => report.note("host", "none runs on this data folder: `signalbox serve` starts one"),
+    }
+}
+
+fn version(program: &str, arguments: &[&str]) -> Option<String> {
+    let output = Command::new(program).args(arguments).output().ok().filter(|output| output.status.success())?;
+    String::from_utf8(output.stdout).ok().map(|text| text.trim().to_owned())
+}

@@ -1,0 +1,265 @@
+//! `signalbox`: the headless host and the command line.
+//!
+//! Exit codes: 0 success, 1 failed, 2 usage, 3 host unreachable, 130 cancelled.
+
+mod doctor;
+mod local;
+mod output;
+mod remote;
+mod run;
+mod serve;
+mod tail;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+
+/// Runs workflows of coding agents, commands, checks and approvals, and shows every event live.
+#[derive(Debug, Parser)]
+#[command(name = "signalbox", version, about, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Which host to talk to.
+#[derive(Debug, Args, Clone)]
+pub(crate) struct Target {
+    /// The host's data folder [default: the platform's].
+    #[arg(long, env = "SIGNALBOX_DATA_DIR", global = true)]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// A host elsewhere, by its address; needs a token.
+    #[arg(long, env = "SIGNALBOX_URL")]
+    pub(crate) url: Option<String>,
+    /// The token for --url.
+    #[arg(long, env = "SIGNALBOX_TOKEN", hide_env_values = true)]
+    pub(crate) token: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs a host in the foreground, and listens.
+    Serve {
+        /// The folder for the log, blobs and host.json [default: the platform's].
+        #[arg(long, env = "SIGNALBOX_DATA_DIR")]
+        data_dir: Option<PathBuf>,
+        /// Address and port; port 0 picks a free one [default: 127.0.0.1:7117].
+        #[arg(long)]
+        listen: Option<String>,
+        /// Opens this folder as a project. May be given several times.
+        #[arg(long = "project")]
+        projects: Vec<PathBuf>,
+        /// Trusts the projects given: their triggers and programs may act.
+        #[arg(long)]
+        trust: bool,
+    },
+    /// Runs a workflow and waits for its end.
+    Run {
+        #[command(flatten)]
+        target: Target,
+        /// The workflow's name, or its file.
+        workflow: String,
+        /// The project's folder [default: this one].
+        #[arg(long)]
+        project: Option<PathBuf>,
+        /// A value for an input, NAME=VALUE. JSON where the input is no text. May be given several times.
+        #[arg(long = "input", short = 'i', value_name = "NAME=VALUE")]
+        inputs: Vec<String>,
+        /// Events as JSON lines.
+        #[arg(long)]
+        json: bool,
+        /// Starts it and does not wait.
+        #[arg(long)]
+        detach: bool,
+        /// Shows what the steps print.
+        #[arg(long)]
+        logs: bool,
+    },
+    /// Follows events.
+    Tail {
+        #[command(flatten)]
+        target: Target,
+        /// A room: host, activity, project/ID, project/ID/**, run/ID [default: everything].
+        #[arg(long = "room")]
+        rooms: Vec<String>,
+        /// Begin after this cursor.
+        #[arg(long)]
+        after: Option<String>,
+        /// Each event exactly as the host sent it, one a line.
+        #[arg(long)]
+        json: bool,
+        /// End when everything up to now was shown.
+        #[arg(long)]
+        no_follow: bool,
+    },
+    /// Calls a method of the protocol.
+    Call {
+        #[command(flatten)]
+        target: Target,
+        /// The method, such as project.list.
+        method: String,
+        /// Its parameters, JSON; `-` reads them from standard input.
+        params: Option<String>,
+        /// Makes the call happen once, however often it is made with the same key.
+        #[arg(long)]
+        key: Option<String>,
+    },
+    /// Posts an event to a project.
+    Publish {
+        #[command(flatten)]
+        target: Target,
+        /// The event's type: x_ and lower-case letters, digits or _.
+        kind: String,
+        /// The project's id.
+        #[arg(long)]
+        project: String,
+        /// The event's data, JSON.
+        #[arg(long, default_value = "{}")]
+        data: String,
+        /// Makes it happen once.
+        #[arg(long)]
+        key: Option<String>,
+    },
+    /// Writes a workflow that fits the project in this folder.
+    Init {
+        /// The folder [default: this one].
+        path: Option<PathBuf>,
+        /// The workflow's name.
+        #[arg(long, default_value = "check")]
+        name: String,
+        /// Shows it without writing.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Checks a workflow file.
+    Validate {
+        /// The file.
+        file: PathBuf,
+        /// Findings as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Prints a schema: workflow, openapi, asyncapi, an event type, client-frame, host-frame, METHOD.params, METHOD.reply.
+    Schema {
+        /// Which; without it, the names there are.
+        name: Option<String>,
+    },
+    /// Looks at what Signalbox needs here, and says what is missing.
+    Doctor {
+        /// Every setting with its variable, value and meaning.
+        #[arg(long)]
+        settings: bool,
+    },
+    /// Makes and revokes tokens.
+    Token {
+        #[command(subcommand)]
+        command: TokenCommand,
+    },
+    /// Prints a link that logs a browser in, once.
+    Login {
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Within a step: says how far it is.
+    Progress {
+        /// 0 to 1.
+        value: f64,
+        /// What is being done.
+        text: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum TokenCommand {
+    /// Makes a token for a new member. It is shown once.
+    Create {
+        #[command(flatten)]
+        target: Target,
+        /// viewer, operator or owner.
+        #[arg(long)]
+        role: String,
+        /// The member's name.
+        #[arg(long, default_value = "token")]
+        name: String,
+        /// Only this project. May be given several times.
+        #[arg(long = "project")]
+        projects: Vec<String>,
+        /// For how long: 30d, 12h, 15m.
+        #[arg(long)]
+        ttl: Option<String>,
+    },
+    /// Revokes a member's token and closes its connections.
+    Revoke {
+        #[command(flatten)]
+        target: Target,
+        /// The member's id, from `signalbox call member.list`.
+        member: String,
+    },
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    Success,
+    Failed,
+    Usage,
+    Unreachable,
+    Cancelled,
+}
+
+impl From<End> for ExitCode {
+    fn from(end: End) -> Self {
+        Self::from(match end {
+            End::Success => 0,
+            End::Failed => 1,
+            End::Usage => 2,
+            End::Unreachable => 3,
+            End::Cancelled => 130,
+        })
+    }
+}
+
+fn main() -> ExitCode {
+    // clap ends with 2 for wrong usage by itself.
+    let cli = Cli::parse();
+    let filter = tracing_subscriber::EnvFilter::try_from_env("SIGNALBOX_LOG").unwrap_or_else(|_| "warn".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("signalbox: the runtime could not be started: {error}");
+            return End::Failed.into();
+        }
+    };
+    let end = runtime.block_on(command(cli.command)).unwrap_or_else(|error| {
+        eprintln!("signalbox: {error:#}");
+        remote::end_of(&error)
+    });
+    // A blocking read of standard input must not hold the process up.
+    runtime.shutdown_background();
+    end.into()
+}
+
+async fn command(command: Command) -> anyhow::Result<End> {
+    match command {
+        Command::Serve { data_dir, listen, projects, trust } => serve::serve(data_dir, listen, projects, trust).await,
+        Command::Run { target, workflow, project, inputs, json, detach, logs } => {
+            run::run(run::Wish { target, workflow, project, inputs, json, detach, logs }).await
+        }
+        Command::Tail { target, rooms, after, json, no_follow } => tail::tail(&target, &rooms, after, json, no_follow).await,
+        Command::Call { target, method, params, key } => remote::call(&target, &method, params, key).await,
+        Command::Publish { target, kind, project, data, key } => remote::publish(&target, &kind, &project, &data, key).await,
+        Command::Init { path, name, dry_run } => local::init(path, &name, dry_run),
+        Command::Validate { file, json } => local::validate(&file, json),
+        Command::Schema { name } => local::schema(name.as_deref()),
+        Command::Doctor { settings } => doctor::doctor(settings),
+        Command::Token { command: TokenCommand::Create { target, role, name, projects, ttl } } => {
+            remote::create_token(&target, &role, &name, &projects, ttl.as_deref()).await
+        }
+        Command::Token { command: TokenCommand::Revoke { target, member } } => {
+            remote::call(&target, "token.revoke", Some(serde_json::json!({ "member": member }).to_string()), None).await
+        }
+        Command::Login { target } => remote::login(&target).await,
+        Command::Progress { value, text } => Ok(local::progress(value, text.as_deref())),
+    }
+}

@@ -1,0 +1,123 @@
+//! Frames as they are received: read as far as the client needs, kept whole otherwise.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use signalbox_model::{Cursor, Epoch, RoomFilter, UnixMillis};
+use signalbox_wire::CallError;
+
+/// The host's welcome.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Welcome {
+    /// The log.
+    pub epoch: Epoch,
+    /// Its newest event.
+    pub head: u64,
+    /// The host's version.
+    pub version: String,
+    /// A ping comes at least this often, in milliseconds.
+    pub ping_ms: u64,
+    /// Who we are.
+    pub member_name: String,
+}
+
+/// An event as it was received.
+#[derive(Debug, Clone)]
+pub struct Received {
+    /// Its type.
+    pub kind: String,
+    /// Its place.
+    pub seq: u64,
+    /// The event before it in its room.
+    pub prev: u64,
+    /// Its cursor.
+    pub cursor: Cursor,
+    /// Its room.
+    pub room: String,
+    /// When it was committed.
+    pub ts: UnixMillis,
+    /// Who did it.
+    pub actor: String,
+    /// The run it is about.
+    pub run: Option<String>,
+    /// The step it is about.
+    pub step: Option<String>,
+    /// What it says, JSON.
+    pub data: Box<RawValue>,
+    /// The whole frame.
+    pub text: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct EventFrame {
+    #[serde(rename = "type")]
+    kind: String,
+    seq: u64,
+    prev: u64,
+    cursor: Cursor,
+    room: String,
+    ts: UnixMillis,
+    actor: String,
+    run: Option<String>,
+    step: Option<String>,
+    data: Box<RawValue>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(crate) enum Control {
+    Connection(Welcome),
+    Subscribed { room: RoomFilter, head: u64, mode: String },
+    Reset { room: RoomFilter, reason: String },
+    Snapshot { room: RoomFilter, at: u64, state: Box<RawValue> },
+    Synced { cursor: Cursor },
+    Ping { sent: u64 },
+    Reply { rid: u64, result: Option<Box<RawValue>>, error: Option<CallError> },
+    Left { room: RoomFilter, code: String },
+    Bye { code: u16, reason: String, reconnect_ms: Option<u64> },
+    #[serde(other)]
+    Unknown,
+}
+
+pub(crate) enum Frame {
+    Event(Box<Received>),
+    Control(Control),
+}
+
+#[derive(Deserialize)]
+struct Probe {
+    seq: Option<u64>,
+}
+
+pub(crate) fn parse(text: &str) -> Result<Frame, serde_json::Error> {
+    let probe: Probe = serde_json::from_str(text)?;
+    if probe.seq.is_none() {
+        // A snapshot's state is raw text, which a tagged enum cannot hold: read it by its own shape.
+        if text.starts_with("{\"type\":\"snapshot\"") || text.starts_with("{\"type\":\"reply\"") {
+            return raw(text).map(Frame::Control);
+        }
+        return serde_json::from_str(text).map(Frame::Control);
+    }
+    let EventFrame { kind, seq, prev, cursor, room, ts, actor, run, step, data } = serde_json::from_str(text)?;
+    let text = text.to_owned();
+    Ok(Frame::Event(Box::new(Received { kind, seq, prev, cursor, room, ts, actor, run, step, data, text })))
+}
+
+fn raw(text: &str) -> Result<Control, serde_json::Error> {
+    #[derive(Deserialize)]
+    struct Raw {
+        #[serde(rename = "type")]
+        kind: String,
+        room: Option<RoomFilter>,
+        at: Option<u64>,
+        state: Option<Box<RawValue>>,
+        rid: Option<u64>,
+        result: Option<Box<RawValue>>,
+        error: Option<CallError>,
+    }
+    let raw: Raw = serde_json::from_str(text)?;
+    Ok(match (raw.kind.as_str(), raw.room, raw.at, raw.state, raw.rid) {
+        ("snapshot", Some(room), Some(at), Some(state), _) => Control::Snapshot { room, at, state },
+        ("reply", _, _, _, Some(rid)) => Control::Reply { rid, result: raw.result, error: raw.error },
+        _ => Control::Unknown,
+    })
+}
