@@ -6,7 +6,11 @@ const WORKFLOWS = {
   hello: `signalbox: 1
 name: hello
 steps:
-  greet: { kind: command, run: "printf 'hello from greet\\n\\033[31mred\\033[0m\\n10%%\\r100%%\\n'" }
+  greet:
+    kind: command
+    run: |
+      echo hello from greet
+      printf '\\033[31mred\\033[0m\\n10%%\\r100%%\\n'
   count: { kind: command, needs: [greet], run: "seq 1 3000" }
   last: { kind: command, needs: [count], run: "echo done" }
 `,
@@ -196,7 +200,9 @@ test('a host that dies leaves the view, greyed, and comes back complete without 
   await expect(page.getByTestId('retry-run')).toBeDisabled();
 
   await host.start();
-  await expect(page.getByTestId('stale-banner')).toHaveCount(0, { timeout: 30_000 });
+  await expect(page.getByTestId('stale-banner')).toHaveCount(0, {
+    timeout: 30_000,
+  });
   await expect(page.getByTestId('light')).toHaveAttribute('data-phase', 'live');
   expect(await page.evaluate(() => 'sameDocument' in window)).toBe(true);
   await press(page, 'hello');

@@ -38,7 +38,10 @@ export class Host {
     rmSync(file, { force: true });
     const child = spawn(BIN, ['serve', '--listen', this.#listen, '--data-dir', this.data, '--project', this.project], {
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, SIGNALBOX_CONFIG_DIR: join(this.folder, 'config') },
+      env: {
+        ...process.env,
+        SIGNALBOX_CONFIG_DIR: join(this.folder, 'config'),
+      },
     });
     this.#child = child;
     for (const stream of [child.stdout, child.stderr])
@@ -68,7 +71,10 @@ export class Host {
   async call<T>(method: string, params: unknown = {}): Promise<T> {
     const answer = await fetch(`${this.address.url}/api/v1/call/${method}`, {
       method: 'POST',
-      headers: { authorization: `Bearer ${this.address.token}`, 'content-type': 'application/json' },
+      headers: {
+        authorization: `Bearer ${this.address.token}`,
+        'content-type': 'application/json',
+      },
       body: JSON.stringify(params),
     });
     const text = await answer.text();
@@ -94,7 +100,12 @@ export class Host {
 
   async dispose(): Promise<void> {
     await this.kill('SIGTERM');
-    rmSync(this.folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
+    rmSync(this.folder, {
+      recursive: true,
+      force: true,
+      maxRetries: 5,
+      retryDelay: 200,
+    });
   }
 }
 

@@ -1,7 +1,7 @@
 /** `4s`, `3m 12s`, `2h 5m`, `3d 4h`. */
 export function duration(ms: number): string {
   const seconds = Math.max(0, Math.floor(ms / 1000));
-  if (ms < 1000) return ms < 0 ? '0s' : `${String(Math.max(0, Math.round(ms / 100) / 10))}s`;
+  if (ms < 1000) return ms <= 0 ? '0s' : ms < 100 ? '<0.1s' : `${(ms / 1000).toFixed(1)}s`;
   if (seconds < 60) return `${String(seconds)}s`;
   const minutes = Math.floor(seconds / 60);
   if (minutes < 60) return `${String(minutes)}m ${String(seconds % 60)}s`;

@@ -52,7 +52,12 @@ export function Palette({ commands, onClose }: { commands: readonly Command[]; o
     >
       <Base.Portal>
         <Base.Backdrop className="backdrop" />
-        <Base.Popup className="dialog palette" aria-label="Commands" data-testid="palette">
+        <Base.Popup
+          className="dialog palette"
+          finalFocus={() => document.getElementById('main')}
+          aria-label="Commands"
+          data-testid="palette"
+        >
           <input
             className="palette-input"
             placeholder="Go to, run, or do…"
