@@ -82,3 +82,9 @@ export function conclusionLook(conclusion: StepConclusion | undefined): Look {
 export function isAtWork(status: StepStatus): boolean {
   return status === 'starting' || status === 'running' || status === 'verifying' || status === 'cancelling';
 }
+
+/** The matrix value in brackets, unless the title says it already. */
+export function stepValue(step: { key: string; id: string; title: string }): string {
+  const value = step.key.slice(step.id.length);
+  return value === '' || step.title.includes(value) ? '' : value;
+}

@@ -3,7 +3,7 @@ import { useEffect, useRef } from 'react';
 import { useSteps } from '../../store/read';
 import { Lamp } from '../../shared/Lamp';
 import { Elapsed } from '../../shared/parts';
-import { stepLook } from '../../shared/status';
+import { stepLook, stepValue } from '../../shared/status';
 import './steps.css';
 
 const ROW = 44;
@@ -55,7 +55,7 @@ export function StepList({ run, selected, focus, onSelect }: Props) {
                 <span className="grow">
                   <span className="cut step-title">
                     {step.title}
-                    {step.key === step.id ? '' : <span className="muted"> {step.key.slice(step.id.length)}</span>}
+                    {stepValue(step) !== '' && <span className="muted"> {stepValue(step)}</span>}
                   </span>
                   <span className="cut muted">{step.reason ?? look.word}</span>
                 </span>

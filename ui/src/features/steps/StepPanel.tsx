@@ -5,7 +5,7 @@ import { useProgress, useVerdicts } from '../../store/read';
 import { bytes, duration, exact, shown } from '../../shared/format';
 import { Lamp, State } from '../../shared/Lamp';
 import { Elapsed, Meter } from '../../shared/parts';
-import { conclusionLook, stepLook } from '../../shared/status';
+import { conclusionLook, stepLook, stepValue } from '../../shared/status';
 import './steps.css';
 
 const CAUSE: Record<FailureCause, string> = {
@@ -46,7 +46,7 @@ export function StepPanel({ run, step, attempt, onAttempt, actions, question, lo
         <div className="step-title-row">
           <h2 className="cut" title={step.key}>
             {step.title}
-            {step.key !== step.id && <span className="muted"> {step.key.slice(step.id.length)}</span>}
+            {stepValue(step) !== '' && <span className="muted"> {stepValue(step)}</span>}
           </h2>
           <span className="row wrap step-line">
             <State look={look} />
@@ -112,7 +112,7 @@ function Ending({ attempt }: { attempt: Attempt }) {
   const failed = attempt.conclusion !== undefined && conclusionLook(attempt.conclusion).tone === 'bad';
   const facts = [
     attempt.cause && CAUSE[attempt.cause],
-    attempt.exit_code !== undefined && `exit code ${String(attempt.exit_code)}`,
+    attempt.exit_code !== undefined && attempt.exit_code !== 0 && `exit code ${String(attempt.exit_code)}`,
     attempt.signal !== undefined && `ended by signal ${String(attempt.signal)}`,
     attempt.stopped === 'forced' && 'had to be killed',
     attempt.stopped === 'survivors' && 'some of its processes could not be ended',

@@ -5,7 +5,7 @@ import { useSteps } from '../../store/read';
 import { useNow } from '../../store/time';
 import { clockTime, duration } from '../../shared/format';
 import { Lamp } from '../../shared/Lamp';
-import { conclusionLook, stepLook } from '../../shared/status';
+import { conclusionLook, stepLook, stepValue } from '../../shared/status';
 import './timeline.css';
 
 const ROW = 34;
@@ -78,7 +78,7 @@ export function Timeline({
                   <Lamp look={stepLook(step)} size={14} />
                   <span className="cut">
                     {step.title}
-                    {step.key === step.id ? '' : ` ${step.key.slice(step.id.length)}`}
+                    {stepValue(step) && ` ${stepValue(step)}`}
                   </span>
                 </button>
                 <div className="timeline-lane">
