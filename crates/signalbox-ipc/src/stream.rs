@@ -137,7 +137,7 @@ impl<D: FnMut(String) -> bool + Send> Page<D> {
         };
         // No limits: who sits at the machine is never kept out by those who connect from elsewhere.
         let listed = self.host.connections().register(registration, 0, 0);
-        let listed = listed.map_err(|Refused::Host | Refused::Member| Over(Some(CloseCode::ConnectionLimit)))?;
+        let listed = listed.map_err(|(Refused::Host | Refused::Member)| Over(Some(CloseCode::ConnectionLimit)))?;
         self.host.metrics().accepted(Transport::Ipc.as_str());
         Ok(listed)
     }

@@ -1,0 +1,85 @@
+//! The desktop app: a window, a tray icon and notifications around the host, which runs in this process.
+//!
+//! Everything that matters is in `crates/`; here is only what needs a desktop.
+
+#![cfg_attr(not(debug_assertions), windows_subsystem = "windows")]
+
+mod arguments;
+mod closing;
+mod commands;
+mod host;
+mod notify;
+mod tray;
+mod window;
+
+use std::process::ExitCode;
+
+use arguments::{Arguments, Wanted};
+use tauri::{Manager, RunEvent};
+
+fn main() -> ExitCode {
+    let wanted = arguments::parse(std::env::args_os().skip(1), &std::env::current_dir().unwrap_or_default());
+    let arguments = match wanted {
+        Ok(Wanted::Open(arguments)) => arguments,
+        Ok(Wanted::Say(text)) => {
+            println!("{text}");
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            eprintln!("signalbox-desktop: {error}\n\n{}", arguments::USAGE);
+            return ExitCode::from(2);
+        }
+    };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("SIGNALBOX_LOG").unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    match run(arguments) {
+        Ok(code) => ExitCode::from(u8::try_from(code).unwrap_or(1)),
+        Err(error) => {
+            eprintln!("signalbox-desktop: the app could not start: {error}\nNothing was changed.");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> tauri::Result<i32> {
+    let app = tauri::Builder::default()
+        // First: a second copy hands its arguments over and exits before it touches anything.
+        .plugin(tauri_plugin_single_instance::init(|app, arguments, cwd| {
+            window::focus(app);
+            match arguments::parse(arguments.into_iter().skip(1).map(Into::into), cwd.as_ref()) {
+                Ok(Wanted::Open(arguments)) => host::open_projects(app, arguments.projects),
+                Ok(Wanted::Say(_)) => {}
+                Err(error) => tracing::warn!(%error, "a second copy was started with arguments that are not understood"),
+            }
+        }))
+        .plugin(tauri_plugin_window_state::Builder::default().build())
+        .plugin(tauri_plugin_notification::init())
+        .plugin(tauri_plugin_dialog::init())
+        .plugin(tauri_plugin_opener::init())
+        .manage(commands::Streams::default())
+        .manage(host::Slot::default())
+        .invoke_handler(tauri::generate_handler![
+            commands::stream_open,
+            commands::stream_send,
+            commands::stream_close,
+            commands::pick_folder,
+            commands::open_external
+        ])
+        // A page that was loaded anew has lost its channels: their streams would wait for credit for ever.
+        .on_page_load(|webview, _| webview.state::<commands::Streams>().close_all())
+        .setup(move |app| {
+            // The window first: it is painted while the log is recovered.
+            window::open(app.handle())?;
+            host::start(app.handle().clone(), arguments);
+            closing::on_signals(app.handle().clone());
+            Ok(())
+        })
+        .build(tauri::generate_context!())?;
+    Ok(app.run_return(|app, event| match event {
+        RunEvent::ExitRequested { api, code, .. } => closing::exit_requested(app, &api, code),
+        RunEvent::WindowEvent { label, event: tauri::WindowEvent::CloseRequested { api, .. }, .. } if label == window::MAIN => {
+            closing::close_requested(app, &api);
+        }
+        _ => {}
+    }))
+}

@@ -1,0 +1,58 @@
+//! The project's chores: `cargo xtask setup | run | test | build | codegen | bench`.
+//!
+//! It builds in seconds and needs nothing but Rust; what else a chore needs, it installs or names.
+
+mod build;
+mod check;
+mod process;
+mod run;
+mod sample;
+mod setup;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+const USAGE: &str = "\
+Usage: cargo xtask COMMAND
+
+  setup              installs what is missing, and says what
+  run [--fresh]      builds everything and opens the app on a sample project with running workflows;
+                     without a display: serves the same UI and prints a link that logs a browser in
+  test [--only G]    runs every test; G is rust, ui, browser, desktop or lint, may be given several times
+  build              builds the UI and the release binaries
+  codegen [--check]  writes the TypeScript types of the protocol, or says whether they are up to date
+  bench              runs the benchmarks";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match chore(&arguments) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Does one chore; false if it ran to its end and found failures, which it has told.
+fn chore(arguments: &[&str]) -> Result<bool> {
+    match arguments {
+        ["setup"] => setup::everything(),
+        ["run"] => run::run(false),
+        ["run", "--fresh"] => run::run(true),
+        ["test", rest @ ..] => return check::run(rest),
+        ["build"] => build::release(),
+        ["codegen"] => build::codegen(),
+        ["codegen", "--check"] => build::codegen_is_fresh(),
+        ["bench", rest @ ..] => process::cargo(["run", "--release", "--package", "signalbox-bench", "--"]).args(rest.iter().copied()).run(),
+        [] | ["help" | "--help" | "-h"] => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        other => bail!("{:?} is no chore\n\n{USAGE}", other.join(" ")),
+    }?;
+    Ok(true)
+}
