@@ -145,5 +145,5 @@ fn desktop() -> Result<()> {
     let tests = Program::new("xvfb-run").args(["--auto-servernum", "--server-args=-screen 0 1400x900x24", "dbus-run-session", "--"]);
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let tests = tests.args([cargo]).args(["test", "--workspace", "--exclude", "xtask", "--test", "desktop", "--", "--ignored", "--test-threads=1"]);
-    tests.env("SIGNALBOX_APP", binary("signalbox-desktop")).run()
+    tests.run()
 }
