@@ -232,7 +232,7 @@ fn main() -> ExitCode {
         }
     };
     let end = runtime.block_on(command(cli.command)).unwrap_or_else(|error| {
-        eprintln!("signalbox: {error:#}");
+        remote::complain(&error);
         remote::end_of(&error)
     });
     // A blocking read of standard input must not hold the process up.

@@ -104,9 +104,22 @@ pub(crate) fn explain(error: CallError) -> anyhow::Error {
             eprintln!("{}:{}: {}: {}", found["line"], found["column"], found["severity"].as_str().unwrap_or("error"), found["message"].as_str().unwrap_or_default());
         }
     }
-    match error.hint.clone() {
-        Some(hint) => anyhow::Error::new(error).context(format!("hint: {hint}")),
-        None => error.into(),
+    error.into()
+}
+
+/// Says what went wrong, and what to do.
+pub(crate) fn complain(error: &anyhow::Error) {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        // Many errors speak of their cause themselves.
+        if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    eprintln!("signalbox: {text}");
+    if let Some(hint) = error.downcast_ref::<CallError>().and_then(|error| error.hint.as_ref()) {
+        eprintln!("hint: {hint}");
     }
 }
 

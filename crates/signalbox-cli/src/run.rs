@@ -86,7 +86,8 @@ async fn typed(client: &Client, project: &Value, workflow: &str, mut inputs: Map
         match input["kind"].as_str() {
             Some("string" | "enum") => {}
             Some("array") if !text.starts_with('[') => *value = text.split(',').map(str::trim).collect(),
-            _ => *value = serde_json::from_str(text).unwrap_or(Value::Null),
+            // What is no JSON goes as it is: the host says what the input wants.
+            _ => *value = serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned())),
         }
     }
     inputs

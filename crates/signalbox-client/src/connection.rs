@@ -26,8 +26,8 @@ struct State {
     cursor: Option<Cursor>,
     /// The last event of each room, as far as the chain is known.
     last: HashMap<String, u64>,
-    /// Nothing before this place is expected any more: for rooms whose chain is not known yet.
-    base: u64,
+    /// Where each subscription begins: the first event of a room must follow from there.
+    bases: Vec<(RoomFilter, u64)>,
     /// Rooms joined late are being replayed: until that is complete the cursor must not move on.
     hold: bool,
     calls: HashMap<u64, Call>,
@@ -58,7 +58,7 @@ pub(crate) async fn run(options: Options, mut commands: mpsc::Receiver<Command>,
     let mut state = State {
         rooms: options.rooms.clone(),
         cursor: options.resume.clone(),
-        base: options.resume.as_ref().map_or(0, |cursor| cursor.seq),
+        bases: Vec::new(),
         options,
         last: HashMap::new(),
         hold: false,
@@ -155,6 +155,8 @@ impl State {
         steady_since: &mut Option<Instant>,
     ) -> Result<std::convert::Infallible, Stop> {
         let mut socket = self.open().await?;
+        let from = self.cursor.as_ref().map_or(0, |cursor| cursor.seq);
+        self.bases = self.rooms.iter().map(|room| (room.clone(), from)).collect();
         let hello = Hello {
             rid: None,
             v: PROTOCOL_VERSION,
@@ -194,7 +196,6 @@ impl State {
                         }
                         Frame::Control(Control::Synced { cursor }) => {
                             steady_since.get_or_insert_with(Instant::now);
-                            self.base = self.base.max(cursor.seq);
                             self.hold = false;
                             self.cursor = Some(cursor.clone());
                             self.updates.send(Update::Synced(cursor)).await.ok();
@@ -251,10 +252,10 @@ impl State {
                     if !self.rooms.contains(room) {
                         self.rooms.push(room.clone());
                     }
+                    self.set_base(room, resume.as_ref().map_or(0, |cursor| cursor.seq));
                 }
                 // Replayed events of the new rooms are older than those of the others.
                 if let Some(cursor) = &resume {
-                    self.base = self.base.min(cursor.seq);
                     self.hold = true;
                     if self.cursor.as_ref().is_none_or(|held| held.seq > cursor.seq) {
                         self.cursor = Some(cursor.clone());
@@ -284,7 +285,7 @@ impl State {
             Control::Snapshot { room, at, state } => {
                 // The room's last event is at or before the snapshot's place: the first event after it must agree.
                 self.last.remove(room.to_string().trim_end_matches("/**"));
-                self.base = self.base.max(at);
+                self.set_base(&room, at);
                 self.updates.send(Update::Snapshot { room, at, state }).await.ok();
             }
             Control::Left { room, code } => {
@@ -305,6 +306,20 @@ impl State {
         }
     }
 
+    fn set_base(&mut self, room: &RoomFilter, base: u64) {
+        match self.bases.iter_mut().find(|(known, _)| known == room) {
+            Some((_, known)) => *known = base,
+            None => self.bases.push((room.clone(), base)),
+        }
+    }
+
+    /// Where the subscription of a room begins. The room of a run does not say its project: any project's will do.
+    fn base_of(&self, room: &str) -> u64 {
+        let exact = self.bases.iter().find(|(filter, _)| filter.to_string() == room).map(|(_, base)| *base);
+        let of_trees = || self.bases.iter().filter(|(filter, _)| matches!(filter, RoomFilter::ProjectTree(_))).map(|(_, base)| *base).max();
+        exact.or_else(of_trees).unwrap_or(0)
+    }
+
     async fn event(&mut self, event: crate::Received) -> Result<(), Ended> {
         let known = self.last.get(&event.room).copied();
         if known.is_some_and(|last| event.seq <= last) {
@@ -313,10 +328,11 @@ impl State {
         let fits = match known {
             Some(last) => event.prev == last,
             // The first event of a room that we see: what came before it must be in what we started from.
-            None => event.prev <= self.base,
+            None => event.prev <= self.base_of(&event.room),
         };
         if !fits {
-            let (room, said, seen) = (event.room, event.prev, known.unwrap_or(self.base));
+            let (said, seen) = (event.prev, known.unwrap_or_else(|| self.base_of(&event.room)));
+            let room = event.room;
             return Err(Ended::Gap { room, said, seen });
         }
         self.last.insert(event.room.clone(), event.seq);

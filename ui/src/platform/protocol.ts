@@ -1062,6 +1062,10 @@ offset: number,
  */
 line: number, 
 /**
+ * Line ends in this piece.
+ */
+lines: number, 
+/**
  * The text; for a large piece its beginning.
  */
 text: string, 

@@ -1,0 +1,125 @@
+//! The command line as people type it.
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::support::{Host, Project, binary, command, run, stderr, stdout};
+
+const OK: &str = "signalbox: 1\nname: ok\ninputs: { n: { type: integer, default: 1 } }\nsteps:\n  a: { kind: command, run: 'echo hello ${{ inputs.n }}' }\n";
+const BAD: &str = "signalbox: 1\nname: bad\nsteps:\n  a: { kind: command, run: 'echo the reason; exit 7' }\n";
+
+#[test]
+fn run_hosts_itself_or_joins_the_host_and_its_exit_code_tells_the_outcome() {
+    let project = Project::new(&[("ok", OK), ("bad", BAD)]);
+    let data = tempfile::tempdir().unwrap();
+    let go = |arguments: &[&str]| run(command(data.path()).current_dir(project.path()).arg("run").args(arguments));
+    assert_eq!(go(&["ok"]).status.code(), Some(0));
+    let failed = go(&["bad"]);
+    assert_eq!(failed.status.code(), Some(1));
+    assert!(stderr(&failed).contains("the reason") && stderr(&failed).contains("exited with code 7"), "{}", stderr(&failed));
+    assert_eq!(go(&["nothing"]).status.code(), Some(1));
+    assert_eq!(go(&["ok", "--input", "n=many"]).status.code(), Some(2));
+    assert_eq!(go(&["ok", "--detach"]).status.code(), Some(3));
+    assert!(!data.path().join("host.json").exists());
+    let host = Host::start(data.path(), &[]);
+    let json = go(&[".signalbox/workflows/ok.yaml", "--json", "-i", "n=5"]);
+    assert_eq!(json.status.code(), Some(0), "{}", stderr(&json));
+    let events: Vec<Value> = stdout(&json).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(events.last().unwrap()["type"], "completion");
+    assert!(events.iter().any(|event| event["type"] == "log" && event["data"]["text"] == "hello 5\n"));
+    let detached = go(&["ok", "--detach"]);
+    let id = stdout(&detached).trim().to_owned();
+    assert_eq!(host.wait_done(&id)["run"]["number"], 4, "numbers go on from host to host");
+}
+
+#[test]
+fn call_publish_login_and_tokens_talk_to_the_running_host() {
+    let project = Project::new(&[]);
+    let data = tempfile::tempdir().unwrap();
+    let host = Host::start(data.path(), &[project.path()]);
+    let cli = |arguments: &[&str]| run(command(data.path()).args(arguments));
+    let list: Value = serde_json::from_slice(&cli(&["call", "project.list"]).stdout).unwrap();
+    let id = list["projects"][0]["id"].as_str().unwrap().to_owned();
+    let published = cli(&["publish", "x_note", "--project", &id, "--data", "{\"a\":1}"]);
+    assert!(serde_json::from_slice::<Value>(&published.stdout).unwrap()["seq"].is_u64());
+    assert_eq!(cli(&["publish", "note", "--project", &id]).status.code(), Some(2));
+    assert_eq!(cli(&["call", "no.such"]).status.code(), Some(1));
+    assert_eq!(cli(&["call", "project.get", "{"]).status.code(), Some(2));
+    assert!(stdout(&cli(&["login"])).contains("/#code="));
+    let token: Value = serde_json::from_slice(&cli(&["token", "create", "--role", "viewer", "--ttl", "30d"]).stdout).unwrap();
+    let other = Command::new(binary())
+        .args(["call", "project.list", "--url", &host.url, "--token", token["token"].as_str().unwrap()])
+        .env("SIGNALBOX_DATA_DIR", data.path().join("elsewhere"))
+        .output()
+        .unwrap();
+    assert!(other.status.success(), "{}", stderr(&other));
+    assert_eq!(cli(&["tail", "--no-follow", "--room", "nonsense"]).status.code(), Some(2));
+    let empty = tempfile::tempdir().unwrap();
+    let none = run(command(empty.path()).args(["call", "project.list"]));
+    assert_eq!(none.status.code(), Some(3));
+    assert!(stderr(&none).contains("signalbox serve"), "{}", stderr(&none));
+}
+
+#[test]
+fn init_recognises_projects_writes_once_and_what_it_writes_is_valid() {
+    let data = tempfile::tempdir().unwrap();
+    let cases: [(&str, &[(&str, &str)]); 5] = [
+        ("cargo", &[("Cargo.toml", "[package]\nname = \"x\"\n")]),
+        ("npm", &[("package.json", "{\"scripts\":{\"test\":\"node --test\",\"lint\":\"eslint .\"}}")]),
+        ("pytest", &[("pyproject.toml", "[tool.pytest.ini_options]\n")]),
+        ("go ", &[("go.mod", "module x\n")]),
+        ("make", &[("Makefile", "test:\n\ttrue\n")]),
+    ];
+    for (word, files) in cases {
+        let project = Project::new(&[]);
+        for (name, text) in files {
+            std::fs::write(project.path().join(name), text).unwrap();
+        }
+        let go = || run(command(data.path()).current_dir(project.path()).arg("init"));
+        let first = go();
+        assert!(first.status.success(), "{}", stderr(&first));
+        let file = project.path().join(".signalbox/workflows/check.yaml");
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(text.contains(word), "{word} in\n{text}");
+        let valid = run(command(data.path()).arg("validate").arg(&file));
+        assert!(valid.status.success(), "{}", stdout(&valid));
+        std::fs::write(&file, "mine").unwrap();
+        assert_eq!(go().status.code(), Some(1), "what is there is not overwritten");
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "mine");
+    }
+}
+
+#[test]
+fn schemas_and_settings_are_printed() {
+    let data = tempfile::tempdir().unwrap();
+    for name in ["workflow", "openapi", "asyncapi", "run_updated", "client-frame", "run.start.params"] {
+        let output = run(command(data.path()).args(["schema", name]));
+        assert!(serde_json::from_slice::<Value>(&output.stdout).unwrap().is_object(), "{name}");
+    }
+    assert_eq!(run(command(data.path()).args(["schema", "nothing"])).status.code(), Some(2));
+    let settings = stdout(&run(command(data.path()).args(["doctor", "--settings"])));
+    assert!(settings.contains("SIGNALBOX_LIMITS_CALLS_PER_SECOND"));
+    std::fs::create_dir_all(data.path().join("config")).unwrap();
+    std::fs::write(data.path().join("config/settings.toml"), "[limits]\nrums = 3\n").unwrap();
+    let wrong = run(command(data.path()).args(["serve", "--listen", "127.0.0.1:0"]));
+    assert_eq!(wrong.status.code(), Some(1));
+    assert!(stderr(&wrong).contains("line 2") && stderr(&wrong).contains("rums"), "{}", stderr(&wrong));
+}
+
+#[test]
+fn ctrl_c_cancels_the_run_and_says_so_with_its_exit_code() {
+    let project = Project::new(&[("long", "signalbox: 1\nname: long\nsteps:\n  a: { kind: command, run: 'echo on; sleep 300' }\n")]);
+    let data = tempfile::tempdir().unwrap();
+    let host = Host::start(data.path(), &[project.path()]);
+    let mut child = command(data.path()).current_dir(project.path()).args(["run", "long"]).spawn().unwrap();
+    let id = crate::support::until("the run", || {
+        let runs = host.call("run.list", json!({ "project": host.project_id() })).unwrap();
+        let run = runs["runs"][0]["id"].as_str()?.to_owned();
+        (host.log_text(&run, "a") == "on").then_some(run)
+    });
+    Command::new("kill").arg("-INT").arg(child.id().to_string()).status().unwrap();
+    let status = child.wait().unwrap();
+    assert_eq!(status.code(), Some(130));
+    assert_eq!(host.run(&id)["run"]["conclusion"], "cancelled");
+}

@@ -1,0 +1,264 @@
+//! One run, followed over every transport, joined at different moments: equal sequences, no gap, no duplicate.
+
+use std::{
+    io::{BufRead, BufReader},
+    process::Stdio,
+    sync::mpsc,
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+
+use crate::support::{Host, Project, command, sse, until};
+
+const WORKFLOW: &str = r#"
+signalbox: 1
+name: busy
+steps:
+  first: { kind: command, run: "for i in 1 2 3 4 5; do echo first $i; sleep 0.1; done" }
+  many:
+    kind: command
+    needs: [first]
+    matrix: { axes: { n: [1, 2, 3, 4, 5, 6] }, max_parallel: 3 }
+    run: "for i in 1 2 3; do echo many $i; sleep 0.05; done"
+  fails: { kind: command, needs: [first], run: "echo no >&2; exit 3", continue_on_error: true }
+  last: { kind: command, needs: [many], run: "echo done; sleep 0.2" }
+"#;
+
+/// Ends when the run does. Gives the events, the snapshot's place, and checks the chain of each room.
+struct Follower {
+    events: Vec<Value>,
+    last: std::collections::HashMap<String, u64>,
+    base: Option<u64>,
+    synced: bool,
+}
+
+impl Follower {
+    fn new() -> Self {
+        Self { events: Vec::new(), last: Default::default(), base: None, synced: false }
+    }
+
+    /// Returns whether the run has ended.
+    fn take(&mut self, frame: Value) -> bool {
+        match frame["type"].as_str().unwrap() {
+            "snapshot" => self.base = frame["at"].as_u64(),
+            "synced" => self.synced = true,
+            "reset" => panic!("nothing was lost: {frame}"),
+            _ if frame["seq"].is_u64() => {
+                let (seq, prev) = (frame["seq"].as_u64().unwrap(), frame["prev"].as_u64().unwrap());
+                let room = frame["room"].as_str().unwrap().to_owned();
+                match self.last.insert(room.clone(), seq) {
+                    Some(last) => assert_eq!(prev, last, "a gap in {room} before {seq}"),
+                    None => assert!(prev <= self.base.unwrap_or(0), "a gap in {room} before {seq}: {prev}, {:?}", self.base),
+                }
+                assert!(self.events.last().is_none_or(|last| last["seq"].as_u64().unwrap() < seq), "order");
+                let over = frame["type"] == "completion";
+                self.events.push(frame);
+                return over;
+            }
+            _ => {}
+        }
+        false
+    }
+}
+
+#[test]
+fn every_transport_carries_the_same_events_whenever_it_was_joined() {
+    let project = Project::new(&[("busy", WORKFLOW)]);
+    let data = tempfile::tempdir().unwrap();
+    let host = Host::start(data.path(), &[project.path()]);
+    let id = host.project_id();
+    let tree = format!("project/{id}/**");
+    let bearer = format!("Bearer {}", host.token);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let (results, collected) = mpsc::channel();
+    std::thread::scope(|scope| {
+        // Before the start, at it, and at three moments while it runs.
+        let mut run = None;
+        for moment in 0..5 {
+            if moment == 1 {
+                run = Some(host.start_run("busy", json!({})));
+            }
+            if moment > 1 {
+                let key = ["first", "many[2]", "many[5]"][moment - 2];
+                until("the moment", || (host.step(run.as_ref().unwrap(), key)["status"] != "blocked").then_some(()));
+            }
+            let (host, tree, bearer, id) = (&host, &tree, &bearer, &id);
+            let full = results.clone();
+            let handle = runtime.handle().clone();
+            scope.spawn(move || {
+                let events = handle.block_on(async {
+                    let mut socket = host.hello(&[tree], None).await;
+                    let mut follower = Follower::new();
+                    while !follower.take(socket.next().await.unwrap()) {}
+                    follower
+                });
+                full.send(("websocket", moment, events)).unwrap();
+            });
+            let naive = results.clone();
+            let handle = runtime.handle().clone();
+            scope.spawn(move || {
+                let events = handle.block_on(async {
+                    let path = format!("/api/v1/projects/{id}/ws");
+                    let mut socket = host.websocket(&path, &[("authorization", bearer)]).await.unwrap();
+                    let mut follower = Follower::new();
+                    while !follower.take(socket.next().await.unwrap()) {}
+                    follower
+                });
+                naive.send(("naive websocket", moment, events)).unwrap();
+            });
+            let stream = results.clone();
+            scope.spawn(move || {
+                let mut follower = Follower::new();
+                sse(host.address(), &format!("/api/v1/projects/{id}/events"), &[("Authorization", bearer)], |cursor, frame| {
+                    if frame["seq"].is_u64() {
+                        assert_eq!(cursor.as_deref(), frame["cursor"].as_str(), "the id is the cursor");
+                    }
+                    !follower.take(frame)
+                });
+                stream.send(("sse", moment, follower)).unwrap();
+            });
+            let tail = results.clone();
+            scope.spawn(move || {
+                let mut child = command(&host.data).args(["tail", "--json", "--room", tree]).stdout(Stdio::piped()).spawn().unwrap();
+                let mut follower = Follower::new();
+                // `tail` prints no snapshot: what it starts from is not known here.
+                follower.base = Some(u64::MAX);
+                for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+                    if follower.take(serde_json::from_str(&line.unwrap()).unwrap()) {
+                        break;
+                    }
+                }
+                child.kill().unwrap();
+                child.wait().unwrap();
+                tail.send(("tail --json", moment, follower)).unwrap();
+            });
+        }
+        drop(results);
+        let log = {
+            until("the end", || {
+                let events = host.events(&[tree.as_str()]);
+                events.iter().any(|event| event["type"] == "completion").then_some(())
+            });
+            host.events(&[tree.as_str()])
+        };
+        let mut seen = 0;
+        for (transport, moment, follower) in collected.iter() {
+            assert!(follower.synced, "{transport} joined at {moment} was never told that its view is complete");
+            assert!(!follower.events.is_empty(), "{transport} joined at {moment} connected but never updated");
+            let first = follower.events[0]["seq"].as_u64().unwrap();
+            let completion = follower.events.last().unwrap()["seq"].as_u64().unwrap();
+            let expected: Vec<&Value> = log
+                .iter()
+                .filter(|event| (first..=completion).contains(&event["seq"].as_u64().unwrap()))
+                .collect();
+            assert_eq!(follower.events.iter().collect::<Vec<_>>(), expected, "{transport} joined at {moment}");
+            if let Some(base) = follower.base.filter(|base| *base != u64::MAX) {
+                let between = log.iter().filter(|event| (base + 1..first).contains(&event["seq"].as_u64().unwrap())).count();
+                assert_eq!(between, 0, "{transport} joined at {moment}: events between its snapshot and its first event");
+            }
+            seen += 1;
+        }
+        assert_eq!(seen, 20);
+    });
+}
+
+#[test]
+fn a_cut_connection_resumes_at_the_exact_event_on_every_transport() {
+    let project = Project::new(&[]);
+    let data = tempfile::tempdir().unwrap();
+    let host = Host::start(data.path(), &[project.path()]);
+    let id = host.project_id();
+    let room = format!("project/{id}");
+    let publish = |n: u64| host.call("event.publish", json!({ "project": id, "type": "x_n", "data": n })).unwrap();
+    let cursor = publish(0)["cursor"].as_str().unwrap().to_owned();
+    (1..=20).for_each(|n| drop(publish(n)));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let over_websocket = runtime.block_on(async {
+        let mut socket = host.hello(&[&room], Some(&cursor)).await;
+        let mut seen = Vec::new();
+        loop {
+            let frame = socket.next().await.unwrap();
+            match frame["type"].as_str().unwrap() {
+                "subscribed" => assert_eq!(frame["mode"], "resumed"),
+                "x_n" => seen.push(frame["data"].as_u64().unwrap()),
+                "synced" => return seen,
+                _ => {}
+            }
+        }
+    });
+    let bearer = format!("Bearer {}", host.token);
+    let mut over_sse = Vec::new();
+    sse(host.address(), &format!("/api/v1/events?rooms={room}"), &[("Authorization", &bearer), ("Last-Event-ID", &cursor)], |_, frame| {
+        if frame["type"] == "x_n" {
+            over_sse.push(frame["data"].as_u64().unwrap());
+        }
+        frame["type"] != "synced"
+    });
+    let tail = command(data.path()).args(["tail", "--json", "--no-follow", "--room", &room, "--after", &cursor]).output().unwrap();
+    let text = String::from_utf8(tail.stdout).unwrap();
+    let over_tail: Vec<u64> = text
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .filter(|frame| frame["type"] == "x_n")
+        .map(|frame| frame["data"].as_u64().unwrap())
+        .collect();
+    let expected: Vec<u64> = (1..=20).collect();
+    assert_eq!(over_websocket, expected);
+    assert_eq!(over_sse, expected);
+    assert_eq!(over_tail, expected);
+}
+
+#[test]
+fn a_client_that_reads_slowly_or_never_harms_nobody() {
+    let project = Project::new(&[]);
+    let data = tempfile::tempdir().unwrap();
+    let limits = [("SIGNALBOX_LIMITS_STALL_MS", "1000"), ("SIGNALBOX_LIMITS_CALLS_PER_SECOND", "0")];
+    let host = Host::start_with(data.path(), &[project.path()], &limits);
+    let id = host.project_id();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut stalled = host.hello(&[&format!("project/{id}")], None).await;
+        let mut lively = host.hello(&[&format!("project/{id}")], None).await;
+        stalled.next_of("synced").await;
+        lively.next_of("synced").await;
+        let filler = "x".repeat(200_000);
+        for n in 0..60 {
+            host.call("event.publish", json!({ "project": id, "type": "x_big", "data": { "n": n, "filler": filler } })).unwrap();
+            assert_eq!(lively.next_of("x_big").await["data"]["n"], n);
+        }
+        // 12 MB were published and the first client took none: it is closed with a code that says "come back".
+        let closed = async {
+            loop {
+                let metrics = host.request("GET", "/metrics", &[("Authorization", &format!("Bearer {}", host.token))], b"").text();
+                if metrics.contains("signalbox_connections_closed_total{code=\"4008\"} 1") {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), closed).await.expect("a stalled connection is not kept open and silent");
+        host.call("event.publish", json!({ "project": id, "type": "x_after", "data": 1 })).unwrap();
+        lively.next_of("x_after").await;
+    });
+}
+
+#[test]
+fn a_stopping_host_says_goodbye_and_when_to_come_back() {
+    let project = Project::new(&[]);
+    let data = tempfile::tempdir().unwrap();
+    let mut host = Host::start(data.path(), &[project.path()]);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut socket = host.hello(&["host"], None).await;
+        socket.next_of("synced").await;
+        std::process::Command::new("kill").arg("-TERM").arg(host.child.id().to_string()).status().unwrap();
+        let bye = socket.next_of("bye").await;
+        assert_eq!(bye["reason"], "shutdown");
+        assert!(bye["reconnect_ms"].as_u64().unwrap() >= 500);
+        assert_eq!(socket.close_code().await, 4001);
+    });
+    let status = until("the host's end", || host.child.try_wait().unwrap());
+    assert!(status.success());
+    assert!(!data.path().join("host.json").exists(), "a stopped host leaves no address behind");
+}

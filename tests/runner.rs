@@ -1,0 +1,30 @@
+//! Integration tests: the real `signalbox` binary, real sockets, real processes.
+//!
+//! One binary, so that it links once. Each file of `tests/integration` is a module here; the first
+//! test makes sure that none is forgotten.
+#[path = "integration/bad_input.rs"]
+mod bad_input;
+#[path = "integration/command_line.rs"]
+mod command_line;
+#[path = "integration/crash.rs"]
+mod crash;
+#[path = "integration/engine.rs"]
+mod engine;
+#[path = "integration/examples.rs"]
+mod examples;
+#[path = "integration/protection.rs"]
+mod protection;
+#[path = "integration/streams.rs"]
+mod streams;
+#[path = "integration/support.rs"]
+mod support;
+
+#[test]
+fn no_file_of_tests_is_forgotten() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests");
+    let runner = std::fs::read_to_string(root.join("runner.rs")).unwrap();
+    for entry in std::fs::read_dir(root.join("integration")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(runner.contains(&format!("integration/{name}")), "tests/integration/{name} is in no module of the runner");
+    }
+}
