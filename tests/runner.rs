@@ -4,6 +4,8 @@
 //! test makes sure that none is forgotten.
 #[path = "integration/bad_input.rs"]
 mod bad_input;
+#[path = "integration/boundaries.rs"]
+mod boundaries;
 #[path = "integration/command_line.rs"]
 mod command_line;
 #[path = "integration/crash.rs"]
@@ -25,6 +27,9 @@ fn no_file_of_tests_is_forgotten() {
     let runner = std::fs::read_to_string(root.join("runner.rs")).unwrap();
     for entry in std::fs::read_dir(root.join("integration")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        assert!(runner.contains(&format!("integration/{name}")), "tests/integration/{name} is in no module of the runner");
+        assert!(
+            runner.contains(&format!("integration/{name}")),
+            "tests/integration/{name} is in no module of the runner"
+        );
     }
 }

@@ -20,7 +20,13 @@ fn broken_workflows_are_refused_with_their_line() {
     let cases = [
         ("signalbox: 1\nname: w\nsteps:\n  a: { kind: command, run: [\n", "w.yaml:", ""),
         (&format!("{head}  a: {{ kind: command, run: x, tiemout: 1m }}\n"), "w.yaml:4:", "timeout"),
-        (&format!("{head}  a: {{ kind: command, run: x, needs: [b] }}\n  b: {{ kind: command, run: x, needs: [a] }}\n"), "w.yaml:", "a"),
+        (
+            &format!(
+                "{head}  a: {{ kind: command, run: x, needs: [b] }}\n  b: {{ kind: command, run: x, needs: [a] }}\n"
+            ),
+            "w.yaml:",
+            "a",
+        ),
         (&format!("{head}  a: {{ kind: command, run: x, needs: [nothing] }}\n"), "w.yaml:4:", "nothing"),
         (&format!("{head}  a: {{ kind: command, run: 'echo ${{{{ inputs.missing }}}}' }}\n"), "w.yaml:4:", "missing"),
         (&format!("{head}  a: {{ kind: command, run: x }}\n  a: {{ kind: command, run: y }}\n"), "w.yaml:", "a"),
@@ -30,7 +36,10 @@ fn broken_workflows_are_refused_with_their_line() {
     for (text, place, word) in cases {
         let (code, output) = validate(text);
         assert_eq!(code, 1, "{text}\n{output}");
-        assert!(output.contains(place) && output.contains(word), "expected {place} and {word:?} for\n{text}\ngot\n{output}");
+        assert!(
+            output.contains(place) && output.contains(word),
+            "expected {place} and {word:?} for\n{text}\ngot\n{output}"
+        );
     }
     let (code, _) = validate(&format!("{head}  a: {{ kind: command, run: x }}\n"));
     assert_eq!(code, 0);
@@ -49,7 +58,9 @@ fn a_broken_workflow_is_listed_with_its_findings_and_starts_nothing() {
     assert_eq!(error["code"], "bad_request");
     assert!(error["details"]["diagnostics"].is_array());
     assert!(host.call("run.list", json!({ "project": id })).unwrap()["runs"].as_array().unwrap().is_empty());
-    for (workflow, code) in [("../../etc/passwd", "bad_request"), ("nothing", "not_found"), ("/etc/passwd.yaml", "bad_request")] {
+    for (workflow, code) in
+        [("../../etc/passwd", "bad_request"), ("nothing", "not_found"), ("/etc/passwd.yaml", "bad_request")]
+    {
         let error = host.call("run.start", json!({ "project": id, "workflow": workflow })).unwrap_err();
         assert_eq!(error["code"], code, "{workflow}: {error}");
     }
@@ -62,7 +73,9 @@ fn two_people_saving_one_workflow_lose_nothing() {
     let host = Host::start(data.path(), &[project.path()]);
     let id = host.project_id();
     let base = host.call("workflow.get", json!({ "project": id, "workflow": "w" })).unwrap()["hash"].clone();
-    let save = |text: &str| host.call("workflow.save", json!({ "project": id, "workflow": "w", "text": text, "base_hash": base }));
+    let save = |text: &str| {
+        host.call("workflow.save", json!({ "project": id, "workflow": "w", "text": text, "base_hash": base }))
+    };
     save("signalbox: 1\nname: w\nsteps:\n  mine: { kind: command, run: x }\n").unwrap();
     let error = save("signalbox: 1\nname: w\nsteps:\n  theirs: { kind: command, run: x }\n").unwrap_err();
     assert_eq!(error["code"], "conflict");
@@ -81,7 +94,10 @@ fn a_project_folder_that_went_away_is_said_so_and_its_runs_are_kept() {
     let path = project.path().to_owned();
     drop(project);
     let error = host.call("run.start", json!({ "project": id, "workflow": "w" })).unwrap_err();
-    assert!(error["message"].as_str().unwrap().contains(path.to_str().unwrap()) && error["hint"].is_string(), "{error}");
+    assert!(
+        error["message"].as_str().unwrap().contains(path.to_str().unwrap()) && error["hint"].is_string(),
+        "{error}"
+    );
     assert_eq!(host.run(&run)["run"]["conclusion"], "success");
     let error = host.call("project.open", json!({ "path": "/no/such/folder" })).unwrap_err();
     assert_eq!(error["code"], "not_found");
@@ -124,7 +140,8 @@ fn a_data_folder_that_cannot_be_written_is_said_so() {
     let file = dir.path().join("file");
     fs::write(&file, "").unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o400)).unwrap();
-    let output = run(command(dir.path()).args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(file.join("data")));
+    let output =
+        run(command(dir.path()).args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(file.join("data")));
     let (code, text) = (output.status.code().unwrap(), stderr(&output));
     assert_eq!(code, 1);
     assert!(text.contains("data folder") && text.contains("nothing was changed"), "{text}");
@@ -134,7 +151,8 @@ fn a_data_folder_that_cannot_be_written_is_said_so() {
 fn a_full_disk_refuses_and_loses_nothing() {
     // A file system of its own that is really full. Only root can mount one; elsewhere the limit is simulated by nobody.
     let mount = tempfile::tempdir().unwrap();
-    let mounted = std::process::Command::new("mount").args(["-t", "tmpfs", "-o", "size=3m", "tmpfs"]).arg(mount.path()).status();
+    let mounted =
+        std::process::Command::new("mount").args(["-t", "tmpfs", "-o", "size=3m", "tmpfs"]).arg(mount.path()).status();
     if !mounted.is_ok_and(|status| status.success()) {
         eprintln!("skipped: no right to mount a small file system");
         return;
@@ -165,10 +183,13 @@ fn a_full_disk_refuses_and_loses_nothing() {
     assert_eq!(host.request("GET", "/readyz", &[], b"").status, 503);
     assert_eq!(host.request("GET", "/healthz", &[], b"").status, 200);
     let stored = host.events(&[&format!("project/{id}")]);
-    let seqs: Vec<u64> = stored.iter().filter(|event| event["type"] == "x_fill").map(|event| event["seq"].as_u64().unwrap()).collect();
+    let seqs: Vec<u64> =
+        stored.iter().filter(|event| event["type"] == "x_fill").map(|event| event["seq"].as_u64().unwrap()).collect();
     assert_eq!(seqs, acknowledged);
-    let grown = std::process::Command::new("mount").args(["-o", "remount,size=20m"]).arg(mount.path()).status().unwrap();
+    let grown =
+        std::process::Command::new("mount").args(["-o", "remount,size=20m"]).arg(mount.path()).status().unwrap();
     assert!(grown.success());
-    host.call("event.publish", json!({ "project": id, "type": "x_after", "data": 1 })).expect("with space it goes on by itself");
+    host.call("event.publish", json!({ "project": id, "type": "x_after", "data": 1 }))
+        .expect("with space it goes on by itself");
     assert_eq!(host.request("GET", "/readyz", &[], b"").status, 200);
 }

@@ -17,7 +17,11 @@ fn run_hosts_itself_or_joins_the_host_and_its_exit_code_tells_the_outcome() {
     assert_eq!(go(&["ok"]).status.code(), Some(0));
     let failed = go(&["bad"]);
     assert_eq!(failed.status.code(), Some(1));
-    assert!(stderr(&failed).contains("the reason") && stderr(&failed).contains("exited with code 7"), "{}", stderr(&failed));
+    assert!(
+        stderr(&failed).contains("the reason") && stderr(&failed).contains("exited with code 7"),
+        "{}",
+        stderr(&failed)
+    );
     assert_eq!(go(&["nothing"]).status.code(), Some(1));
     assert_eq!(go(&["ok", "--input", "n=many"]).status.code(), Some(2));
     assert_eq!(go(&["ok", "--detach"]).status.code(), Some(3));
@@ -47,7 +51,8 @@ fn call_publish_login_and_tokens_talk_to_the_running_host() {
     assert_eq!(cli(&["call", "no.such"]).status.code(), Some(1));
     assert_eq!(cli(&["call", "project.get", "{"]).status.code(), Some(2));
     assert!(stdout(&cli(&["login"])).contains("/#code="));
-    let token: Value = serde_json::from_slice(&cli(&["token", "create", "--role", "viewer", "--ttl", "30d"]).stdout).unwrap();
+    let token: Value =
+        serde_json::from_slice(&cli(&["token", "create", "--role", "viewer", "--ttl", "30d"]).stdout).unwrap();
     let other = Command::new(binary())
         .args(["call", "project.list", "--url", &host.url, "--token", token["token"].as_str().unwrap()])
         .env("SIGNALBOX_DATA_DIR", data.path().join("elsewhere"))
@@ -109,7 +114,10 @@ fn schemas_and_settings_are_printed() {
 
 #[test]
 fn ctrl_c_cancels_the_run_and_says_so_with_its_exit_code() {
-    let project = Project::new(&[("long", "signalbox: 1\nname: long\nsteps:\n  a: { kind: command, run: 'echo on; sleep 300' }\n")]);
+    let project = Project::new(&[(
+        "long",
+        "signalbox: 1\nname: long\nsteps:\n  a: { kind: command, run: 'echo on; sleep 300' }\n",
+    )]);
     let data = tempfile::tempdir().unwrap();
     let host = Host::start(data.path(), &[project.path()]);
     let mut child = command(data.path()).current_dir(project.path()).args(["run", "long"]).spawn().unwrap();

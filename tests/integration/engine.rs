@@ -105,7 +105,8 @@ fn cancel_ends_every_process_also_those_that_hide() {
     host.call("run.cancel", json!({ "run": run, "force": true })).unwrap();
     assert_eq!(host.wait_done(&run)["run"]["conclusion"], "cancelled");
     assert_eq!(host.step(&run, "stubborn")["attempts"][0]["stopped"], "forced");
-    let prefix = &signalbox_store::blob::hash(std::fs::canonicalize(data.path()).unwrap().to_string_lossy().as_bytes())[..16];
+    let prefix =
+        &signalbox_store::blob::hash(std::fs::canonicalize(data.path()).unwrap().to_string_lossy().as_bytes())[..16];
     assert!(leftovers(prefix).is_empty());
 }
 
@@ -131,7 +132,9 @@ fn secrets_reach_the_step_and_nothing_else() {
     let run = host.start_run("w", json!({}));
     assert_eq!(host.wait_done(&run)["run"]["conclusion"], "success");
     assert_eq!(host.log_text(&run, "a"), "key is ***");
-    let everything = serde_json::to_string(&host.events(&[&format!("project/{}/**", host.project_id()), "activity", "host"])).unwrap();
+    let everything =
+        serde_json::to_string(&host.events(&[&format!("project/{}/**", host.project_id()), "activity", "host"]))
+            .unwrap();
     assert!(!everything.contains("tok-98765"));
 }
 
@@ -170,7 +173,8 @@ fn runs_of_a_full_group_wait_and_can_be_moved() {
 
 #[test]
 fn much_output_is_kept_whole_paged_and_searched() {
-    let (_project, _data, host) = start("signalbox: 1\nname: w\nsteps:\n  talk: { kind: command, run: 'seq 1 300000' }\n", &[]);
+    let (_project, _data, host) =
+        start("signalbox: 1\nname: w\nsteps:\n  talk: { kind: command, run: 'seq 1 300000' }\n", &[]);
     let run = host.start_run("w", json!({}));
     assert_eq!(host.wait_done(&run)["run"]["conclusion"], "success");
     let page = host.call("run.log", json!({ "run": run, "step": "talk", "offset": 299_990, "limit": 100 })).unwrap();
@@ -197,5 +201,8 @@ fn progress_and_a_key_that_is_used_twice() {
     let events = host.events(&[&format!("project/{}", host.project_id())]);
     let progress = events.iter().find(|event| event["type"] == "progress_update").unwrap();
     assert_eq!(progress["data"], json!({ "of": "step", "value": 0.4, "text": "linking" }));
-    assert_eq!(host.call("run.list", json!({ "project": host.project_id() })).unwrap()["runs"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        host.call("run.list", json!({ "project": host.project_id() })).unwrap()["runs"].as_array().unwrap().len(),
+        1
+    );
 }

@@ -17,7 +17,8 @@ fn example(name: &str) -> String {
 }
 
 fn host() -> (Project, tempfile::TempDir, Host) {
-    let project = Project::new(&[("hello", "signalbox: 1\nname: hello\nsteps:\n  a: { kind: command, run: 'echo hello' }\n")]);
+    let project =
+        Project::new(&[("hello", "signalbox: 1\nname: hello\nsteps:\n  a: { kind: command, run: 'echo hello' }\n")]);
     let data = tempfile::tempdir().unwrap();
     let host = Host::start(data.path(), &[project.path()]);
     (project, data, host)

@@ -49,7 +49,9 @@ impl Follower {
                 let room = frame["room"].as_str().unwrap().to_owned();
                 match self.last.insert(room.clone(), seq) {
                     Some(last) => assert_eq!(prev, last, "a gap in {room} before {seq}"),
-                    None => assert!(prev <= self.base.unwrap_or(0), "a gap in {room} before {seq}: {prev}, {:?}", self.base),
+                    None => {
+                        assert!(prev <= self.base.unwrap_or(0), "a gap in {room} before {seq}: {prev}, {:?}", self.base)
+                    }
                 }
                 assert!(self.events.last().is_none_or(|last| last["seq"].as_u64().unwrap() < seq), "order");
                 let over = frame["type"] == "completion";
@@ -110,17 +112,26 @@ fn every_transport_carries_the_same_events_whenever_it_was_joined() {
             let stream = results.clone();
             scope.spawn(move || {
                 let mut follower = Follower::new();
-                sse(host.address(), &format!("/api/v1/projects/{id}/events"), &[("Authorization", bearer)], |cursor, frame| {
-                    if frame["seq"].is_u64() {
-                        assert_eq!(cursor.as_deref(), frame["cursor"].as_str(), "the id is the cursor");
-                    }
-                    !follower.take(frame)
-                });
+                sse(
+                    host.address(),
+                    &format!("/api/v1/projects/{id}/events"),
+                    &[("Authorization", bearer)],
+                    |cursor, frame| {
+                        if frame["seq"].is_u64() {
+                            assert_eq!(cursor.as_deref(), frame["cursor"].as_str(), "the id is the cursor");
+                        }
+                        !follower.take(frame)
+                    },
+                );
                 stream.send(("sse", moment, follower)).unwrap();
             });
             let tail = results.clone();
             scope.spawn(move || {
-                let mut child = command(&host.data).args(["tail", "--json", "--room", tree]).stdout(Stdio::piped()).spawn().unwrap();
+                let mut child = command(&host.data)
+                    .args(["tail", "--json", "--room", tree])
+                    .stdout(Stdio::piped())
+                    .spawn()
+                    .unwrap();
                 let mut follower = Follower::new();
                 // `tail` prints no snapshot: what it starts from is not known here.
                 follower.base = Some(u64::MAX);
@@ -148,14 +159,16 @@ fn every_transport_carries_the_same_events_whenever_it_was_joined() {
             assert!(!follower.events.is_empty(), "{transport} joined at {moment} connected but never updated");
             let first = follower.events[0]["seq"].as_u64().unwrap();
             let completion = follower.events.last().unwrap()["seq"].as_u64().unwrap();
-            let expected: Vec<&Value> = log
-                .iter()
-                .filter(|event| (first..=completion).contains(&event["seq"].as_u64().unwrap()))
-                .collect();
+            let expected: Vec<&Value> =
+                log.iter().filter(|event| (first..=completion).contains(&event["seq"].as_u64().unwrap())).collect();
             assert_eq!(follower.events.iter().collect::<Vec<_>>(), expected, "{transport} joined at {moment}");
             if let Some(base) = follower.base.filter(|base| *base != u64::MAX) {
-                let between = log.iter().filter(|event| (base + 1..first).contains(&event["seq"].as_u64().unwrap())).count();
-                assert_eq!(between, 0, "{transport} joined at {moment}: events between its snapshot and its first event");
+                let between =
+                    log.iter().filter(|event| (base + 1..first).contains(&event["seq"].as_u64().unwrap())).count();
+                assert_eq!(
+                    between, 0,
+                    "{transport} joined at {moment}: events between its snapshot and its first event"
+                );
             }
             seen += 1;
         }
@@ -189,13 +202,21 @@ fn a_cut_connection_resumes_at_the_exact_event_on_every_transport() {
     });
     let bearer = format!("Bearer {}", host.token);
     let mut over_sse = Vec::new();
-    sse(host.address(), &format!("/api/v1/events?rooms={room}"), &[("Authorization", &bearer), ("Last-Event-ID", &cursor)], |_, frame| {
-        if frame["type"] == "x_n" {
-            over_sse.push(frame["data"].as_u64().unwrap());
-        }
-        frame["type"] != "synced"
-    });
-    let tail = command(data.path()).args(["tail", "--json", "--no-follow", "--room", &room, "--after", &cursor]).output().unwrap();
+    sse(
+        host.address(),
+        &format!("/api/v1/events?rooms={room}"),
+        &[("Authorization", &bearer), ("Last-Event-ID", &cursor)],
+        |_, frame| {
+            if frame["type"] == "x_n" {
+                over_sse.push(frame["data"].as_u64().unwrap());
+            }
+            frame["type"] != "synced"
+        },
+    );
+    let tail = command(data.path())
+        .args(["tail", "--json", "--no-follow", "--room", &room, "--after", &cursor])
+        .output()
+        .unwrap();
     let text = String::from_utf8(tail.stdout).unwrap();
     let over_tail: Vec<u64> = text
         .lines()
@@ -224,20 +245,25 @@ fn a_client_that_reads_slowly_or_never_harms_nobody() {
         lively.next_of("synced").await;
         let filler = "x".repeat(200_000);
         for n in 0..60 {
-            host.call("event.publish", json!({ "project": id, "type": "x_big", "data": { "n": n, "filler": filler } })).unwrap();
+            host.call("event.publish", json!({ "project": id, "type": "x_big", "data": { "n": n, "filler": filler } }))
+                .unwrap();
             assert_eq!(lively.next_of("x_big").await["data"]["n"], n);
         }
         // 12 MB were published and the first client took none: it is closed with a code that says "come back".
         let closed = async {
             loop {
-                let metrics = host.request("GET", "/metrics", &[("Authorization", &format!("Bearer {}", host.token))], b"").text();
+                let metrics = host
+                    .request("GET", "/metrics", &[("Authorization", &format!("Bearer {}", host.token))], b"")
+                    .text();
                 if metrics.contains("signalbox_connections_closed_total{code=\"4008\"} 1") {
                     return;
                 }
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(20), closed).await.expect("a stalled connection is not kept open and silent");
+        tokio::time::timeout(Duration::from_secs(20), closed)
+            .await
+            .expect("a stalled connection is not kept open and silent");
         host.call("event.publish", json!({ "project": id, "type": "x_after", "data": 1 })).unwrap();
         lively.next_of("x_after").await;
     });

@@ -276,7 +276,13 @@ impl Response {
 }
 
 /// One HTTP/1.1 request on a connection of its own. None: the connection broke.
-pub(crate) fn request(address: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Option<Response> {
+pub(crate) fn request(
+    address: &str,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Option<Response> {
     let mut stream = TcpStream::connect(address).ok()?;
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut text = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
@@ -316,7 +322,12 @@ fn unchunk(mut rest: &[u8]) -> Vec<u8> {
 }
 
 /// Server-sent events, read line by line until `stop` says so.
-pub(crate) fn sse(address: &str, path: &str, headers: &[(&str, &str)], mut take: impl FnMut(Option<String>, Value) -> bool) {
+pub(crate) fn sse(
+    address: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    mut take: impl FnMut(Option<String>, Value) -> bool,
+) {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut text = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nAccept: text/event-stream\r\n");

@@ -38,7 +38,9 @@ pub(crate) fn doctor(show_settings: bool) -> anyhow::Result<End> {
     report.good("version", signalbox_host::VERSION);
     match &loaded {
         Ok(_) => report.good("settings", &config.join("settings.toml").display().to_string()),
-        Err(error) => report.bad("settings", &error.to_string(), "mend the line, or remove the file to use the defaults"),
+        Err(error) => {
+            report.bad("settings", &error.to_string(), "mend the line, or remove the file to use the defaults")
+        }
     }
     data_folder(&mut report, &settings::data_dir());
     let shell = if cfg!(windows) { "cmd" } else { "sh" };
@@ -49,7 +51,11 @@ pub(crate) fn doctor(show_settings: bool) -> anyhow::Result<End> {
     if Path::new(&format!("/bin/{shell}")).exists() || cfg!(windows) {
         report.good("shell", shell);
     } else {
-        report.bad("shell", "no sh", "install a POSIX shell, or name another one under defaults.shell in each workflow");
+        report.bad(
+            "shell",
+            "no sh",
+            "install a POSIX shell, or name another one under defaults.shell in each workflow",
+        );
     }
     if signalbox_assets::FILES.is_empty() {
         report.note("ui", "this build carries no UI: `cargo xtask build` makes one that does");
@@ -61,13 +67,22 @@ pub(crate) fn doctor(show_settings: bool) -> anyhow::Result<End> {
 
 fn data_folder(report: &mut Report, dir: &Path) {
     let probe = dir.join(".doctor");
-    let writable = std::fs::create_dir_all(dir).and_then(|()| std::fs::write(&probe, b"")).and_then(|()| std::fs::remove_file(&probe));
+    let writable = std::fs::create_dir_all(dir)
+        .and_then(|()| std::fs::write(&probe, b""))
+        .and_then(|()| std::fs::remove_file(&probe));
     match writable {
         Ok(()) => report.good("data folder", &dir.display().to_string()),
-        Err(error) => report.bad("data folder", &format!("{}: {error}", dir.display()), "make it writable, or name another one with SIGNALBOX_DATA_DIR"),
+        Err(error) => report.bad(
+            "data folder",
+            &format!("{}: {error}", dir.display()),
+            "make it writable, or name another one with SIGNALBOX_DATA_DIR",
+        ),
     }
     match HostFile::read(dir) {
-        Ok(file) => report.good("host", &format!("process {} at {}", file.pid, file.url.as_deref().unwrap_or("no address (sharing is off)"))),
+        Ok(file) => report.good(
+            "host",
+            &format!("process {} at {}", file.pid, file.url.as_deref().unwrap_or("no address (sharing is off)")),
+        ),
         Err(_) => report.note("host", "none runs on this data folder: `signalbox serve` starts one"),
     }
 }

@@ -22,7 +22,8 @@ impl starter::Folder for OnDisk {
 
 pub(crate) fn init(path: Option<PathBuf>, name: &str, dry_run: bool) -> anyhow::Result<End> {
     let folder = path.unwrap_or_else(|| PathBuf::from("."));
-    let folder = std::fs::canonicalize(&folder).with_context(|| format!("the folder {} cannot be opened", folder.display()))?;
+    let folder =
+        std::fs::canonicalize(&folder).with_context(|| format!("the folder {} cannot be opened", folder.display()))?;
     let plain = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
     if !plain {
         return Err(remote::Usage(format!("{name:?} is no name: letters, digits, '-' and '_'")).into());
@@ -38,7 +39,11 @@ pub(crate) fn init(path: Option<PathBuf>, name: &str, dry_run: bool) -> anyhow::
     }
     // Never over what somebody wrote.
     let mut options = std::fs::OpenOptions::new();
-    let written = options.write(true).create_new(true).open(&file).and_then(|mut open| std::io::Write::write_all(&mut open, found.text.as_bytes()));
+    let written = options
+        .write(true)
+        .create_new(true)
+        .open(&file)
+        .and_then(|mut open| std::io::Write::write_all(&mut open, found.text.as_bytes()));
     match written {
         Ok(()) => {}
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
@@ -52,7 +57,10 @@ pub(crate) fn init(path: Option<PathBuf>, name: &str, dry_run: bool) -> anyhow::
     } else {
         output::line(&format!("Recognised {}.", found.found.join(", ")));
     }
-    output::line(&format!("Wrote {}. Run it: signalbox run {name}", file.strip_prefix(&folder).unwrap_or(&file).display()));
+    output::line(&format!(
+        "Wrote {}. Run it: signalbox run {name}",
+        file.strip_prefix(&folder).unwrap_or(&file).display()
+    ));
     Ok(End::Success)
 }
 

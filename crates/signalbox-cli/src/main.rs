@@ -246,9 +246,13 @@ async fn command(command: Command) -> anyhow::Result<End> {
         Command::Run { target, workflow, project, inputs, json, detach, logs } => {
             run::run(run::Wish { target, workflow, project, inputs, json, detach, logs }).await
         }
-        Command::Tail { target, rooms, after, json, no_follow } => tail::tail(&target, &rooms, after, json, no_follow).await,
+        Command::Tail { target, rooms, after, json, no_follow } => {
+            tail::tail(&target, &rooms, after, json, no_follow).await
+        }
         Command::Call { target, method, params, key } => remote::call(&target, &method, params, key).await,
-        Command::Publish { target, kind, project, data, key } => remote::publish(&target, &kind, &project, &data, key).await,
+        Command::Publish { target, kind, project, data, key } => {
+            remote::publish(&target, &kind, &project, &data, key).await
+        }
         Command::Init { path, name, dry_run } => local::init(path, &name, dry_run),
         Command::Validate { file, json } => local::validate(&file, json),
         Command::Schema { name } => local::schema(name.as_deref()),

@@ -52,11 +52,18 @@ pub(crate) fn end_of(error: &anyhow::Error) -> End {
 /// Where the host is: named, or by the `host.json` of the data folder.
 pub(crate) fn find(target: &Target) -> anyhow::Result<Options> {
     if let Some(url) = &target.url {
-        let Some(token) = &target.token else { bail!(Usage("--url needs a token: --token, or SIGNALBOX_TOKEN".into())) };
+        let Some(token) = &target.token else {
+            bail!(Usage("--url needs a token: --token, or SIGNALBOX_TOKEN".into()))
+        };
         return Ok(options(url, token));
     }
     let dir = target.data_dir.clone().unwrap_or_else(settings::data_dir);
-    let none = || Unreachable(format!("no host runs on the data folder {}: start one with `signalbox serve`, or name one with --url", dir.display()));
+    let none = || {
+        Unreachable(format!(
+            "no host runs on the data folder {}: start one with `signalbox serve`, or name one with --url",
+            dir.display()
+        ))
+    };
     let file = HostFile::read(&dir).map_err(|_| none())?;
     let url = file.url.ok_or_else(|| {
         Unreachable("the host of this data folder does not listen: it is the desktop app, and sharing is off".into())
@@ -101,7 +108,13 @@ pub(crate) async fn client(target: &Target) -> anyhow::Result<(Client, mpsc::Rec
 pub(crate) fn explain(error: CallError) -> anyhow::Error {
     if let Some(diagnostics) = error.details.as_ref().and_then(|details| details["diagnostics"].as_array()) {
         for found in diagnostics {
-            eprintln!("{}:{}: {}: {}", found["line"], found["column"], found["severity"].as_str().unwrap_or("error"), found["message"].as_str().unwrap_or_default());
+            eprintln!(
+                "{}:{}: {}: {}",
+                found["line"],
+                found["column"],
+                found["severity"].as_str().unwrap_or("error"),
+                found["message"].as_str().unwrap_or_default()
+            );
         }
     }
     error.into()
@@ -123,7 +136,12 @@ pub(crate) fn complain(error: &anyhow::Error) {
     }
 }
 
-pub(crate) async fn call(target: &Target, method: &str, params: Option<String>, key: Option<String>) -> anyhow::Result<End> {
+pub(crate) async fn call(
+    target: &Target,
+    method: &str,
+    params: Option<String>,
+    key: Option<String>,
+) -> anyhow::Result<End> {
     let text = match params.as_deref() {
         None => None,
         Some("-") => {
@@ -135,13 +153,19 @@ pub(crate) async fn call(target: &Target, method: &str, params: Option<String>, 
     };
     let params: Option<Value> = match text {
         None => None,
-        Some(text) => Some(serde_json::from_str(&text).map_err(|error| Usage(format!("the parameters are not JSON: {error}")))?),
+        Some(text) => {
+            Some(serde_json::from_str(&text).map_err(|error| Usage(format!("the parameters are not JSON: {error}")))?)
+        }
     };
     let (client, _updates) = client(target).await?;
     match client.call(method, params, key).await {
         Ok(reply) => {
             let value: Value = serde_json::from_str(reply.get())?;
-            output::line(&if output::is_terminal() { serde_json::to_string_pretty(&value)? } else { reply.get().to_owned() });
+            output::line(&if output::is_terminal() {
+                serde_json::to_string_pretty(&value)?
+            } else {
+                reply.get().to_owned()
+            });
             Ok(End::Success)
         }
         Err(error) => {
@@ -152,13 +176,25 @@ pub(crate) async fn call(target: &Target, method: &str, params: Option<String>, 
     }
 }
 
-pub(crate) async fn publish(target: &Target, kind: &str, project: &str, data: &str, key: Option<String>) -> anyhow::Result<End> {
+pub(crate) async fn publish(
+    target: &Target,
+    kind: &str,
+    project: &str,
+    data: &str,
+    key: Option<String>,
+) -> anyhow::Result<End> {
     let data: Value = serde_json::from_str(data).map_err(|error| Usage(format!("the data is not JSON: {error}")))?;
     let params = json!({ "project": project, "type": kind, "data": data });
     call(target, "event.publish", Some(params.to_string()), key).await
 }
 
-pub(crate) async fn create_token(target: &Target, role: &str, name: &str, projects: &[String], ttl: Option<&str>) -> anyhow::Result<End> {
+pub(crate) async fn create_token(
+    target: &Target,
+    role: &str,
+    name: &str,
+    projects: &[String],
+    ttl: Option<&str>,
+) -> anyhow::Result<End> {
     let mut params = json!({ "name": name, "role": role });
     if !projects.is_empty() {
         params["projects"] = json!(projects);

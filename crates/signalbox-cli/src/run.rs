@@ -95,7 +95,8 @@ async fn typed(client: &Client, project: &Value, workflow: &str, mut inputs: Map
 
 async fn follow(wish: &Wish, client: Client, mut updates: mpsc::Receiver<Update>) -> anyhow::Result<End> {
     let folder = wish.project.clone().unwrap_or_else(|| PathBuf::from("."));
-    let folder = std::fs::canonicalize(&folder).with_context(|| format!("the project folder {} cannot be opened", folder.display()))?;
+    let folder = std::fs::canonicalize(&folder)
+        .with_context(|| format!("the project folder {} cannot be opened", folder.display()))?;
     let project: ProjectReply = client.get("project.open", json!({ "path": folder })).await.map_err(remote::explain)?;
     let id = project.project.id;
     // A file may be named from where the person is.
@@ -173,7 +174,8 @@ impl Screen {
         }
         overall.set_prefix(format!("{} #{}", wish.workflow, started.number));
         overall.enable_steady_tick(Duration::from_millis(200));
-        let screen = Self { json: wish.json, logs: wish.logs, bars, overall, steps: BTreeMap::new(), tails: BTreeMap::new() };
+        let screen =
+            Self { json: wish.json, logs: wish.logs, bars, overall, steps: BTreeMap::new(), tails: BTreeMap::new() };
         screen.note(&format!("{} #{} ({})", wish.workflow, started.number, started.run));
         screen
     }
@@ -209,14 +211,24 @@ impl Screen {
                     approval.step, output::safe(&approval.question), approval.id
                 ));
             }
-            "completion" => return serde_json::from_str::<Completion>(data).ok().map(|completion| completion.conclusion),
+            "completion" => {
+                return serde_json::from_str::<Completion>(data).ok().map(|completion| completion.conclusion);
+            }
             _ => {}
         }
         None
     }
 
     fn step(&mut self, step: &Step) {
-        let at_work = matches!(step.status, StepStatus::Starting | StepStatus::Running | StepStatus::Verifying | StepStatus::Cancelling | StepStatus::WaitingInput | StepStatus::Scheduled);
+        let at_work = matches!(
+            step.status,
+            StepStatus::Starting
+                | StepStatus::Running
+                | StepStatus::Verifying
+                | StepStatus::Cancelling
+                | StepStatus::WaitingInput
+                | StepStatus::Scheduled
+        );
         if !at_work {
             return;
         }
@@ -249,7 +261,8 @@ impl Screen {
             Some(StepConclusion::Crashed) => ("!", "crashed"),
             Some(StepConclusion::Failed) | None => ("✗", "failed"),
         };
-        let time = step.duration_ms.map(|ms| format!(" {:.1} s", Duration::from_millis(ms).as_secs_f64())).unwrap_or_default();
+        let time =
+            step.duration_ms.map(|ms| format!(" {:.1} s", Duration::from_millis(ms).as_secs_f64())).unwrap_or_default();
         let reason = step.reason.as_deref().map(|reason| format!(" ({})", output::safe(reason))).unwrap_or_default();
         self.note(&format!("{mark} {}{time} {word}{reason}", step.key));
         let failed = step.conclusion.is_some_and(StepConclusion::is_failure);
@@ -280,7 +293,8 @@ impl Screen {
 
     fn finish(&self, conclusion: RunConclusion) {
         self.overall.finish_and_clear();
-        let word = serde_json::to_value(conclusion).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default();
+        let word =
+            serde_json::to_value(conclusion).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default();
         self.note(&format!("{} {}", self.overall.prefix(), word.replace('_', " ")));
     }
 }

@@ -15,7 +15,12 @@ pub(crate) async fn open(data_dir: Option<PathBuf>) -> anyhow::Result<Host> {
     Ok(Host::open(HostOptions::new(data_dir, settings)).await?)
 }
 
-pub(crate) async fn serve(data_dir: Option<PathBuf>, address: Option<String>, projects: Vec<PathBuf>, trust: bool) -> anyhow::Result<End> {
+pub(crate) async fn serve(
+    data_dir: Option<PathBuf>,
+    address: Option<String>,
+    projects: Vec<PathBuf>,
+    trust: bool,
+) -> anyhow::Result<End> {
     let host = open(data_dir).await?;
     let served = async {
         let address = address.unwrap_or_else(|| host.settings().host.listen.clone());
@@ -26,7 +31,10 @@ pub(crate) async fn serve(data_dir: Option<PathBuf>, address: Option<String>, pr
         let code = host.call(&host.owner(), "login_code.create", None).await?;
         let code: serde_json::Value = serde_json::from_str(code.get())?;
         output::line(&format!("Signalbox listens on http://{}", listening.address));
-        output::line(&format!("Open {} (good once, for a minute; `signalbox login` makes another)", code["url"].as_str().unwrap_or_default()));
+        output::line(&format!(
+            "Open {} (good once, for a minute; `signalbox login` makes another)",
+            code["url"].as_str().unwrap_or_default()
+        ));
         output::line("Ctrl-C stops it.");
         ended().await;
         anyhow::Ok(())
@@ -41,7 +49,8 @@ pub(crate) async fn serve(data_dir: Option<PathBuf>, address: Option<String>, pr
 
 /// Opens a folder as a project on a host in this process.
 pub(crate) async fn open_project(host: &Host, path: &std::path::Path, trust: bool) -> anyhow::Result<()> {
-    let path = std::fs::canonicalize(path).with_context(|| format!("the project folder {} cannot be opened", path.display()))?;
+    let path = std::fs::canonicalize(path)
+        .with_context(|| format!("the project folder {} cannot be opened", path.display()))?;
     let mut params = serde_json::json!({ "path": path });
     if trust {
         params["trust"] = true.into();

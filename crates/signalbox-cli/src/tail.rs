@@ -7,10 +7,17 @@ use signalbox_wire::method::ProjectList;
 
 use crate::{End, Target, output, remote};
 
-pub(crate) async fn tail(target: &Target, rooms: &[String], after: Option<String>, json: bool, no_follow: bool) -> anyhow::Result<End> {
+pub(crate) async fn tail(
+    target: &Target,
+    rooms: &[String],
+    after: Option<String>,
+    json: bool,
+    no_follow: bool,
+) -> anyhow::Result<End> {
     let mut options = remote::find(target)?;
     let usage = |error: &dyn std::fmt::Display| remote::Usage(error.to_string());
-    options.rooms = rooms.iter().map(|room| room.parse::<RoomFilter>().map_err(|error| usage(&error))).collect::<Result<_, _>>()?;
+    options.rooms =
+        rooms.iter().map(|room| room.parse::<RoomFilter>().map_err(|error| usage(&error))).collect::<Result<_, _>>()?;
     options.resume = after.map(|after| after.parse().map_err(|error| usage(&error))).transpose()?;
     if options.rooms.is_empty() {
         let (client, _updates) = remote::reach(options.clone()).await?;
@@ -29,8 +36,12 @@ pub(crate) async fn tail(target: &Target, rooms: &[String], after: Option<String
         match update {
             Some(Update::Event(event)) if json => output::line(&event.text),
             Some(Update::Event(event)) => output::line(&describe(&event)),
-            Some(Update::Reset { room, reason }) if json => output::line(&json!({ "type": "reset", "room": room, "reason": reason }).to_string()),
-            Some(Update::Reset { room, reason }) => eprintln!("{room}: events are missing here ({reason}); what follows is complete again"),
+            Some(Update::Reset { room, reason }) if json => {
+                output::line(&json!({ "type": "reset", "room": room, "reason": reason }).to_string())
+            }
+            Some(Update::Reset { room, reason }) => {
+                eprintln!("{room}: events are missing here ({reason}); what follows is complete again")
+            }
             Some(Update::Synced(cursor)) => {
                 if json {
                     output::line(&json!({ "type": "synced", "cursor": cursor }).to_string());
@@ -64,11 +75,17 @@ pub(crate) fn describe(event: &Received) -> String {
         "run_updated" => format!("{} #{} {} {}", text("workflow"), data["number"], text("status"), text("conclusion")),
         "step_updated" => format!("{} {} {}", text("key"), text("status"), text("reason")),
         "step_completed" => format!("{} {} {}", text("key"), text("conclusion"), text("reason")),
-        "log" => format!("{} | {}", text("step"), output::safe(data["text"].as_str().unwrap_or_default().trim_end_matches('\n')).replace('\u{fffd}', "\n")),
+        "log" => format!(
+            "{} | {}",
+            text("step"),
+            output::safe(data["text"].as_str().unwrap_or_default().trim_end_matches('\n')).replace('\u{fffd}', "\n")
+        ),
         "approval_requested" => format!("{}: {}", text("step"), text("question")),
         "approval_resolved" => format!("{} {}", text("step"), text("state")),
         "activity_created" => text("text"),
-        "completion" => format!("{} #{} {} after {} ms", text("workflow"), data["number"], text("conclusion"), data["duration_ms"]),
+        "completion" => {
+            format!("{} #{} {} after {} ms", text("workflow"), data["number"], text("conclusion"), data["duration_ms"])
+        }
         _ => event.data.get().chars().take(200).collect(),
     };
     format!("{:>8}  {:<18} {}", event.seq, event.kind, what.trim_end())

@@ -100,8 +100,11 @@ impl State {
         let lost: Vec<u64> = self.calls.iter().filter(|(_, call)| call.key.is_none()).map(|(rid, _)| *rid).collect();
         for rid in lost {
             if let Some(call) = self.calls.remove(&rid) {
-                let error = CallError::new(ErrorCode::Unavailable, "the connection broke; it is not known whether the call was done")
-                    .hint("look before trying again, or call with a key");
+                let error = CallError::new(
+                    ErrorCode::Unavailable,
+                    "the connection broke; it is not known whether the call was done",
+                )
+                .hint("look before trying again, or call with a key");
                 call.reply.send(Err(error)).ok();
             }
         }
@@ -232,7 +235,12 @@ impl State {
         waiting.sort_unstable();
         for rid in waiting {
             let Some(call) = self.calls.get(&rid) else { continue };
-            let frame = ClientFrame::Call { rid, method: call.method.clone(), params: call.params.clone(), key: call.key.clone() };
+            let frame = ClientFrame::Call {
+                rid,
+                method: call.method.clone(),
+                params: call.params.clone(),
+                key: call.key.clone(),
+            };
             Self::send(socket, &frame).await?;
         }
         Ok(())
@@ -243,7 +251,12 @@ impl State {
             Command::Call(call) => {
                 self.next_rid += 1;
                 let rid = self.next_rid;
-                let frame = ClientFrame::Call { rid, method: call.method.clone(), params: call.params.clone(), key: call.key.clone() };
+                let frame = ClientFrame::Call {
+                    rid,
+                    method: call.method.clone(),
+                    params: call.params.clone(),
+                    key: call.key.clone(),
+                };
                 self.calls.insert(rid, call);
                 Self::send(socket, &frame).await
             }
@@ -272,11 +285,9 @@ impl State {
 
     async fn control(&mut self, control: Control) {
         match control {
-            Control::Subscribed { room, head, mode } => {
-                // Nothing was missed: the chain goes on from here. Otherwise the replay or the snapshot says.
-                if mode == "live" {
-                    self.last.entry(room.to_string()).or_insert(head);
-                }
+            // Nothing was missed: the chain goes on from here. Otherwise the replay or the snapshot says.
+            Control::Subscribed { room, head, mode } if mode == "live" => {
+                self.last.entry(room.to_string()).or_insert(head);
             }
             Control::Reset { room, reason } => {
                 self.last.clear();
@@ -316,7 +327,13 @@ impl State {
     /// Where the subscription of a room begins. The room of a run does not say its project: any project's will do.
     fn base_of(&self, room: &str) -> u64 {
         let exact = self.bases.iter().find(|(filter, _)| filter.to_string() == room).map(|(_, base)| *base);
-        let of_trees = || self.bases.iter().filter(|(filter, _)| matches!(filter, RoomFilter::ProjectTree(_))).map(|(_, base)| *base).max();
+        let of_trees = || {
+            self.bases
+                .iter()
+                .filter(|(filter, _)| matches!(filter, RoomFilter::ProjectTree(_)))
+                .map(|(_, base)| *base)
+                .max()
+        };
         exact.or_else(of_trees).unwrap_or(0)
     }
 

@@ -66,14 +66,40 @@ struct EventFrame {
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(crate) enum Control {
     Connection(Welcome),
-    Subscribed { room: RoomFilter, head: u64, mode: String },
-    Reset { room: RoomFilter, reason: String },
-    Snapshot { room: RoomFilter, at: u64, state: Box<RawValue> },
-    Synced { cursor: Cursor },
-    Ping { sent: u64 },
-    Reply { rid: u64, result: Option<Box<RawValue>>, error: Option<CallError> },
-    Left { room: RoomFilter, code: String },
-    Bye { code: u16, reason: String, reconnect_ms: Option<u64> },
+    Subscribed {
+        room: RoomFilter,
+        head: u64,
+        mode: String,
+    },
+    Reset {
+        room: RoomFilter,
+        reason: String,
+    },
+    Snapshot {
+        room: RoomFilter,
+        at: u64,
+        state: Box<RawValue>,
+    },
+    Synced {
+        cursor: Cursor,
+    },
+    Ping {
+        sent: u64,
+    },
+    Reply {
+        rid: u64,
+        result: Option<Box<RawValue>>,
+        error: Option<CallError>,
+    },
+    Left {
+        room: RoomFilter,
+        code: String,
+    },
+    Bye {
+        code: u16,
+        reason: String,
+        reconnect_ms: Option<u64>,
+    },
     #[serde(other)]
     Unknown,
 }

@@ -207,7 +207,12 @@ impl Client {
     ///
     /// # Errors
     /// What the host says, or `unavailable` if the connection ended.
-    pub async fn call(&self, method: &str, params: Option<serde_json::Value>, key: Option<String>) -> Result<Box<RawValue>, CallError> {
+    pub async fn call(
+        &self,
+        method: &str,
+        params: Option<serde_json::Value>,
+        key: Option<String>,
+    ) -> Result<Box<RawValue>, CallError> {
         let (reply, answer) = oneshot::channel();
         let call = Call { method: method.to_owned(), params, key, reply };
         self.commands.send(Command::Call(call)).await.map_err(|_| gone())?;
@@ -218,10 +223,15 @@ impl Client {
     ///
     /// # Errors
     /// As [`call`](Self::call), and `internal` if the reply has another shape.
-    pub async fn get<T: serde::de::DeserializeOwned>(&self, method: &str, params: serde_json::Value) -> Result<T, CallError> {
+    pub async fn get<T: serde::de::DeserializeOwned>(
+        &self,
+        method: &str,
+        params: serde_json::Value,
+    ) -> Result<T, CallError> {
         let reply = self.call(method, Some(params), None).await?;
-        serde_json::from_str(reply.get())
-            .map_err(|error| CallError::new(ErrorCode::Internal, format!("the reply to {method} has another shape: {error}")))
+        serde_json::from_str(reply.get()).map_err(|error| {
+            CallError::new(ErrorCode::Internal, format!("the reply to {method} has another shape: {error}"))
+        })
     }
 
     /// Follows more rooms, from a cursor or with a snapshot.

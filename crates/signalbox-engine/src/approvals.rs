@@ -5,15 +5,15 @@ use std::{collections::HashSet, sync::Arc};
 use indexmap::IndexMap;
 use serde_json::Value;
 use signalbox_model::{
-    Actor, Answer, Approval, ApprovalId, ApprovalState, Attempt, Decision, EventData, FormField, FormFieldKind, NewEvent,
-    Priority, Role, Room, RunId, StepConclusion, StepStatus,
+    Actor, Answer, Approval, ApprovalId, ApprovalState, Attempt, Decision, EventData, FormField, FormFieldKind,
+    NewEvent, Priority, Role, Room, RunId, StepConclusion, StepStatus,
 };
 
 use crate::{
     Context, Engine, Output, Refused,
     engine::Emit,
-    input::{Effect, StepAt, Timer},
     finish::end_step,
+    input::{Effect, StepAt, Timer},
     plan::OnTimeout,
     run::Ending,
 };
@@ -88,14 +88,17 @@ impl Engine {
         cx: &mut Context<'_>,
         out: &mut Output,
     ) -> Result<(), Refused> {
-        let (run_id, index) = self.questions.get(id).cloned().ok_or_else(|| Refused::NotFound(format!("open question {id}")))?;
+        let (run_id, index) =
+            self.questions.get(id).cloned().ok_or_else(|| Refused::NotFound(format!("open question {id}")))?;
         let run = self.run_mut(&run_id)?;
         let Some(approval) = run.approvals.get_mut(&index).filter(|approval| approval.id == *id) else {
             return Err(Refused::Conflict("this question was asked anew: answer the new one".into()));
         };
         // Compared as it is kept: what the form filled in by itself makes no difference.
         let form = check_form(&approval.form, form, decision);
-        let same = |answer: &Answer| answer.actor == actor && answer.decision == decision && form.as_ref().is_ok_and(|form| answer.form == *form);
+        let same = |answer: &Answer| {
+            answer.actor == actor && answer.decision == decision && form.as_ref().is_ok_and(|form| answer.form == *form)
+        };
         if approval.answers.iter().any(same) {
             return Ok(());
         }
@@ -105,7 +108,10 @@ impl Engine {
         let allowed = if approval.roles.is_empty() { role >= Role::Operator } else { approval.roles.contains(&role) };
         if !allowed {
             let roles: Vec<String> = approval.roles.iter().map(|role| format!("{role:?}").to_lowercase()).collect();
-            return Err(Refused::Forbidden(format!("this question is for {}", if roles.is_empty() { "operators and owners".into() } else { roles.join(" or ") })));
+            return Err(Refused::Forbidden(format!(
+                "this question is for {}",
+                if roles.is_empty() { "operators and owners".into() } else { roles.join(" or ") }
+            )));
         }
         if !approval.self_approval && actor == run.run.actor {
             return Err(Refused::Forbidden("who started the run may not answer this question".into()));
@@ -114,8 +120,12 @@ impl Engine {
             return Err(Refused::Conflict(format!("{actor} has answered this question already")));
         }
         approval.answers.push(Answer { actor: actor.clone(), decision, at: cx.now, form: form? });
-        let approvals: HashSet<&Actor> =
-            approval.answers.iter().filter(|answer| answer.decision == Decision::Approve).map(|answer| &answer.actor).collect();
+        let approvals: HashSet<&Actor> = approval
+            .answers
+            .iter()
+            .filter(|answer| answer.decision == Decision::Approve)
+            .map(|answer| &answer.actor)
+            .collect();
         let verdict = match decision {
             Decision::Reject => Some(false),
             Decision::Approve => (approvals.len() >= approval.min as usize).then_some(true),
@@ -127,12 +137,18 @@ impl Engine {
         Ok(())
     }
 
-    pub(crate) fn approval_timed_out(&mut self, at: &StepAt, cx: &mut Context<'_>, out: &mut Output) -> Result<(), Refused> {
+    pub(crate) fn approval_timed_out(
+        &mut self,
+        at: &StepAt,
+        cx: &mut Context<'_>,
+        out: &mut Output,
+    ) -> Result<(), Refused> {
         let run = self.run_at(at)?;
         if run.steps[at.step as usize].step.status != StepStatus::WaitingInput {
             return Err(Refused::Stale);
         }
-        let on_timeout = run.plan.steps[at.step as usize].approval.as_ref().map(|rules| rules.on_timeout).unwrap_or_default();
+        let on_timeout =
+            run.plan.steps[at.step as usize].approval.as_ref().map(|rules| rules.on_timeout).unwrap_or_default();
         let approved = match on_timeout {
             OnTimeout::KeepWaiting => return Err(Refused::Stale),
             OnTimeout::Approve => true,
@@ -144,7 +160,16 @@ impl Engine {
     }
 
     #[expect(clippy::too_many_arguments, reason = "a verdict is all of these")]
-    fn resolve(&mut self, id: &RunId, index: u32, approved: bool, reason: Option<&str>, actor: &Actor, cx: &mut Context<'_>, out: &mut Output) {
+    fn resolve(
+        &mut self,
+        id: &RunId,
+        index: u32,
+        approved: bool,
+        reason: Option<&str>,
+        actor: &Actor,
+        cx: &mut Context<'_>,
+        out: &mut Output,
+    ) {
         let now = cx.now;
         let Some(run) = self.runs.get_mut(id) else { return };
         let Some(approval) = run.approvals.get_mut(&index) else { return };
@@ -154,7 +179,13 @@ impl Engine {
         say(out, approval, EventData::ApprovalResolved, actor);
         let form = approval.answers.last().map(|answer| answer.form.clone()).unwrap_or_default();
         let word = if approved { "approved" } else { "rejected" };
-        let line = format!("{} #{}: {} {word}{}", run.run.workflow, run.run.number, approval.step, reason.map(|r| format!(" ({r})")).unwrap_or_default());
+        let line = format!(
+            "{} #{}: {} {word}{}",
+            run.run.workflow,
+            run.run.number,
+            approval.step,
+            reason.map(|r| format!(" ({r})")).unwrap_or_default()
+        );
         out.activity(&run.run, "approval_resolved", Priority::Normal, actor, line);
         let conclusion = if approved { StepConclusion::Success } else { StepConclusion::Rejected };
         let rules = run.plan.steps[index as usize].approval.clone().unwrap_or_default();
@@ -197,7 +228,10 @@ impl Engine {
         }
         let (at_work, still): (Vec<u32>, Vec<u32>) = again.into_iter().partition(|index| {
             let status = run.steps[*index as usize].step.status;
-            matches!(status, StepStatus::Starting | StepStatus::Running | StepStatus::Verifying | StepStatus::Cancelling)
+            matches!(
+                status,
+                StepStatus::Starting | StepStatus::Running | StepStatus::Verifying | StepStatus::Cancelling
+            )
         });
         run.change_silently(rejected, |state| state.step.rejections += 1);
         for index in at_work {
@@ -226,14 +260,23 @@ fn say(out: &mut Output, approval: &Approval, data: impl Fn(Arc<Approval>) -> Ev
 }
 
 /// The form as it is kept: known fields of the right kind, defaults filled in.
-fn check_form(fields: &[FormField], mut form: IndexMap<String, Value>, decision: Decision) -> Result<IndexMap<String, Value>, Refused> {
+fn check_form(
+    fields: &[FormField],
+    mut form: IndexMap<String, Value>,
+    decision: Decision,
+) -> Result<IndexMap<String, Value>, Refused> {
     let mut kept = IndexMap::new();
     for field in fields {
         let value = form.shift_remove(&field.name).or_else(|| field.default.clone());
-        let empty = value.as_ref().is_none_or(|value| value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty()));
+        let empty = value
+            .as_ref()
+            .is_none_or(|value| value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty()));
         if empty {
             if field.required && decision == Decision::Approve {
-                return Err(Refused::Invalid(format!("{} must be filled in", field.title.as_ref().unwrap_or(&field.name))));
+                return Err(Refused::Invalid(format!(
+                    "{} must be filled in",
+                    field.title.as_ref().unwrap_or(&field.name)
+                )));
             }
             continue;
         }

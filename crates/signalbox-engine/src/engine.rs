@@ -86,7 +86,8 @@ impl Output {
 
     pub(crate) fn step(&mut self, run: &Run, step: &Step) {
         let data = Arc::new(step.clone());
-        let data = if step.status == StepStatus::Done { EventData::StepCompleted(data) } else { EventData::StepUpdated(data) };
+        let data =
+            if step.status == StepStatus::Done { EventData::StepCompleted(data) } else { EventData::StepUpdated(data) };
         let room = Room::Project(run.project.clone());
         self.events.push(NewEvent::new(room, Actor::engine(), data).of_run(run.id.clone()).of_step(step.key.clone()));
     }
@@ -280,7 +281,9 @@ impl Engine {
         }
         for index in 0..run.tally.total {
             let key = &run.plan.steps[index as usize].key;
-            let Some(old) = reuse.get(key).filter(|old| old.conclusion == Some(StepConclusion::Success)) else { continue };
+            let Some(old) = reuse.get(key).filter(|old| old.conclusion == Some(StepConclusion::Success)) else {
+                continue;
+            };
             let old = Arc::clone(old);
             run.change_silently(index, |state| {
                 state.step = Step { run: state.step.run.clone(), index, generation: 1, ..(*old).clone() };
@@ -296,7 +299,11 @@ impl Engine {
         self.runs.insert(id.clone(), run);
         let free: Vec<u32> = {
             let run = &self.runs[&id];
-            (0..run.tally.total).filter(|i| run.steps[*i as usize].remaining == 0 && run.steps[*i as usize].step.status == StepStatus::Blocked).collect()
+            (0..run.tally.total)
+                .filter(|i| {
+                    run.steps[*i as usize].remaining == 0 && run.steps[*i as usize].step.status == StepStatus::Blocked
+                })
+                .collect()
         };
         if !admission.queued && !admission.skip {
             for index in free {
@@ -305,7 +312,8 @@ impl Engine {
             self.drain_unblocked(cx, out);
         }
         // Steps that said nothing so far are shown as they are: a run is seen whole from its first moment.
-        let said: std::collections::HashSet<_> = out.events[first_step..].iter().filter_map(|event| event.step.clone()).collect();
+        let said: std::collections::HashSet<_> =
+            out.events[first_step..].iter().filter_map(|event| event.step.clone()).collect();
         let run = self.run_mut(&id)?;
         let mut silent = Output::default();
         for index in 0..run.tally.total {
@@ -355,10 +363,15 @@ impl Engine {
         let duration = entity.ended_at.unwrap_or(cx.now) - entity.started_at.unwrap_or(entity.created_at);
         let needs = match conclusion {
             RunConclusion::Crashed => Some("the outcome of a step is unknown: look at it, then retry it".to_owned()),
-            RunConclusion::Failed | RunConclusion::TimedOut => failed.first().map(|step| format!("look at the log of {step}")),
+            RunConclusion::Failed | RunConclusion::TimedOut => {
+                failed.first().map(|step| format!("look at the log of {step}"))
+            }
             _ => None,
         };
-        let word = serde_json::to_value(conclusion).ok().and_then(|v| v.as_str().map(|s| s.replace('_', " "))).unwrap_or_default();
+        let word = serde_json::to_value(conclusion)
+            .ok()
+            .and_then(|v| v.as_str().map(|s| s.replace('_', " ")))
+            .unwrap_or_default();
         let completion = Completion {
             run: entity.id.clone(),
             number: entity.number,
@@ -369,7 +382,8 @@ impl Engine {
             needs,
         };
         let room = Room::Project(entity.project.clone());
-        out.events.push(NewEvent::new(room, Actor::engine(), EventData::Completion(completion)).of_run(entity.id.clone()));
+        out.events
+            .push(NewEvent::new(room, Actor::engine(), EventData::Completion(completion)).of_run(entity.id.clone()));
         let (priority, text) = match failed.first() {
             Some(step) => (Priority::High, format!("{} #{} {word} at {step}", entity.workflow, entity.number)),
             None => (Priority::Normal, format!("{} #{}: {word}", entity.workflow, entity.number)),
@@ -393,7 +407,8 @@ impl Engine {
         let verdict = if run.cancelling && !spec.status_function {
             Err((StepConclusion::Cancelled, None))
         } else if !passes && !spec.status_function {
-            let cause = spec.needs.iter().find(|need| !run.passes(**need)).map(|need| plan.steps[*need as usize].key.clone());
+            let cause =
+                spec.needs.iter().find(|need| !run.passes(**need)).map(|need| plan.steps[*need as usize].key.clone());
             Err((StepConclusion::Omitted, cause.map(|key| format!("{key} did not succeed"))))
         } else if spec.condition {
             match run.context(cx).condition(run, index) {

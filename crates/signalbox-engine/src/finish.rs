@@ -117,7 +117,13 @@ impl Engine {
         Ok(())
     }
 
-    pub(crate) fn start_failed(&mut self, at: &StepAt, message: String, cx: &mut Context<'_>, out: &mut Output) -> Result<(), Refused> {
+    pub(crate) fn start_failed(
+        &mut self,
+        at: &StepAt,
+        message: String,
+        cx: &mut Context<'_>,
+        out: &mut Output,
+    ) -> Result<(), Refused> {
         let run = self.run_at(at)?;
         if !matches!(run.steps[at.step as usize].step.status, StepStatus::Starting | StepStatus::Cancelling) {
             return Err(Refused::Stale);
@@ -142,19 +148,26 @@ impl Engine {
         Some(End { conclusion, cause, message })
     }
 
-    pub(crate) fn finished(&mut self, at: &StepAt, outcome: Outcome, cx: &mut Context<'_>, out: &mut Output) -> Result<(), Refused> {
+    pub(crate) fn finished(
+        &mut self,
+        at: &StepAt,
+        outcome: Outcome,
+        cx: &mut Context<'_>,
+        out: &mut Output,
+    ) -> Result<(), Refused> {
         let run = self.run_at(at)?;
         let status = run.steps[at.step as usize].step.status;
         if !matches!(status, StepStatus::Starting | StepStatus::Running | StepStatus::Cancelling) {
             return Err(Refused::Stale);
         }
-        let end = Self::ending(run, at.step).unwrap_or_else(|| match (outcome.code, outcome.signal, &outcome.bad_outputs) {
-            (Some(0), _, None) => End::success(),
-            (Some(0), _, Some(why)) => End::failure(FailureCause::Outputs, why.clone()),
-            (Some(code), _, _) => End::failure(FailureCause::Command, format!("exited with code {code}")),
-            (None, Some(signal), _) => End::failure(FailureCause::Command, format!("was ended by signal {signal}")),
-            (None, None, _) => End::failure(FailureCause::Infra, "its end was not observed".into()),
-        });
+        let end =
+            Self::ending(run, at.step).unwrap_or_else(|| match (outcome.code, outcome.signal, &outcome.bad_outputs) {
+                (Some(0), _, None) => End::success(),
+                (Some(0), _, Some(why)) => End::failure(FailureCause::Outputs, why.clone()),
+                (Some(code), _, _) => End::failure(FailureCause::Command, format!("exited with code {code}")),
+                (None, Some(signal), _) => End::failure(FailureCause::Command, format!("was ended by signal {signal}")),
+                (None, None, _) => End::failure(FailureCause::Infra, "its end was not observed".into()),
+            });
         let checks = run.plan.steps[at.step as usize].checks;
         if end.conclusion == StepConclusion::Success && checks > 0 {
             let attempt = u32::try_from(run.steps[at.step as usize].step.attempts.len()).unwrap_or(u32::MAX);
@@ -173,7 +186,13 @@ impl Engine {
         Ok(())
     }
 
-    pub(crate) fn checked(&mut self, at: &StepAt, failure: Option<String>, cx: &mut Context<'_>, out: &mut Output) -> Result<(), Refused> {
+    pub(crate) fn checked(
+        &mut self,
+        at: &StepAt,
+        failure: Option<String>,
+        cx: &mut Context<'_>,
+        out: &mut Output,
+    ) -> Result<(), Refused> {
         let run = self.run_at(at)?;
         let state = &run.steps[at.step as usize];
         if !matches!(state.step.status, StepStatus::Verifying | StepStatus::Cancelling) {
@@ -302,7 +321,13 @@ impl Engine {
         let mut next = stall.fail_ms;
         if reached(stall.warn_ms) {
             if !state.step.stalled {
-                let text = format!("{} #{}: {} has been silent for {} s", run.run.workflow, run.run.number, state.step.key, stall.warn_ms.unwrap_or(0) / 1000);
+                let text = format!(
+                    "{} #{}: {} has been silent for {} s",
+                    run.run.workflow,
+                    run.run.number,
+                    state.step.key,
+                    stall.warn_ms.unwrap_or(0) / 1000
+                );
                 run.change(at.step, out, |state| {
                     state.step.stalled = true;
                     state.step.reason = Some("no output for a while".into());
@@ -313,14 +338,22 @@ impl Engine {
             next = stall.warn_ms;
         }
         // After the warning the next look is at the earliest moment at which silence could be reached again.
-        let next = next.or(stall.warn_ms).map(|ms| after(since.max(cx.now - i64::try_from(ms).unwrap_or(0) + 1000), ms));
+        let next =
+            next.or(stall.warn_ms).map(|ms| after(since.max(cx.now - i64::try_from(ms).unwrap_or(0) + 1000), ms));
         if let Some(next) = next {
             out.effects.push(Effect::Arm { timer: Timer::Stall(at.clone()), at: next.max(cx.now + 1000) });
         }
         Ok(())
     }
 
-    pub(crate) fn cancel(&mut self, id: &RunId, actor: &Actor, force: bool, cx: &mut Context<'_>, out: &mut Output) -> Result<(), Refused> {
+    pub(crate) fn cancel(
+        &mut self,
+        id: &RunId,
+        actor: &Actor,
+        force: bool,
+        cx: &mut Context<'_>,
+        out: &mut Output,
+    ) -> Result<(), Refused> {
         let run = self.run_mut(id)?;
         if run.run.status == signalbox_model::RunStatus::Done {
             return Err(Refused::Conflict(format!("run #{} has ended already", run.run.number)));
@@ -335,14 +368,22 @@ impl Engine {
         self.end_run(id, Ending::Cancelled, force || !first, cx, out)
     }
 
-    pub(crate) fn end_run(&mut self, id: &RunId, ending: Ending, force: bool, cx: &mut Context<'_>, out: &mut Output) -> Result<(), Refused> {
+    pub(crate) fn end_run(
+        &mut self,
+        id: &RunId,
+        ending: Ending,
+        force: bool,
+        cx: &mut Context<'_>,
+        out: &mut Output,
+    ) -> Result<(), Refused> {
         let run = self.run_mut(id)?;
         run.cancelling = true;
         run.superseded |= ending == Ending::Superseded;
         run.queued = false;
         run.run.queue_position = None;
         run.run.paused = false;
-        let conclusion = if ending == Ending::Superseded { StepConclusion::Superseded } else { StepConclusion::Cancelled };
+        let conclusion =
+            if ending == Ending::Superseded { StepConclusion::Superseded } else { StepConclusion::Cancelled };
         let now = cx.now;
         let mut ended = Vec::new();
         for index in 0..run.tally.total {
@@ -352,7 +393,11 @@ impl Engine {
             match status {
                 StepStatus::Done => {}
                 StepStatus::Blocked if waits => {}
-                StepStatus::Blocked | StepStatus::Ready | StepStatus::Scheduled | StepStatus::Paused | StepStatus::WaitingInput => {
+                StepStatus::Blocked
+                | StepStatus::Ready
+                | StepStatus::Scheduled
+                | StepStatus::Paused
+                | StepStatus::WaitingInput => {
                     if status == StepStatus::WaitingInput {
                         void_question(run, index, "its run was cancelled", now, out);
                     }
@@ -381,7 +426,14 @@ impl Engine {
         Ok(())
     }
 
-    pub(crate) fn pause(&mut self, id: &RunId, paused: bool, actor: &Actor, cx: &mut Context<'_>, out: &mut Output) -> Result<(), Refused> {
+    pub(crate) fn pause(
+        &mut self,
+        id: &RunId,
+        paused: bool,
+        actor: &Actor,
+        cx: &mut Context<'_>,
+        out: &mut Output,
+    ) -> Result<(), Refused> {
         let run = self.run_mut(id)?;
         if run.cancelling || run.run.status == signalbox_model::RunStatus::Done {
             return Err(Refused::Conflict(format!("run #{} is ending", run.run.number)));
@@ -449,7 +501,9 @@ pub(crate) fn end_step(run: &mut RunState, index: u32, ending: Ending, force: bo
 /// Closes the question of a step that no longer waits for it.
 pub(crate) fn void_question(run: &mut RunState, index: u32, reason: &str, now: UnixMillis, out: &mut Output) {
     use signalbox_model::{ApprovalState, EventData, NewEvent, Room};
-    let Some(approval) = run.approvals.get_mut(&index).filter(|approval| approval.state == ApprovalState::Open) else { return };
+    let Some(approval) = run.approvals.get_mut(&index).filter(|approval| approval.state == ApprovalState::Open) else {
+        return;
+    };
     approval.state = ApprovalState::Void;
     approval.resolved_at = Some(now);
     approval.reason = Some(reason.to_owned());

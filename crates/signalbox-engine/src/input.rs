@@ -3,9 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use indexmap::IndexMap;
-use signalbox_model::{
-    Actor, ApprovalId, Artifact, Decision, ProjectId, Role, RunId, Step, StopKind, UnixMillis,
-};
+use signalbox_model::{Actor, ApprovalId, Artifact, Decision, ProjectId, Role, RunId, Step, StopKind, UnixMillis};
 
 use crate::{Group, Plan};
 

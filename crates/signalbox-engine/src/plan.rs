@@ -75,7 +75,12 @@ pub struct Retry {
 impl Retry {
     /// The wait before retry number `retry` (from 0), with a random number for the jitter.
     #[must_use]
-    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a wait of milliseconds needs no more")]
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a wait of milliseconds needs no more"
+    )]
     pub fn wait_ms(&self, retry: u32, random: u64) -> u64 {
         let factor = if self.exponential { 2f64.powi(i32::try_from(retry.min(40)).unwrap_or(40)) } else { 1.0 };
         let base = (self.initial_ms as f64 * factor).min(self.cap_ms as f64);

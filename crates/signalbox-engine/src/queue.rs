@@ -59,8 +59,14 @@ impl Queues {
             return Admission { skip: true, reason, ..Admission::default() };
         }
         state.waiting.push_back(run.id.clone());
-        let reason = Some(if paused { "the queue is paused".to_owned() } else { format!("waits for its turn in {name}") });
-        Admission { queued: true, reason, cancel_others: full && conflict == Conflict::CancelRunning, ..Admission::default() }
+        let reason =
+            Some(if paused { "the queue is paused".to_owned() } else { format!("waits for its turn in {name}") });
+        Admission {
+            queued: true,
+            reason,
+            cancel_others: full && conflict == Conflict::CancelRunning,
+            ..Admission::default()
+        }
     }
 
     /// Puts a run back where the log says it was.
@@ -97,7 +103,10 @@ impl Queues {
     }
 
     pub(crate) fn active_of(&self, project: &ProjectId, group: &str) -> Vec<RunId> {
-        self.groups.get(&(project.clone(), group.to_owned())).map(|group| group.active.iter().cloned().collect()).unwrap_or_default()
+        self.groups
+            .get(&(project.clone(), group.to_owned()))
+            .map(|group| group.active.iter().cloned().collect())
+            .unwrap_or_default()
     }
 
     /// A run is done, or will never start. Returns whether the queue changed.
@@ -195,7 +204,9 @@ impl Engine {
             run.run.queue_position = None;
             run.run.reason = None;
             let free: Vec<u32> = (0..run.tally.total)
-                .filter(|i| run.steps[*i as usize].remaining == 0 && run.steps[*i as usize].step.status == StepStatus::Blocked)
+                .filter(|i| {
+                    run.steps[*i as usize].remaining == 0 && run.steps[*i as usize].step.status == StepStatus::Blocked
+                })
                 .collect();
             for index in free {
                 self.unblock(id, index, cx, out);
@@ -206,7 +217,13 @@ impl Engine {
         self.show_queue(project, out, cx);
     }
 
-    pub(crate) fn queue_move(&mut self, id: &RunId, position: u32, cx: &mut Context<'_>, out: &mut Output) -> Result<(), Refused> {
+    pub(crate) fn queue_move(
+        &mut self,
+        id: &RunId,
+        position: u32,
+        cx: &mut Context<'_>,
+        out: &mut Output,
+    ) -> Result<(), Refused> {
         let run = self.run_mut(id)?.run.clone();
         let state = self.queues.groups.get_mut(&group_of(&run));
         let place = state.as_ref().and_then(|state| state.waiting.iter().position(|waiting| waiting == id));
@@ -221,7 +238,8 @@ impl Engine {
     }
 
     pub(crate) fn queue_pause(&mut self, project: &ProjectId, paused: bool, cx: &mut Context<'_>, out: &mut Output) {
-        let changed = if paused { self.queues.paused.insert(project.clone()) } else { self.queues.paused.remove(project) };
+        let changed =
+            if paused { self.queues.paused.insert(project.clone()) } else { self.queues.paused.remove(project) };
         if changed {
             self.show_queue(project, out, cx);
         }

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use signalbox_model::{
-    Actor, Approval, ApprovalState, EngineRecovered, EventData, FailureCause, QueueState, Room, Run, RunStatus, Step,
-    StepConclusion, StepKind, StepStatus,
-    ProjectId,
+    Actor, Approval, ApprovalState, EngineRecovered, EventData, FailureCause, ProjectId, QueueState, Room, Run,
+    RunStatus, Step, StepConclusion, StepKind, StepStatus,
 };
 
 use crate::{
@@ -60,7 +59,8 @@ impl Engine {
     ) -> (Self, Output) {
         let mut engine = Self::new(slots);
         let mut out = Output::default();
-        let mut report = EngineRecovered { runs: u32::try_from(runs.len()).unwrap_or(u32::MAX), ..EngineRecovered::default() };
+        let mut report =
+            EngineRecovered { runs: u32::try_from(runs.len()).unwrap_or(u32::MAX), ..EngineRecovered::default() };
         for (project, queue) in queues {
             if queue.paused {
                 engine.queues.restore_paused(project.clone());
@@ -87,7 +87,8 @@ impl Engine {
         // First what each run has lost, then what follows from it: a run that ends lets others in, and those must have
         // been looked at before.
         let active: Vec<_> = ids.into_iter().filter(|(_, done)| !done).map(|(id, _)| id).collect();
-        let lost: Vec<Lost> = active.iter().map(|id| engine.restore_run(id, survived, &mut report, cx, &mut out)).collect();
+        let lost: Vec<Lost> =
+            active.iter().map(|id| engine.restore_run(id, survived, &mut report, cx, &mut out)).collect();
         for (id, lost) in active.iter().zip(lost) {
             for index in lost.ended {
                 engine.after_done(id, index, cx, &mut out);
@@ -124,7 +125,14 @@ impl Engine {
         self.runs.insert(id, run);
     }
 
-    fn restore_run(&mut self, id: &signalbox_model::RunId, survived: Survived, report: &mut EngineRecovered, cx: &mut Context<'_>, out: &mut Output) -> Lost {
+    fn restore_run(
+        &mut self,
+        id: &signalbox_model::RunId,
+        survived: Survived,
+        report: &mut EngineRecovered,
+        cx: &mut Context<'_>,
+        out: &mut Output,
+    ) -> Lost {
         let now = cx.now;
         let mut lost = Lost::default();
         let Some(run) = self.runs.get_mut(id) else { return lost };
@@ -195,8 +203,8 @@ impl Engine {
                     let repeat = (spec.idempotent || spec.kind == StepKind::Notify) && !being_ended && !run.cancelling;
                     // One that was being ended has ended the way it was meant to; of any other nobody knows.
                     let ending = run.steps[index as usize].ending;
-                    let (conclusion, cause) =
-                        ending.map_or((StepConclusion::Crashed, Some(FailureCause::Crash)), crate::run::Ending::conclusion);
+                    let (conclusion, cause) = ending
+                        .map_or((StepConclusion::Crashed, Some(FailureCause::Crash)), crate::run::Ending::conclusion);
                     let message = if ending.is_some() {
                         "the host ended while it was being ended"
                     } else {

@@ -4,19 +4,26 @@ use std::collections::HashSet;
 
 use signalbox_model::{Actor, Priority, RunId, StepConclusion, StepStatus};
 
-use crate::{
-    Context, Engine, Output, Refused,
-    engine::Emit,
-    input::Scope,
-};
+use crate::{Context, Engine, Output, Refused, engine::Emit, input::Scope};
 
 impl Engine {
-    pub(crate) fn retry(&mut self, id: &RunId, scope: Scope, actor: &Actor, cx: &mut Context<'_>, out: &mut Output) -> Result<(), Refused> {
+    pub(crate) fn retry(
+        &mut self,
+        id: &RunId,
+        scope: Scope,
+        actor: &Actor,
+        cx: &mut Context<'_>,
+        out: &mut Output,
+    ) -> Result<(), Refused> {
         let run = self.run_mut(id)?;
         if run.cancelling {
-            return Err(Refused::Conflict(format!("run #{} is being cancelled: wait until it has ended", run.run.number)));
+            return Err(Refused::Conflict(format!(
+                "run #{} is being cancelled: wait until it has ended",
+                run.run.number
+            )));
         }
-        let known = |index: u32| (index < run.tally.total).then_some(index).ok_or_else(|| Refused::NotFound("step".into()));
+        let known =
+            |index: u32| (index < run.tally.total).then_some(index).ok_or_else(|| Refused::NotFound("step".into()));
         let again = match scope {
             Scope::Step(index) => vec![known(index)?],
             Scope::From(index) => run.downstream(&[known(index)?]),
@@ -26,7 +33,10 @@ impl Engine {
                     .filter(|index| {
                         run.steps[*index as usize].step.conclusion.is_some_and(|conclusion| {
                             conclusion.is_failure()
-                                || matches!(conclusion, StepConclusion::Cancelled | StepConclusion::Omitted | StepConclusion::Superseded)
+                                || matches!(
+                                    conclusion,
+                                    StepConclusion::Cancelled | StepConclusion::Omitted | StepConclusion::Superseded
+                                )
                         })
                     })
                     .collect();
@@ -36,9 +46,10 @@ impl Engine {
         if again.is_empty() {
             return Err(Refused::Conflict(format!("nothing of run #{} failed", run.run.number)));
         }
-        let busy = again.iter().map(|index| &run.steps[*index as usize].step).find(|step| {
-            !matches!(step.status, StepStatus::Done | StepStatus::Blocked)
-        });
+        let busy = again
+            .iter()
+            .map(|index| &run.steps[*index as usize].step)
+            .find(|step| !matches!(step.status, StepStatus::Done | StepStatus::Blocked));
         if let Some(step) = busy {
             return Err(Refused::Conflict(format!("step {} has not ended: wait for it or cancel the run", step.key)));
         }
@@ -50,11 +61,18 @@ impl Engine {
             run.change_silently(*index, |state| state.step.rejections = 0);
         }
         let entity = run.run.clone();
-        out.activity(&entity, "run_retried", Priority::Low, actor, format!("{} #{} was retried", entity.workflow, entity.number));
+        out.activity(
+            &entity,
+            "run_retried",
+            Priority::Low,
+            actor,
+            format!("{} #{} was retried", entity.workflow, entity.number),
+        );
         let queued = was_done && self.queues.reenter(&entity);
         if let Some(run) = self.runs.get_mut(id).filter(|_| queued) {
             run.queued = true;
-            run.run.reason = Some(format!("waits for its turn in {}", entity.group.as_deref().unwrap_or("the project")));
+            run.run.reason =
+                Some(format!("waits for its turn in {}", entity.group.as_deref().unwrap_or("the project")));
         }
         self.reset(id, &again, cx, out);
         self.settle(id, Emit::Always, cx, out);
@@ -70,7 +88,11 @@ impl Engine {
         let members: HashSet<u32> = indexes.iter().copied().collect();
         let Some(run) = self.runs.get_mut(id) else { return };
         run.dequeue(|index| members.contains(&index));
-        let held: Vec<u32> = indexes.iter().copied().filter(|i| run.steps[*i as usize].step.status == StepStatus::WaitingInput).collect();
+        let held: Vec<u32> = indexes
+            .iter()
+            .copied()
+            .filter(|i| run.steps[*i as usize].step.status == StepStatus::WaitingInput)
+            .collect();
         for index in held {
             let at = self.runs.get(id).map(|run| run.at(index));
             at.into_iter().for_each(|at| self.release(&at));
@@ -101,7 +123,8 @@ impl Engine {
         for index in 0..run.tally.total {
             run.recount_needs(index);
         }
-        let free: Vec<u32> = indexes.iter().copied().filter(|index| run.steps[*index as usize].remaining == 0).collect();
+        let free: Vec<u32> =
+            indexes.iter().copied().filter(|index| run.steps[*index as usize].remaining == 0).collect();
         for index in free {
             self.queues.unblocked.push_back((id.clone(), index));
         }

@@ -187,7 +187,13 @@ impl RunState {
     }
 
     /// Puts a run together from what the log knows of it.
-    pub(crate) fn restored(run: Run, plan: Arc<Plan>, steps: Vec<Step>, approvals: Vec<Approval>, now: UnixMillis) -> Self {
+    pub(crate) fn restored(
+        run: Run,
+        plan: Arc<Plan>,
+        steps: Vec<Step>,
+        approvals: Vec<Approval>,
+        now: UnixMillis,
+    ) -> Self {
         let total = u32::try_from(steps.len()).unwrap_or(u32::MAX);
         let shown = (run.status, run.steps_done, run.current_step.clone());
         let mut state = Self {
@@ -213,7 +219,10 @@ impl RunState {
         };
         // A run that is ended for a newer one has steps that say so from the first moment on.
         state.superseded = state.cancelling
-            && state.steps.iter().any(|s| s.ending == Some(Ending::Superseded) || s.step.conclusion == Some(StepConclusion::Superseded));
+            && state
+                .steps
+                .iter()
+                .any(|s| s.ending == Some(Ending::Superseded) || s.step.conclusion == Some(StepConclusion::Superseded));
         for approval in approvals {
             let index = state.steps.iter().position(|s| s.step.approval.as_ref() == Some(&approval.id));
             if let Some(index) = index.and_then(|index| u32::try_from(index).ok()) {
@@ -354,7 +363,8 @@ impl RunState {
         let status = run_status(&self.tally, self.queued, self.run.paused, self.cancelling);
         self.run.status = status;
         self.run.steps_done = self.tally.done;
-        self.run.progress = if self.tally.total == 0 { 1.0 } else { f64::from(self.tally.done) / f64::from(self.tally.total) };
+        self.run.progress =
+            if self.tally.total == 0 { 1.0 } else { f64::from(self.tally.done) / f64::from(self.tally.total) };
         if status == RunStatus::Done {
             if self.run.conclusion.is_none() {
                 self.run.conclusion = Some(run_conclusion(&self.tally, self.cancelling, self.superseded));
@@ -411,6 +421,7 @@ fn step_key(text: &str) -> StepKey {
     // Keys are checked when the workflow is loaded; one that slipped through is cut rather than lost.
     StepKey::new(text).unwrap_or_else(|_| {
         let cut: String = text.chars().filter(|c| !c.is_control()).take(50).collect();
-        StepKey::new(format!("step-{cut}")).unwrap_or_else(|_| unreachable!("50 characters without control characters are a key"))
+        StepKey::new(format!("step-{cut}"))
+            .unwrap_or_else(|_| unreachable!("50 characters without control characters are a key"))
     })
 }

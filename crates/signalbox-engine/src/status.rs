@@ -153,7 +153,13 @@ mod tests {
                         let all_done = three.iter().all(|(s, _)| *s == StepStatus::Done);
                         assert_eq!(status == RunStatus::Done, all_done && !queued);
                         if !all_done && !queued && !paused && !cancelling {
-                            let at_work = any(&[StepStatus::Starting, StepStatus::Running, StepStatus::Verifying, StepStatus::Cancelling, StepStatus::Ready]);
+                            let at_work = any(&[
+                                StepStatus::Starting,
+                                StepStatus::Running,
+                                StepStatus::Verifying,
+                                StepStatus::Cancelling,
+                                StepStatus::Ready,
+                            ]);
                             if at_work {
                                 assert_eq!(status, RunStatus::Running);
                             } else if any(&[StepStatus::WaitingInput]) {
@@ -167,7 +173,10 @@ mod tests {
                     if three.iter().all(|(s, _)| *s == StepStatus::Done) {
                         let conclusion = run_conclusion(&tally, false, false);
                         let good = |c: &Option<StepConclusion>| {
-                            matches!(c, Some(StepConclusion::Success | StepConclusion::Skipped | StepConclusion::Omitted))
+                            matches!(
+                                c,
+                                Some(StepConclusion::Success | StepConclusion::Skipped | StepConclusion::Omitted)
+                            )
                         };
                         assert_eq!(conclusion == RunConclusion::Success, three.iter().all(|(_, c)| good(c)));
                     }

@@ -5,7 +5,8 @@ use std::{cell::Cell, collections::HashMap, sync::Arc};
 use proptest::prelude::*;
 use signalbox_engine::{
     ApprovalPlan, ApprovalText, ConditionError, Conflict, Context, Effect, Engine, Expressions, Group, Input, NewRun,
-    OnReject, Outcome, Output, Plan, Refused, Restored, Retry, RunState, Scope, Stall, StepAt, StepPlan, Survived, Timer,
+    OnReject, Outcome, Output, Plan, Refused, Restored, Retry, RunState, Scope, Stall, StepAt, StepPlan, Survived,
+    Timer,
 };
 use signalbox_model::{
     Actor, Approval, ApprovalState, Decision, EventBody, EventData, FailureCause, ProjectId, Role, Run, RunConclusion,
@@ -39,7 +40,11 @@ fn step(index: usize, kind: StepKind, needs: Vec<u32>) -> StepPlan {
         retry: Retry::default(),
         checks: 0,
         matrix: None,
-        approval: (kind == StepKind::Approval).then(|| ApprovalPlan { min: 1, self_approval: true, ..ApprovalPlan::default() }),
+        approval: (kind == StepKind::Approval).then(|| ApprovalPlan {
+            min: 1,
+            self_approval: true,
+            ..ApprovalPlan::default()
+        }),
     }
 }
 
@@ -109,7 +114,10 @@ impl World {
                     let old = self.steps.insert((step.run.clone(), step.index), (*step).clone());
                     if let Some(old) = old {
                         assert!(old.generation <= step.generation);
-                        assert!(old.status != StepStatus::Done || old.generation < step.generation, "done is immutable: {old:?} -> {step:?}");
+                        assert!(
+                            old.status != StepStatus::Done || old.generation < step.generation,
+                            "done is immutable: {old:?} -> {step:?}"
+                        );
                         assert!(old.attempts.len() <= step.attempts.len(), "attempts are kept");
                     }
                 }
@@ -138,9 +146,11 @@ impl World {
                 Effect::Terminate(_) | Effect::Kill(_) => {}
             }
         }
-        let slots = self.working.iter().chain(&self.checking).filter(|at| {
-            matches!(self.plans[&at.run].0.steps[at.step as usize].kind, StepKind::Command)
-        });
+        let slots = self
+            .working
+            .iter()
+            .chain(&self.checking)
+            .filter(|at| matches!(self.plans[&at.run].0.steps[at.step as usize].kind, StepKind::Command));
         assert!(slots.count() <= 2.max(self.engine.used_slots() as usize));
     }
 
@@ -224,9 +234,18 @@ impl World {
 
     fn restart(&mut self, survived: Survived) {
         let mut n = 0;
-        let mut random = || { n += 1; n };
+        let mut random = || {
+            n += 1;
+            n
+        };
         let mut cx = Context { now: self.now, random: &mut random, expressions: &self.conditions };
-        let (engine, out) = Engine::restore(2, self.restored(), &[(ProjectId::new("demo").unwrap(), self.engine.queue(&ProjectId::new("demo").unwrap()))], survived, &mut cx);
+        let (engine, out) = Engine::restore(
+            2,
+            self.restored(),
+            &[(ProjectId::new("demo").unwrap(), self.engine.queue(&ProjectId::new("demo").unwrap()))],
+            survived,
+            &mut cx,
+        );
         self.engine = engine;
         self.timers.clear();
         if survived != Survived::Yes {
@@ -297,7 +316,14 @@ fn a_status_function_replaces_the_join() {
 fn retries_wait_and_keep_their_attempts() {
     let mut w = World::new(2);
     let mut plan = commands(&[&[]]);
-    plan.steps[0].retry = Retry { max: 2, causes: vec![FailureCause::Command], initial_ms: 1000, exponential: true, cap_ms: 60_000, jitter: 0.0 };
+    plan.steps[0].retry = Retry {
+        max: 2,
+        causes: vec![FailureCause::Command],
+        initial_ms: 1000,
+        exponential: true,
+        cap_ms: 60_000,
+        jitter: 0.0,
+    };
     let run = w.submit(1, plan, None);
     w.happen(0, 1);
     assert_eq!(w.step(&run, 0).due_at, Some(2_000));
@@ -314,7 +340,8 @@ fn retries_wait_and_keep_their_attempts() {
 fn a_command_that_says_no_is_not_retried_for_other_causes() {
     let mut w = World::new(2);
     let mut plan = commands(&[&[]]);
-    plan.steps[0].retry = Retry { max: 2, causes: vec![FailureCause::Infra], initial_ms: 1, exponential: false, cap_ms: 1, jitter: 0.0 };
+    plan.steps[0].retry =
+        Retry { max: 2, causes: vec![FailureCause::Infra], initial_ms: 1, exponential: false, cap_ms: 1, jitter: 0.0 };
     let run = w.submit(1, plan, None);
     w.happen(0, 1);
     assert_eq!(w.runs[&run].conclusion, Some(RunConclusion::Failed));
@@ -511,7 +538,15 @@ fn what_needs_no_slot_does_not_wait_behind_what_does() {
 fn the_same_answer_twice_is_one_even_if_the_form_has_defaults() {
     let mut w = World::new(1);
     let mut plan = Plan { steps: vec![step(0, StepKind::Approval, vec![])] };
-    plan.steps[0].approval.as_mut().unwrap().form = vec![signalbox_model::FormField { name: "p".into(), kind: signalbox_model::FormFieldKind::String, title: None, multiline: false, required: false, values: vec![], default: Some("x".into()) }];
+    plan.steps[0].approval.as_mut().unwrap().form = vec![signalbox_model::FormField {
+        name: "p".into(),
+        kind: signalbox_model::FormFieldKind::String,
+        title: None,
+        multiline: false,
+        required: false,
+        values: vec![],
+        default: Some("x".into()),
+    }];
     plan.steps.push(step(1, StepKind::Command, vec![0]));
     let run = w.submit(1, plan, None);
     let id = w.step(&run, 0).approval.clone().unwrap();
@@ -636,7 +671,20 @@ fn a_run_that_has_nothing_left_to_do_leaves_its_group() {
     let id = RunId::new("r_00000009").unwrap();
     let plan = Arc::new(commands(&[&[]]));
     w.plans.insert(id.clone(), (Arc::clone(&plan), 1));
-    w.apply(Input::Submit(Box::new(NewRun { id: id.clone(), number: 9, project: ProjectId::new("demo").unwrap(), workflow: "w".into(), file: None, plan, plan_key: String::new(), inputs: Default::default(), actor: actor("alice"), group: group(), reuse: HashMap::from([("s0".to_owned(), old)]) }))).unwrap();
+    w.apply(Input::Submit(Box::new(NewRun {
+        id: id.clone(),
+        number: 9,
+        project: ProjectId::new("demo").unwrap(),
+        workflow: "w".into(),
+        file: None,
+        plan,
+        plan_key: String::new(),
+        inputs: Default::default(),
+        actor: actor("alice"),
+        group: group(),
+        reuse: HashMap::from([("s0".to_owned(), old)]),
+    })))
+    .unwrap();
     assert_eq!(w.runs[&id].status, RunStatus::Done);
     let c = w.submit(3, commands(&[&[]]), group());
     assert_eq!(w.runs[&c].status, RunStatus::Running, "the group is free; ended: {:?}", w.ended);
@@ -646,7 +694,9 @@ fn a_run_that_has_nothing_left_to_do_leaves_its_group() {
 fn a_matrix_goes_on_after_cancel_and_retry() {
     let mut w = World::new(4);
     let mut plan = commands(&[&[], &[], &[]]);
-    for s in &mut plan.steps { s.matrix = Some((0, 1)); }
+    for s in &mut plan.steps {
+        s.matrix = Some((0, 1));
+    }
     let run = w.submit(1, plan, None);
     w.apply(Input::Cancel { run: run.clone(), actor: actor("bob"), force: false }).unwrap();
     w.finish();
@@ -659,7 +709,10 @@ fn a_matrix_goes_on_after_cancel_and_retry() {
 fn a_matrix_goes_on_after_a_restart() {
     let mut w = World::new(2);
     let mut plan = commands(&[&[], &[], &[]]);
-    for s in &mut plan.steps { s.matrix = Some((0, 1)); s.idempotent = true; }
+    for s in &mut plan.steps {
+        s.matrix = Some((0, 1));
+        s.idempotent = true;
+    }
     let run = w.submit(1, plan, None);
     w.restart(Survived::No { ended: 0 });
     w.finish();
@@ -697,12 +750,17 @@ fn ten_thousand_steps_are_not_quadratic() {
 }
 
 fn any_plan() -> impl Strategy<Value = Plan> {
-    prop::collection::vec((prop::collection::vec(any::<prop::sample::Index>(), 0..3), 0u8..10, any::<bool>(), 0u32..2, 0u32..3), 1..14).prop_map(|specs| {
+    prop::collection::vec(
+        (prop::collection::vec(any::<prop::sample::Index>(), 0..3), 0u8..10, any::<bool>(), 0u32..2, 0u32..3),
+        1..14,
+    )
+    .prop_map(|specs| {
         let steps = specs
             .into_iter()
             .enumerate()
             .map(|(i, (needs, kind, idempotent, checks, retries))| {
-                let mut needs: Vec<u32> = if i == 0 { vec![] } else { needs.iter().map(|n| n.index(i) as u32).collect() };
+                let mut needs: Vec<u32> =
+                    if i == 0 { vec![] } else { needs.iter().map(|n| n.index(i) as u32).collect() };
                 needs.sort_unstable();
                 needs.dedup();
                 let kind = if kind == 0 { StepKind::Notify } else { StepKind::Command };
@@ -710,7 +768,14 @@ fn any_plan() -> impl Strategy<Value = Plan> {
                     idempotent,
                     checks: if kind == StepKind::Command { checks } else { 0 },
                     matrix: (i % 3 == 0).then_some((0, 1)),
-                    retry: Retry { max: retries, causes: vec![FailureCause::Command, FailureCause::Verify], initial_ms: 10, exponential: true, cap_ms: 100, jitter: 0.5 },
+                    retry: Retry {
+                        max: retries,
+                        causes: vec![FailureCause::Command, FailureCause::Verify],
+                        initial_ms: 10,
+                        exponential: true,
+                        cap_ms: 100,
+                        jitter: 0.5,
+                    },
                     ..step(i, kind, needs)
                 }
             })

@@ -93,7 +93,14 @@ pub(crate) async fn local_owner(store: &Store) -> Result<(Member, String), Store
         None => {
             let name = std::env::var("USER").or_else(|_| std::env::var("USERNAME")).unwrap_or_default();
             let name = if Actor::new(&name).is_ok() { name } else { "owner".to_owned() };
-            let member = Member { id: id.clone(), name, role: Role::Owner, projects: Vec::new(), expires_at: None, revoked: false };
+            let member = Member {
+                id: id.clone(),
+                name,
+                role: Role::Owner,
+                projects: Vec::new(),
+                expires_at: None,
+                revoked: false,
+            };
             events.push(NewEvent::new(Room::Host, Actor::host(), EventData::MemberUpdated(member.clone())));
             member
         }

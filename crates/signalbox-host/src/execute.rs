@@ -92,7 +92,8 @@ impl Job {
         let (text, blob) = if text.len() > INLINE {
             let blobs = self.store.blobs().clone();
             let content = text.clone();
-            let put = tokio::task::spawn_blocking(move || blobs.put(content.as_bytes(), "text/plain; charset=utf-8")).await;
+            let put =
+                tokio::task::spawn_blocking(move || blobs.put(content.as_bytes(), "text/plain; charset=utf-8")).await;
             match put {
                 Ok(Ok(blob)) => {
                     let mut end = PREVIEW;
@@ -112,7 +113,12 @@ impl Job {
     }
 
     /// Runs a script to its end. None: it could not be started, and the reason is given.
-    async fn run(&self, script: &Script, limit: Option<Duration>, announce: bool) -> Result<(Exit, Option<StopKind>), String> {
+    async fn run(
+        &self,
+        script: &Script,
+        limit: Option<Duration>,
+        announce: bool,
+    ) -> Result<(Exit, Option<StopKind>), String> {
         let log_so_far = self.log_so_far().await;
         let (sender, mut reports) = mpsc::channel(REPORTS);
         let spec = Spec {
@@ -155,8 +161,14 @@ impl Job {
     }
 
     async fn say_progress(&self, progress: signalbox_process::Progress) {
-        let data = signalbox_model::Progress { of: "step".into(), value: progress.value, text: progress.text, eta_ms: None };
-        self.append(NewEvent::new(Room::Project(self.project.clone()), Actor::engine(), EventData::ProgressUpdate(data))).await;
+        let data =
+            signalbox_model::Progress { of: "step".into(), value: progress.value, text: progress.text, eta_ms: None };
+        self.append(NewEvent::new(
+            Room::Project(self.project.clone()),
+            Actor::engine(),
+            EventData::ProgressUpdate(data),
+        ))
+        .await;
     }
 
     async fn log_so_far(&self) -> (u64, u64) {
@@ -165,7 +177,11 @@ impl Job {
         }
         let (store, run, key, attempt) = (self.store.clone(), self.at.run.clone(), self.key.clone(), self.attempt);
         let read = move || store.read(|reader| reader.log_index(&run, &key, attempt));
-        tokio::task::spawn_blocking(read).await.ok().and_then(Result::ok).map_or((0, 0), |index| (index.bytes, index.lines))
+        tokio::task::spawn_blocking(read)
+            .await
+            .ok()
+            .and_then(Result::ok)
+            .map_or((0, 0), |index| (index.bytes, index.lines))
     }
 
     /// After an end that was wished for: how it came, and that really nothing is left.
@@ -323,18 +339,26 @@ fn read_outputs(file: &Path, masker: &Masker) -> Result<IndexMap<String, Value>,
     let mut text = String::new();
     match std::fs::File::open(file) {
         Ok(open) => {
-            open.take(OUTPUT_FILE + 1).read_to_string(&mut text).map_err(|error| format!("its outputs cannot be read: {error}"))?;
+            open.take(OUTPUT_FILE + 1)
+                .read_to_string(&mut text)
+                .map_err(|error| format!("its outputs cannot be read: {error}"))?;
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(IndexMap::new()),
         Err(error) => return Err(format!("its outputs cannot be read: {error}")),
     }
     if text.len() as u64 > OUTPUT_FILE {
-        return Err(format!("its outputs are larger than {OUTPUT_FILE} bytes: write them to a file and keep it as an artifact"));
+        return Err(format!(
+            "its outputs are larger than {OUTPUT_FILE} bytes: write them to a file and keep it as an artifact"
+        ));
     }
     let mut outputs = IndexMap::new();
     for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let Some((key, value)) = line.split_once('=') else {
-            return Err(format!("line {} of its outputs is not key=value: {:?}", number + 1, line.chars().take(80).collect::<String>()));
+            return Err(format!(
+                "line {} of its outputs is not key=value: {:?}",
+                number + 1,
+                line.chars().take(80).collect::<String>()
+            ));
         };
         let value = masker.mask(value);
         let parsed = serde_json::from_str(&value).unwrap_or_else(|_| Value::String(value));
@@ -369,7 +393,11 @@ fn media_type(path: &Path) -> &'static str {
     }
 }
 
-fn collect_artifacts(folder: &Path, patterns: &[String], blobs: &signalbox_store::blob::Blobs) -> Result<Vec<Artifact>, String> {
+fn collect_artifacts(
+    folder: &Path,
+    patterns: &[String],
+    blobs: &signalbox_store::blob::Blobs,
+) -> Result<Vec<Artifact>, String> {
     let mut kept = Vec::new();
     for pattern in patterns {
         let files = matching(folder, pattern);
@@ -478,7 +506,9 @@ pub(crate) fn complete(
             TextPiece::Text(part) => text.push_str(&part),
             TextPiece::Secret(name) => {
                 let value = secret(&name).ok_or_else(|| {
-                    format!("the secret {name} is not set: start the host with SIGNALBOX_SECRET_{name} in its environment")
+                    format!(
+                        "the secret {name} is not set: start the host with SIGNALBOX_SECRET_{name} in its environment"
+                    )
                 })?;
                 text.push_str(&value);
                 seen.push(value);
@@ -501,7 +531,10 @@ mod tests {
             std::fs::write(dir.path().join(name), name).unwrap();
         }
         let names = |pattern: &str| {
-            matching(dir.path(), pattern).iter().map(|p| p.strip_prefix(dir.path()).unwrap().to_string_lossy().into_owned()).collect::<Vec<_>>()
+            matching(dir.path(), pattern)
+                .iter()
+                .map(|p| p.strip_prefix(dir.path()).unwrap().to_string_lossy().into_owned())
+                .collect::<Vec<_>>()
         };
         assert_eq!(names("out/*.html"), ["out/a.html"]);
         assert_eq!(names("**/*.html"), ["out/a.html", "out/deep/c.html"]);
@@ -514,7 +547,10 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "version=1.2.3\ncount=4\nlist=[1,2]\n\nurl=http://x/?a=b\n").unwrap();
         let outputs = read_outputs(file.path(), &Masker::default()).unwrap();
-        assert_eq!(serde_json::to_string(&outputs).unwrap(), r#"{"version":"1.2.3","count":4,"list":[1,2],"url":"http://x/?a=b"}"#);
+        assert_eq!(
+            serde_json::to_string(&outputs).unwrap(),
+            r#"{"version":"1.2.3","count":4,"list":[1,2],"url":"http://x/?a=b"}"#
+        );
         std::fs::write(file.path(), "a=1\nbroken\n").unwrap();
         assert!(read_outputs(file.path(), &Masker::default()).unwrap_err().contains("line 2"));
     }

@@ -35,12 +35,18 @@ impl View<'_> {
         let value = |step: &Step| match field {
             "conclusion" => step.conclusion.and_then(|c| serde_json::to_value(c).ok()).unwrap_or_default(),
             "status" => serde_json::to_value(step.status).unwrap_or_default(),
-            "outputs" | "form" => step.outputs.iter().map(|(k, v)| (k.clone(), v.clone())).collect::<Map<_, _>>().into(),
-            "files" => planned.files.iter().map(|(k, v)| (k.clone(), Value::from(v.as_str()))).collect::<Map<_, _>>().into(),
+            "outputs" | "form" => {
+                step.outputs.iter().map(|(k, v)| (k.clone(), v.clone())).collect::<Map<_, _>>().into()
+            }
+            "files" => {
+                planned.files.iter().map(|(k, v)| (k.clone(), Value::from(v.as_str()))).collect::<Map<_, _>>().into()
+            }
             _ => Value::Null,
         };
         if planned.is_matrix {
-            let each = self.instances(id).map(|(instance, step)| (instance.matrix_key().unwrap_or_default().to_owned(), value(step)));
+            let each = self
+                .instances(id)
+                .map(|(instance, step)| (instance.matrix_key().unwrap_or_default().to_owned(), value(step)));
             Value::Object(each.collect())
         } else {
             self.instances(id).next().map(|(_, step)| value(step)).unwrap_or_default()
@@ -65,7 +71,9 @@ impl Context for View<'_> {
     fn lookup(&self, root: &str, path: &[&str]) -> Value {
         let run = self.run.run();
         let (value, used) = match (root, path) {
-            ("inputs", []) => (self.plan.inputs.iter().map(|(k, v)| (k.clone(), v.clone())).collect::<Map<_, _>>().into(), 0),
+            ("inputs", []) => {
+                (self.plan.inputs.iter().map(|(k, v)| (k.clone(), v.clone())).collect::<Map<_, _>>().into(), 0)
+            }
             ("inputs", [name, ..]) => (self.plan.inputs.get(*name).cloned().unwrap_or_default(), 1),
             ("matrix", [name, ..]) => (self.matrix().and_then(|m| m.get(*name)).cloned().unwrap_or_default(), 1),
             ("project", [name, ..]) => (self.plan.project.get(name).unwrap_or_default(), 1),
@@ -94,7 +102,8 @@ impl Context for View<'_> {
         let Some(planned) = self.plan.instances.get(self.step as usize).map(|i| &self.plan.steps[i.step]) else {
             return Outcome::default();
         };
-        let mut outcome = Outcome { success: true, failure: false, cancelled: self.run.is_cancelling(), any_success: false };
+        let mut outcome =
+            Outcome { success: true, failure: false, cancelled: self.run.is_cancelling(), any_success: false };
         for need in &planned.needs {
             let tolerated = self.plan.steps[*need].continue_on_error;
             for (_, step) in self.instances(&self.plan.steps[*need].id) {
@@ -128,7 +137,8 @@ impl Context for View<'_> {
 
 impl View<'_> {
     fn last_answer(&self, field: &str) -> Value {
-        let approvals = (0..).map_while(|index| self.run.step(index).map(|_| index)).filter_map(|index| self.run.approval(index));
+        let approvals =
+            (0..).map_while(|index| self.run.step(index).map(|_| index)).filter_map(|index| self.run.approval(index));
         let last = approvals.filter_map(|approval| approval.answers.last()).max_by_key(|answer| answer.at);
         last.map(|answer| match field {
             "actor" => json!(answer.actor),
@@ -167,7 +177,10 @@ impl Expressions for Plans {
             let value = parse(source).map(|expr| evaluate(&expr, &view)).unwrap_or_default();
             // A file is shown by its content, as far as a person would read it.
             let text = as_text(&value);
-            let file = label.contains(".files.").then(|| crate::execute::read_text(std::path::Path::new(&plan.project.path), &text)).flatten();
+            let file = label
+                .contains(".files.")
+                .then(|| crate::execute::read_text(std::path::Path::new(&plan.project.path), &text))
+                .flatten();
             (label.clone(), file.unwrap_or(text))
         });
         let question = gate.question.as_deref().map_or_else(|| instance.title.clone(), |text| view.text(text));

@@ -43,7 +43,14 @@ impl Host {
     }
 
     /// Starts a run of a workflow that was read.
-    async fn start_run(&self, caller: &Caller, project: &signalbox_model::Project, workflow: &workflows::Workflow, inputs: indexmap::IndexMap<String, serde_json::Value>, reuse: HashMap<String, Arc<signalbox_model::Step>>) -> Reply<RunStarted> {
+    async fn start_run(
+        &self,
+        caller: &Caller,
+        project: &signalbox_model::Project,
+        workflow: &workflows::Workflow,
+        inputs: indexmap::IndexMap<String, serde_json::Value>,
+        reuse: HashMap<String, Arc<signalbox_model::Step>>,
+    ) -> Reply<RunStarted> {
         let Some(definition) = workflow.definition.as_ref().filter(|_| workflow.is_valid()) else {
             return Err(workflow.refusal());
         };
@@ -52,12 +59,18 @@ impl Host {
         let plan = resolve(definition, &inputs, &context).map_err(|error| {
             CallError::bad_request(error.to_string()).details(serde_json::json!({ "problems": error.0 }))
         })?;
-        let content = serde_json::to_vec(&plan).map_err(|error| CallError::new(ErrorCode::Internal, error.to_string()))?;
+        let content =
+            serde_json::to_vec(&plan).map_err(|error| CallError::new(ErrorCode::Internal, error.to_string()))?;
         let blobs = self.inner.store.blobs().clone();
         let blob = tokio::task::spawn_blocking(move || blobs.put(&content, "application/json"))
             .await
             .map_err(|_| CallError::new(ErrorCode::Unavailable, "the host is stopping; nothing was started"))?
-            .map_err(|error| CallError::new(ErrorCode::Unavailable, format!("the run's plan could not be stored: {error}; nothing was started")))?;
+            .map_err(|error| {
+                CallError::new(
+                    ErrorCode::Unavailable,
+                    format!("the run's plan could not be stored: {error}; nothing was started"),
+                )
+            })?;
         let _one_at_a_time = self.inner.numbers.lock().await;
         let number = self.read(|reader| reader.last_run_number(&project.id))? + 1;
         let id = ids::run(self.inner.clock.now());
@@ -95,7 +108,12 @@ impl Host {
         found.ok_or_else(|| CallError::not_found("step", step))
     }
 
-    async fn change_queue(&self, caller: &Caller, project: &signalbox_model::ProjectId, input: Input) -> Reply<QueueReply> {
+    async fn change_queue(
+        &self,
+        caller: &Caller,
+        project: &signalbox_model::ProjectId,
+        input: Input,
+    ) -> Reply<QueueReply> {
         self.project(caller, project)?;
         self.inner.engine.apply(input, None, None).await?;
         Ok(QueueReply { queue: self.read(|reader| reader.queue(project))? })
@@ -120,7 +138,8 @@ fn log_line(line: LogLines) -> LogLine {
 
 fn raw(frame: &signalbox_store::Frame) -> Reply<Box<serde_json::value::RawValue>> {
     let text = String::from_utf8_lossy(&frame.json).into_owned();
-    serde_json::value::RawValue::from_string(text).map_err(|error| CallError::new(ErrorCode::Internal, error.to_string()))
+    serde_json::value::RawValue::from_string(text)
+        .map_err(|error| CallError::new(ErrorCode::Internal, error.to_string()))
 }
 
 impl Handlers for Host {
@@ -143,7 +162,8 @@ impl Handlers for Host {
         let project = self.project(caller, &params.project)?;
         let active = self.read(|reader| reader.active_runs(Some(&project.id)))?;
         if let Some(run) = active.first() {
-            return Err(CallError::conflict(format!("{} #{} is not done", run.workflow, run.number)).hint("wait for it, or cancel it first"));
+            return Err(CallError::conflict(format!("{} #{} is not done", run.workflow, run.number))
+                .hint("wait for it, or cancel it first"));
         }
         let closed = signalbox_model::Project { open: false, ..project };
         Ok(Self::project_reply(self.put_project(caller, closed).await?))
@@ -160,7 +180,9 @@ impl Handlers for Host {
 
     async fn workflow_list(&self, caller: &Caller, params: ProjectRef) -> Reply<WorkflowList> {
         let project = self.project(caller, &params.project)?;
-        let workflows = tokio::task::spawn_blocking(move || workflows::list(&project).iter().map(workflows::Workflow::summary).collect());
+        let workflows = tokio::task::spawn_blocking(move || {
+            workflows::list(&project).iter().map(workflows::Workflow::summary).collect()
+        });
         Ok(WorkflowList { workflows: workflows.await.unwrap_or_default() })
     }
 
@@ -181,9 +203,12 @@ impl Handlers for Host {
     async fn workflow_save(&self, caller: &Caller, params: WorkflowSave) -> Reply<WorkflowReply> {
         let project = self.present_project(caller, &params.project)?;
         let saved = tokio::task::spawn_blocking(move || {
-            workflows::save(&project, &params.workflow, &params.text, params.base_hash.as_deref()).map(|workflow| workflow.reply())
+            workflows::save(&project, &params.workflow, &params.text, params.base_hash.as_deref())
+                .map(|workflow| workflow.reply())
         });
-        saved.await.unwrap_or_else(|_| Err(CallError::new(ErrorCode::Unavailable, "the host is stopping; nothing was written")))
+        saved.await.unwrap_or_else(|_| {
+            Err(CallError::new(ErrorCode::Unavailable, "the host is stopping; nothing was written"))
+        })
     }
 
     async fn run_start(&self, caller: &Caller, params: RunStart) -> Reply<RunStarted> {
@@ -207,7 +232,11 @@ impl Handlers for Host {
     }
 
     async fn run_cancel(&self, caller: &Caller, params: RunCancel) -> Reply<RunReply> {
-        let input = Input::Cancel { run: params.run.clone(), actor: caller.actor.clone(), force: params.force.unwrap_or(false) };
+        let input = Input::Cancel {
+            run: params.run.clone(),
+            actor: caller.actor.clone(),
+            force: params.force.unwrap_or(false),
+        };
         let run = self.visible_run(caller, &params.run)?;
         if run.status == RunStatus::Done {
             return Err(CallError::conflict(format!("run #{} has ended already", run.number)));
@@ -241,7 +270,12 @@ impl Handlers for Host {
         if params.definition == Some(RetryDefinition::Latest) {
             return self.retry_latest(caller, &run, params.scope, params.step.as_ref()).await;
         }
-        self.change_run(caller, &params.run, Input::Retry { run: params.run.clone(), scope, actor: caller.actor.clone() }).await
+        self.change_run(
+            caller,
+            &params.run,
+            Input::Retry { run: params.run.clone(), scope, actor: caller.actor.clone() },
+        )
+        .await
     }
 
     async fn run_log(&self, caller: &Caller, params: RunLog) -> Reply<LogPage> {
@@ -264,7 +298,9 @@ impl Handlers for Host {
                 Ok(LogPage { attempt, lines, total_lines: index.lines, total_bytes: index.bytes, live })
             })
         };
-        tokio::task::spawn_blocking(read).await.unwrap_or_else(|_| Err(CallError::new(ErrorCode::Unavailable, "the host is stopping")))
+        tokio::task::spawn_blocking(read)
+            .await
+            .unwrap_or_else(|_| Err(CallError::new(ErrorCode::Unavailable, "the host is stopping")))
     }
 
     async fn run_log_search(&self, caller: &Caller, params: RunLogSearch) -> Reply<LogMatches> {
@@ -283,7 +319,8 @@ impl Handlers for Host {
                 let (mut matches, mut total, mut total_lines) = (Vec::new(), 0, 0);
                 reader.walk_log(&params.run, &params.step, attempt, params.from_line.unwrap_or(0), |line| {
                     total_lines = line.n + 1;
-                    let hit = if exact { line.text.contains(&wanted) } else { line.text.to_lowercase().contains(&wanted) };
+                    let hit =
+                        if exact { line.text.contains(&wanted) } else { line.text.to_lowercase().contains(&wanted) };
                     if hit {
                         total += 1;
                         if matches.len() < limit {
@@ -295,13 +332,17 @@ impl Handlers for Host {
                 Ok(LogMatches { attempt, matches, total, total_lines })
             })
         };
-        tokio::task::spawn_blocking(read).await.unwrap_or_else(|_| Err(CallError::new(ErrorCode::Unavailable, "the host is stopping")))
+        tokio::task::spawn_blocking(read)
+            .await
+            .unwrap_or_else(|_| Err(CallError::new(ErrorCode::Unavailable, "the host is stopping")))
     }
 
     async fn approval_list(&self, caller: &Caller, params: ApprovalList) -> Reply<Approvals> {
         let all = params.all.unwrap_or(false);
-        let mut approvals = self.read(|reader| if all { reader.all_approvals(200) } else { reader.open_approvals() })?;
-        approvals.retain(|a| caller.sees(&a.project) && params.project.as_ref().is_none_or(|project| a.project == *project));
+        let mut approvals =
+            self.read(|reader| if all { reader.all_approvals(200) } else { reader.open_approvals() })?;
+        approvals
+            .retain(|a| caller.sees(&a.project) && params.project.as_ref().is_none_or(|project| a.project == *project));
         Ok(Approvals { approvals })
     }
 
@@ -320,14 +361,20 @@ impl Handlers for Host {
             Ok(()) => {}
             // The run has ended and was forgotten: the log still knows how the question was settled.
             Err(error) if error.code == ErrorCode::NotFound => {
-                let same = known.answers.iter().any(|a| a.actor == caller.actor && a.decision == params.decision && a.form == params.form);
+                let same = known
+                    .answers
+                    .iter()
+                    .any(|a| a.actor == caller.actor && a.decision == params.decision && a.form == params.form);
                 if !same {
-                    return Err(CallError::conflict("this question is settled").details(serde_json::json!({ "approval": known })));
+                    return Err(CallError::conflict("this question is settled")
+                        .details(serde_json::json!({ "approval": known })));
                 }
             }
             Err(error) => return Err(error),
         }
-        find(self)?.map(|approval| ApprovalReply { approval }).ok_or_else(|| CallError::not_found("question", &params.approval))
+        find(self)?
+            .map(|approval| ApprovalReply { approval })
+            .ok_or_else(|| CallError::not_found("question", &params.approval))
     }
 
     async fn event_publish(&self, caller: &Caller, params: EventPublish) -> Reply<Published> {
@@ -378,7 +425,8 @@ impl Handlers for Host {
         }
         let after = match params.after {
             Some(cursor) if cursor.epoch != *self.inner.store.epoch() => {
-                return Err(CallError::conflict("this cursor is of another log").hint("leave `after` out to begin with the oldest event kept"));
+                return Err(CallError::conflict("this cursor is of another log")
+                    .hint("leave `after` out to begin with the oldest event kept"));
             }
             Some(cursor) => cursor.seq,
             None => 0,
@@ -390,7 +438,9 @@ impl Handlers for Host {
             let cursor = signalbox_model::Cursor { epoch: host.inner.store.epoch().clone(), seq: page.upto };
             Ok(EventPage { events, cursor, more: page.more })
         };
-        tokio::task::spawn_blocking(read).await.unwrap_or_else(|_| Err(CallError::new(ErrorCode::Unavailable, "the host is stopping")))
+        tokio::task::spawn_blocking(read)
+            .await
+            .unwrap_or_else(|_| Err(CallError::new(ErrorCode::Unavailable, "the host is stopping")))
     }
 
     async fn event_search(&self, caller: &Caller, params: EventSearch) -> Reply<EventPage> {
@@ -402,7 +452,13 @@ impl Handlers for Host {
             self.project(caller, project)?;
         }
         self.inner.store.index_now().await.map_err(store_error)?;
-        let search = Search { text: params.text, types: params.types.unwrap_or_default(), project: params.project, before: params.before, limit };
+        let search = Search {
+            text: params.text,
+            types: params.types.unwrap_or_default(),
+            project: params.project,
+            before: params.before,
+            limit,
+        };
         let (host, caller) = (self.clone(), caller.clone());
         let read = move || {
             let sees = |room: &signalbox_store::RoomInfo| match &room.project {
@@ -412,9 +468,15 @@ impl Handlers for Host {
             let (frames, more) = host.read(|reader| reader.search(&search, sees))?;
             let last = frames.last().map_or(0, |frame| frame.seq);
             let events = frames.iter().map(|frame| raw(frame)).collect::<Reply<_>>()?;
-            Ok(EventPage { events, cursor: signalbox_model::Cursor { epoch: host.inner.store.epoch().clone(), seq: last }, more })
+            Ok(EventPage {
+                events,
+                cursor: signalbox_model::Cursor { epoch: host.inner.store.epoch().clone(), seq: last },
+                more,
+            })
         };
-        tokio::task::spawn_blocking(read).await.unwrap_or_else(|_| Err(CallError::new(ErrorCode::Unavailable, "the host is stopping")))
+        tokio::task::spawn_blocking(read)
+            .await
+            .unwrap_or_else(|_| Err(CallError::new(ErrorCode::Unavailable, "the host is stopping")))
     }
 
     async fn queue_get(&self, caller: &Caller, params: ProjectRef) -> Reply<QueueReply> {
@@ -447,7 +509,8 @@ impl Handlers for Host {
         if params.name.len() > 60 {
             return Err(CallError::bad_request("a name has at most 60 bytes"));
         }
-        signalbox_model::Actor::new(&params.name).map_err(|_| CallError::bad_request("a name has 1 to 60 bytes and no control characters"))?;
+        signalbox_model::Actor::new(&params.name)
+            .map_err(|_| CallError::bad_request("a name has 1 to 60 bytes and no control characters"))?;
         let expires_at = match params.ttl_ms {
             None => None,
             Some(0) => return Err(CallError::bad_request("ttl_ms must be at least 1")),
@@ -457,7 +520,8 @@ impl Handlers for Host {
         for project in &projects {
             self.project(caller, project)?;
         }
-        let member = Member { id: ids::member(), name: params.name, role: params.role, projects, expires_at, revoked: false };
+        let member =
+            Member { id: ids::member(), name: params.name, role: params.role, projects, expires_at, revoked: false };
         let token = ids::token(32);
         let event = NewEvent::new(Room::Host, caller.actor.clone(), EventData::MemberUpdated(member.clone()));
         let tokens = vec![TokenChange::Add { hash: auth::hash(&token), member: member.id.clone() }];
@@ -536,10 +600,16 @@ impl Handlers for Host {
     }
 
     async fn system_routes(&self, _: &Caller, _: Nothing) -> Reply<Routes> {
-        let routes = signalbox_wire::document::ROUTES.iter().map(signalbox_wire::document::HttpRoute::to_route).collect();
+        let routes =
+            signalbox_wire::document::ROUTES.iter().map(signalbox_wire::document::HttpRoute::to_route).collect();
         let methods = method::list()
             .into_iter()
-            .map(|info| Route { method: "call".into(), path: info.name.into(), doc: info.doc.into(), role: Some(info.role) })
+            .map(|info| Route {
+                method: "call".into(),
+                path: info.name.into(),
+                doc: info.doc.into(),
+                role: Some(info.role),
+            })
             .collect();
         Ok(Routes { routes, methods })
     }
@@ -547,18 +617,26 @@ impl Handlers for Host {
 
 impl Host {
     /// By the workflow as it is now: a new run that takes over what succeeded and still holds.
-    async fn retry_latest(&self, caller: &Caller, run: &signalbox_model::Run, scope: RetryScope, step: Option<&StepKey>) -> Reply<RunReply> {
+    async fn retry_latest(
+        &self,
+        caller: &Caller,
+        run: &signalbox_model::Run,
+        scope: RetryScope,
+        step: Option<&StepKey>,
+    ) -> Reply<RunReply> {
         let project = self.present_project(caller, &run.project)?;
         let which = run.file.as_deref().unwrap_or(&run.workflow);
         let workflow = workflows::find(&project, which)?;
         let steps = self.read(|reader| reader.steps(&run.id))?;
         let old_plan = self.inner.store.blobs().get(&run.plan).ok();
-        let old_plan: Option<signalbox_workflow::Plan> = old_plan.and_then(|content| serde_json::from_slice(&content).ok());
+        let old_plan: Option<signalbox_workflow::Plan> =
+            old_plan.and_then(|content| serde_json::from_slice(&content).ok());
         let mut reuse = HashMap::new();
         if let (Some(old), Some(definition)) = (&old_plan, &workflow.definition)
             && scope != RetryScope::All
         {
-            let context = ProjectContext { id: project.id.to_string(), name: project.name.clone(), path: project.path.clone() };
+            let context =
+                ProjectContext { id: project.id.to_string(), name: project.name.clone(), path: project.path.clone() };
             if let Ok(new) = resolve(definition, &run.inputs, &context) {
                 reuse = crate::plan::reusable(old, &new, &steps, step);
             }
@@ -574,7 +652,9 @@ impl Host {
             RoomFilter::One(Room::Host | Room::Activity) => {
                 Err(CallError::new(ErrorCode::Forbidden, format!("the room {room} is for members of all projects")))
             }
-            RoomFilter::One(Room::Project(project)) | RoomFilter::ProjectTree(project) => self.project(caller, project).map(|_| ()),
+            RoomFilter::One(Room::Project(project)) | RoomFilter::ProjectTree(project) => {
+                self.project(caller, project).map(|_| ())
+            }
             RoomFilter::One(Room::Run(run)) => self.visible_run(caller, run).map(|_| ()),
         }
     }

@@ -7,7 +7,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use signalbox_model::{Clock, EventData, Member, NewEvent, Actor, Room, SystemClock, UnixMillis};
+use signalbox_model::{Actor, Clock, EventData, Member, NewEvent, Room, SystemClock, UnixMillis};
 use signalbox_store::{Batch, Options, Store, StoreError, TokenChange};
 use signalbox_stream::{Connections, Hub, Session};
 use signalbox_wire::{CallError, Caller, CloseCode, ErrorCode, Limits, dispatch, method};
@@ -15,7 +15,8 @@ use signalbox_wire::{CallError, Caller, CloseCode, ErrorCode, Limits, dispatch, 
 use crate::{
     AuthError, Settings, SettingsError, VERSION,
     auth::{self, Codes},
-    ids, metrics::Metrics,
+    ids,
+    metrics::Metrics,
     runtime::{self, EngineHandle},
     system,
 };
@@ -147,7 +148,8 @@ impl Host {
             clock: Arc::clone(&clock),
             publish: Box::new(move |frames| sink.publish(frames)),
         };
-        let store = tokio::task::spawn_blocking(move || Store::open(store_options)).await.map_err(|_| StoreError::Closed)??;
+        let store =
+            tokio::task::spawn_blocking(move || Store::open(store_options)).await.map_err(|_| StoreError::Closed)??;
         hub.start_at(store.head());
         let (owner, token) = auth::local_owner(&store).await?;
         let engine = runtime::start(runtime::Parts {
@@ -272,7 +274,9 @@ impl Host {
             return Ok(self.inner.owner.clone());
         }
         let (store, token, now) = (self.inner.store.clone(), token.to_owned(), self.inner.clock.now());
-        tokio::task::spawn_blocking(move || auth::recognise(&store, &token, now)).await.unwrap_or(Err(AuthError::Unavailable))
+        tokio::task::spawn_blocking(move || auth::recognise(&store, &token, now))
+            .await
+            .unwrap_or(Err(AuthError::Unavailable))
     }
 
     /// A member as a caller.
@@ -323,20 +327,31 @@ impl Host {
     ///
     /// # Errors
     /// What the method says.
-    pub async fn call(&self, caller: &Caller, name: &str, params: Option<&RawValue>) -> Result<Box<RawValue>, CallError> {
+    pub async fn call(
+        &self,
+        caller: &Caller,
+        name: &str,
+        params: Option<&RawValue>,
+    ) -> Result<Box<RawValue>, CallError> {
         let started = std::time::Instant::now();
         let result = self.call_once(caller, name, params).await;
         self.inner.metrics.call(name, result.as_ref().err().map(|error| error.code), started.elapsed());
         result
     }
 
-    async fn call_once(&self, caller: &Caller, name: &str, params: Option<&RawValue>) -> Result<Box<RawValue>, CallError> {
+    async fn call_once(
+        &self,
+        caller: &Caller,
+        name: &str,
+        params: Option<&RawValue>,
+    ) -> Result<Box<RawValue>, CallError> {
         if let Some(key) = &caller.key {
             if key.is_empty() || key.len() > 100 {
                 return Err(CallError::bad_request("a key has 1 to 100 bytes"));
             }
             if method::writes(name) {
-                let earlier = self.inner.store.read(|reader| reader.reply_for_key(&caller.member, key)).map_err(store_error)?;
+                let earlier =
+                    self.inner.store.read(|reader| reader.reply_for_key(&caller.member, key)).map_err(store_error)?;
                 if let Some(reply) = earlier {
                     return RawValue::from_string(reply).map_err(|error| internal(&error));
                 }

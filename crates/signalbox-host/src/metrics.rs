@@ -94,7 +94,11 @@ impl Text {
     }
 
     fn value(&mut self, name: &str, labels: &str, value: impl std::fmt::Display) {
-        let _ = if labels.is_empty() { writeln!(self.0, "{name} {value}") } else { writeln!(self.0, "{name}{{{labels}}} {value}") };
+        let _ = if labels.is_empty() {
+            writeln!(self.0, "{name} {value}")
+        } else {
+            writeln!(self.0, "{name}{{{labels}}} {value}")
+        };
     }
 
     fn gauge(&mut self, name: &str, help: &str, value: impl std::fmt::Display) {
@@ -130,15 +134,27 @@ pub async fn render(host: &Host) -> String {
     }
     text.family("signalbox_connections_accepted_total", "counter", "Connections accepted.");
     for (transport, count) in TRANSPORTS.iter().zip(&metrics.accepted) {
-        text.value("signalbox_connections_accepted_total", &format!("transport=\"{transport}\""), count.load(Ordering::Relaxed));
+        text.value(
+            "signalbox_connections_accepted_total",
+            &format!("transport=\"{transport}\""),
+            count.load(Ordering::Relaxed),
+        );
     }
     text.family("signalbox_connections_closed_total", "counter", "Connections closed by the host.");
     for (code, count) in metrics.closes.lock().unwrap_or_else(|e| e.into_inner()).iter() {
         text.value("signalbox_connections_closed_total", &format!("code=\"{code}\""), count);
     }
     text.counter("signalbox_events_sent_total", "Events sent to subscribers.", metrics.events.load(Ordering::Relaxed));
-    text.counter("signalbox_bytes_sent_total", "Bytes of frames sent to subscribers.", metrics.bytes.load(Ordering::Relaxed));
-    text.counter("signalbox_requests_refused_total", "Requests refused for their token, host or limits.", metrics.refused.load(Ordering::Relaxed));
+    text.counter(
+        "signalbox_bytes_sent_total",
+        "Bytes of frames sent to subscribers.",
+        metrics.bytes.load(Ordering::Relaxed),
+    );
+    text.counter(
+        "signalbox_requests_refused_total",
+        "Requests refused for their token, host or limits.",
+        metrics.refused.load(Ordering::Relaxed),
+    );
     let worst = connections.iter().map(|c| c.lag.load(Ordering::Relaxed)).max().unwrap_or(0);
     text.gauge("signalbox_connection_lag_events", "Events that the slowest connection is behind.", worst);
     calls(&mut text, &metrics.calls.lock().unwrap_or_else(|e| e.into_inner()));

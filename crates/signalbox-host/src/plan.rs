@@ -7,7 +7,8 @@ use signalbox_model::{FailureCause, Step, StepConclusion, StepKey};
 use signalbox_workflow::{
     self as workflow,
     definition::{Backoff, OnConflict, OnTimeout, RetryCause},
-    expr, plan::Work,
+    expr,
+    plan::Work,
 };
 
 /// The engine's view of a plan: one entry per instance, in the same order.
@@ -113,7 +114,8 @@ pub(crate) fn reusable(
 ) -> HashMap<String, Arc<Step>> {
     let print = |plan: &workflow::Plan, instance: &workflow::Instance| {
         let step = &plan.steps[instance.step];
-        serde_json::to_string(&(&step.work, &step.condition, &step.verify, &plan.env, &instance.matrix)).unwrap_or_default()
+        serde_json::to_string(&(&step.work, &step.condition, &step.verify, &plan.env, &instance.matrix))
+            .unwrap_or_default()
     };
     let before: HashMap<&str, String> = old.instances.iter().map(|i| (i.key.as_str(), print(old, i))).collect();
     let engine = engine_plan(new);

@@ -9,7 +9,12 @@ use crate::{Host, host::store_error, ids};
 
 impl Host {
     /// Opens a folder as a project, or gives the project that it already is.
-    pub(crate) async fn open_project(&self, caller: &Caller, path: &str, trust: Option<bool>) -> Result<Project, CallError> {
+    pub(crate) async fn open_project(
+        &self,
+        caller: &Caller,
+        path: &str,
+        trust: Option<bool>,
+    ) -> Result<Project, CallError> {
         let folder = canonical(path)?;
         let text = folder.to_str().ok_or_else(|| CallError::bad_request("the folder's path is not UTF-8"))?.to_owned();
         let known = self.inner.store.read(|reader| reader.projects()).map_err(store_error)?;
@@ -22,8 +27,14 @@ impl Host {
         }
         let name = folder.file_name().map_or_else(|| "project".to_owned(), |name| name.to_string_lossy().into_owned());
         let id = free_id(&name, &known);
-        let project =
-            Project { id, name, path: text, trusted: trust.unwrap_or(false), open: true, opened_at: self.inner.clock.now() };
+        let project = Project {
+            id,
+            name,
+            path: text,
+            trusted: trust.unwrap_or(false),
+            open: true,
+            opened_at: self.inner.clock.now(),
+        };
         self.put_project(caller, project).await
     }
 
@@ -44,8 +55,11 @@ impl Host {
     pub(crate) fn present_project(&self, caller: &Caller, id: &ProjectId) -> Result<Project, CallError> {
         let project = self.project(caller, id)?;
         if !Path::new(&project.path).is_dir() {
-            return Err(CallError::new(ErrorCode::NotFound, format!("the folder {} of this project is not there", project.path))
-                .hint("bring it back, or open the project where it is now; its runs are kept"));
+            return Err(CallError::new(
+                ErrorCode::NotFound,
+                format!("the folder {} of this project is not there", project.path),
+            )
+            .hint("bring it back, or open the project where it is now; its runs are kept"));
         }
         if !project.open {
             return Err(CallError::conflict(format!("the project {id} is closed")).hint("open it with project.open"));

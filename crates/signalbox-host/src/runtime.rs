@@ -8,7 +8,9 @@ use std::{
 };
 
 use signalbox_engine::{Context, Effect, Engine, Input, Outcome, Output, Refused, Restored, StepAt, Survived, Timer};
-use signalbox_model::{Activity, Actor, Clock, EventData, NewEvent, Priority, ProjectId, Room, RunId, RunStatus, UnixMillis};
+use signalbox_model::{
+    Activity, Actor, Clock, EventData, NewEvent, Priority, ProjectId, Room, RunId, RunStatus, UnixMillis,
+};
 use signalbox_store::{Batch, KeyClaim, Store, StoreError};
 use signalbox_wire::{CallError, ErrorCode};
 use signalbox_workflow::{
@@ -33,7 +35,12 @@ const GROUP: usize = 128;
 /// What others ask of the engine's task.
 pub(crate) enum Request {
     /// Apply an input of a member; answer when it is committed.
-    Call { input: Box<Input>, plan: Option<Arc<Plan>>, key: Option<KeyClaim>, reply: oneshot::Sender<Result<(), CallError>> },
+    Call {
+        input: Box<Input>,
+        plan: Option<Arc<Plan>>,
+        key: Option<KeyClaim>,
+        reply: oneshot::Sender<Result<(), CallError>>,
+    },
     /// How many runs are active and how many steps hold a slot.
     Figures(oneshot::Sender<(u32, u32)>),
     /// Stop: nothing more is started, processes are ended, their steps become what a restart makes of them.
@@ -48,7 +55,12 @@ pub(crate) struct EngineHandle {
 
 impl EngineHandle {
     /// Applies an input and waits until it is committed.
-    pub(crate) async fn apply(&self, input: Input, plan: Option<Arc<Plan>>, key: Option<KeyClaim>) -> Result<(), CallError> {
+    pub(crate) async fn apply(
+        &self,
+        input: Input,
+        plan: Option<Arc<Plan>>,
+        key: Option<KeyClaim>,
+    ) -> Result<(), CallError> {
         let (reply, answer) = oneshot::channel();
         self.send(Request::Call { input: Box::new(input), plan, key, reply }).await?;
         answer.await.map_err(|_| stopping())?
@@ -129,7 +141,9 @@ impl Loop {
             for run in reader.active_runs(None)? {
                 match load_run(&self.parts.store, reader, &run.id)? {
                     Some(found) => runs.push(found),
-                    None => tracing::error!(run = %run.id, "the plan of an unfinished run is missing: it stays as it is"),
+                    None => {
+                        tracing::error!(run = %run.id, "the plan of an unfinished run is missing: it stays as it is")
+                    }
                 }
             }
             Ok((runs, reader.queues()?))
@@ -262,7 +276,11 @@ impl Loop {
         if self.engine.run(run).is_some() {
             return Ok(());
         }
-        let found = self.parts.store.read(|reader| load_run(&self.parts.store, reader, run)).map_err(crate::host::store_error)?;
+        let found = self
+            .parts
+            .store
+            .read(|reader| load_run(&self.parts.store, reader, run))
+            .map_err(crate::host::store_error)?;
         let Some((restored, plan)) = found else {
             return Err(CallError::conflict("the plan of this run is no longer kept").hint("start it anew"));
         };
@@ -342,7 +360,13 @@ impl Loop {
         let view = View { plan: &plan, run, step: at.step };
         match &planned.work {
             Work::Command(command) => {
-                let script = make_script(&view, &command.script, command.shell.as_deref(), command.working_dir.as_deref(), &command.env);
+                let script = make_script(
+                    &view,
+                    &command.script,
+                    command.shell.as_deref(),
+                    command.working_dir.as_deref(),
+                    &command.env,
+                );
                 let artifacts = command.artifacts.iter().map(|pattern| view.text(pattern)).collect();
                 tokio::spawn(job.command(script, artifacts));
             }
@@ -462,7 +486,10 @@ fn make_script(
         ("SIGNALBOX_RUN".to_owned(), run.id.to_string()),
         ("SIGNALBOX_RUN_NUMBER".to_owned(), run.number.to_string()),
         ("SIGNALBOX_PROJECT".to_owned(), run.project.to_string()),
-        ("SIGNALBOX_STEP_KEY".to_owned(), view.run.step(view.step).map(|step| step.key.to_string()).unwrap_or_default()),
+        (
+            "SIGNALBOX_STEP_KEY".to_owned(),
+            view.run.step(view.step).map(|step| step.key.to_string()).unwrap_or_default(),
+        ),
     ];
     for (name, text) in view.plan.env.iter().chain(env) {
         let pieces = Template::parse(text).map_err(|error| error.to_string())?.pieces(view);

@@ -291,19 +291,25 @@ mod tests {
     fn load(text: &str, variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("settings.toml"), text).unwrap();
-        Settings::load_with(dir.path(), &|name| variables.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned()))
+        Settings::load_with(dir.path(), &|name| {
+            variables.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned())
+        })
     }
 
     #[test]
     fn the_environment_wins_over_the_file() {
-        let settings = load("[limits]\ncalls_per_second = 5\nrooms = 7", &[("SIGNALBOX_LIMITS_CALLS_PER_SECOND", "0")]).unwrap();
+        let settings =
+            load("[limits]\ncalls_per_second = 5\nrooms = 7", &[("SIGNALBOX_LIMITS_CALLS_PER_SECOND", "0")]).unwrap();
         assert_eq!((settings.limits.calls_per_second, settings.limits.rooms), (0, 7));
     }
 
     #[test]
     fn an_unknown_key_is_an_error_with_its_line() {
         let error = load("[limits]\ncals_per_second = 5", &[]).unwrap_err().to_string();
-        assert!(error.contains("line 2") && error.contains("cals_per_second") && error.contains("calls_per_second"), "{error}");
+        assert!(
+            error.contains("line 2") && error.contains("cals_per_second") && error.contains("calls_per_second"),
+            "{error}"
+        );
     }
 
     #[test]

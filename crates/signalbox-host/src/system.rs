@@ -64,7 +64,9 @@ async fn retain(host: &Host) {
         max_bytes: (log.keep_megabytes > 0).then_some(log.keep_megabytes * 1024 * 1024),
     };
     match host.store().retain(policy).await {
-        Ok(done) if done.events > 0 => tracing::info!(events = done.events, blobs = done.blobs, "old events were deleted"),
+        Ok(done) if done.events > 0 => {
+            tracing::info!(events = done.events, blobs = done.blobs, "old events were deleted")
+        }
         Ok(_) => {}
         Err(error) => tracing::warn!(%error, "old events could not be deleted"),
     }
@@ -102,7 +104,15 @@ fn differs(a: &SystemStatus, b: &SystemStatus) -> bool {
 fn measure(cpu: &mut Cpu, dir: &Path) -> Option<SystemStatus> {
     let (memory_used, memory_total) = memory()?;
     let (disk_free, disk_total) = disk(dir)?;
-    Some(SystemStatus { cpu: cpu.busy_share()?, memory_used, memory_total, disk_free, disk_total, active_runs: 0, active_steps: 0 })
+    Some(SystemStatus {
+        cpu: cpu.busy_share()?,
+        memory_used,
+        memory_total,
+        disk_free,
+        disk_total,
+        active_runs: 0,
+        active_steps: 0,
+    })
 }
 
 /// Free and total bytes of the disk that holds `dir`.
@@ -141,7 +151,8 @@ impl Cpu {
     /// The share of busy time since the last call; none at the first.
     fn busy_share(&mut self) -> Option<f64> {
         let text = std::fs::read_to_string("/proc/stat").ok()?;
-        let times: Vec<u64> = text.lines().next()?.split_whitespace().skip(1).filter_map(|time| time.parse().ok()).collect();
+        let times: Vec<u64> =
+            text.lines().next()?.split_whitespace().skip(1).filter_map(|time| time.parse().ok()).collect();
         let total: u64 = times.iter().take(8).sum();
         let busy = total - times.get(3)? - times.get(4)?;
         let first = self.total == 0;

@@ -68,10 +68,15 @@ fn inside(folder: &Path, file: &str) -> Result<Option<PathBuf>, CallError> {
 }
 
 fn read_file(path: &Path) -> Result<String, CallError> {
-    let failed = |error: &dyn std::fmt::Display| CallError::new(ErrorCode::NotFound, format!("{} cannot be read: {error}", path.display()));
+    let failed = |error: &dyn std::fmt::Display| {
+        CallError::new(ErrorCode::NotFound, format!("{} cannot be read: {error}", path.display()))
+    };
     let size = std::fs::metadata(path).map_err(|error| failed(&error))?.len();
     if size > LARGEST {
-        return Err(CallError::new(ErrorCode::LimitExceeded, format!("{} has {size} bytes, the limit is {LARGEST}", path.display())));
+        return Err(CallError::new(
+            ErrorCode::LimitExceeded,
+            format!("{} has {size} bytes, the limit is {LARGEST}", path.display()),
+        ));
     }
     std::fs::read_to_string(path).map_err(|error| failed(&error))
 }
@@ -87,7 +92,9 @@ fn check_name(name: &str) -> Result<(), CallError> {
     if ok {
         Ok(())
     } else {
-        Err(CallError::bad_request(format!("{name:?} is no name of a workflow: letters, digits, '-', '_', '.' and blanks, at most 100 bytes")))
+        Err(CallError::bad_request(format!(
+            "{name:?} is no name of a workflow: letters, digits, '-', '_', '.' and blanks, at most 100 bytes"
+        )))
     }
 }
 
@@ -127,7 +134,8 @@ pub(crate) fn save(project: &Project, name: &str, text: &str, base_hash: Option<
             None => format!("the workflow {name} was deleted in the meantime; nothing was written"),
         };
         let current = existing.map(|workflow| serde_json::json!({ "text": workflow.text, "hash": found }));
-        let error = CallError::conflict(message).hint("compare the two texts, then save with the hash of the present one");
+        let error =
+            CallError::conflict(message).hint("compare the two texts, then save with the hash of the present one");
         return Err(match current {
             Some(details) => error.details(details),
             None => error,
@@ -135,7 +143,9 @@ pub(crate) fn save(project: &Project, name: &str, text: &str, base_hash: Option<
     }
     let file = existing.and_then(|workflow| workflow.file).unwrap_or_else(|| format!("{FOLDER}/{name}.yaml"));
     let path = within(folder, &file).ok_or_else(|| CallError::bad_request("not within the project folder"))?;
-    let failed = |error: std::io::Error| CallError::new(ErrorCode::Unavailable, format!("{file} cannot be written: {error}; nothing was changed"));
+    let failed = |error: std::io::Error| {
+        CallError::new(ErrorCode::Unavailable, format!("{file} cannot be written: {error}; nothing was changed"))
+    };
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent).map_err(failed)?;
     }
@@ -189,7 +199,9 @@ impl Workflow {
         };
         let details: Vec<method::Diagnostic> = self.diagnostics.iter().map(diagnostic).collect();
         let error = CallError::bad_request(message).details(serde_json::json!({ "diagnostics": details }));
-        error.hint(first.and_then(|found| found.hint.clone()).unwrap_or_else(|| "`signalbox validate` shows where".into()))
+        error.hint(
+            first.and_then(|found| found.hint.clone()).unwrap_or_else(|| "`signalbox validate` shows where".into()),
+        )
     }
 }
 

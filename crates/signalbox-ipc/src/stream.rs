@@ -142,7 +142,12 @@ impl<D: FnMut(String) -> bool + Send> Page<D> {
         Ok(listed)
     }
 
-    async fn stream(&mut self, listed: Listed, rooms: Vec<signalbox_model::RoomFilter>, resume: Option<Cursor>) -> Step<()> {
+    async fn stream(
+        &mut self,
+        listed: Listed,
+        rooms: Vec<signalbox_model::RoomFilter>,
+        resume: Option<Cursor>,
+    ) -> Step<()> {
         let mut session = self.host.session(self.caller.clone());
         let mode = if resume.is_some() { "resumed" } else { "snapshot" };
         if !rooms.is_empty() {
@@ -268,7 +273,8 @@ async fn call(
 }
 
 fn list_rooms(listed: &Listed, session: &Session, mode: &'static str) {
-    *listed.rooms.lock().unwrap_or_else(|e| e.into_inner()) = (session.rooms().map(ToString::to_string).collect(), mode);
+    *listed.rooms.lock().unwrap_or_else(|e| e.into_inner()) =
+        (session.rooms().map(ToString::to_string).collect(), mode);
 }
 
 fn over(error: &SessionError) -> Over {

@@ -242,7 +242,9 @@ mod tests {
 
     #[test]
     fn cursor_has_one_spelling() {
-        for text in ["", "abcd", "abcd.", ".1", "abcd.+1", "abcd.01", "abcd.-1", "abcd.1.2", "ABCD.1", "abcd.9007199254740992"] {
+        for text in
+            ["", "abcd", "abcd.", ".1", "abcd.+1", "abcd.01", "abcd.-1", "abcd.1.2", "ABCD.1", "abcd.9007199254740992"]
+        {
             assert!(text.parse::<Cursor>().is_err(), "{text:?} passed");
         }
         assert_eq!("abcd.9007199254740991".parse::<Cursor>().unwrap().seq, Cursor::MAX_SEQ);

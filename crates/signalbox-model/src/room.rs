@@ -123,7 +123,18 @@ mod tests {
 
     #[test]
     fn other_names_are_refused() {
-        for text in ["", "Host", "host/", "project", "project/", "project/*", "**", "run/r_01jabcdef/**", "project/a/b", "project/a\n"] {
+        for text in [
+            "",
+            "Host",
+            "host/",
+            "project",
+            "project/",
+            "project/*",
+            "**",
+            "run/r_01jabcdef/**",
+            "project/a/b",
+            "project/a\n",
+        ] {
             assert!(text.parse::<RoomFilter>().is_err(), "{text:?} passed");
         }
     }

@@ -32,12 +32,18 @@ impl Guard {
     /// (a page of another site, RFC 6454). No `Origin`: not a browser's cross-site request.
     pub(crate) fn check(&self, headers: &HeaderMap, uri: &Uri) -> Result<(), CallError> {
         let forbidden = |message: String| CallError::new(ErrorCode::Forbidden, message);
-        let host = headers.get(header::HOST).and_then(|value| value.to_str().ok()).or_else(|| uri.authority().map(|a| a.as_str()));
+        let host = headers
+            .get(header::HOST)
+            .and_then(|value| value.to_str().ok())
+            .or_else(|| uri.authority().map(|a| a.as_str()));
         match host {
             Some(host) if self.knows(host) => {}
             Some(host) => {
-                return Err(forbidden(format!("this host is not called {:?}", host.chars().take(100).collect::<String>()))
-                    .hint("call it by its address, or add the name to host.allowed_hosts"));
+                return Err(forbidden(format!(
+                    "this host is not called {:?}",
+                    host.chars().take(100).collect::<String>()
+                ))
+                .hint("call it by its address, or add the name to host.allowed_hosts"));
             }
             None => return Err(forbidden("the request names no host".into())),
         }
@@ -103,8 +109,11 @@ pub(crate) fn refuse_token_in_url(uri: &Uri) -> Result<(), CallError> {
         })
     });
     if found {
-        return Err(CallError::new(ErrorCode::Unauthorized, "tokens and codes are not taken from the URL: it is kept in logs and histories")
-            .hint("send the token as `Authorization: Bearer ...`, and revoke the one that was in the URL"));
+        return Err(CallError::new(
+            ErrorCode::Unauthorized,
+            "tokens and codes are not taken from the URL: it is kept in logs and histories",
+        )
+        .hint("send the token as `Authorization: Bearer ...`, and revoke the one that was in the URL"));
     }
     Ok(())
 }
@@ -132,17 +141,26 @@ mod tests {
         assert!(!pass(&[]));
         assert!(!pass(&[("host", "evil.example:7117")]));
         assert!(!pass(&[("host", "127.0.0.1")]));
-        for origin in ["null", "http://evil.example", "http://127.0.0.1:9999", "http://localhost:7117.evil.example", "file://"] {
+        for origin in
+            ["null", "http://evil.example", "http://127.0.0.1:9999", "http://localhost:7117.evil.example", "file://"]
+        {
             assert!(!pass(&[("host", "127.0.0.1:7117"), ("origin", origin)]), "{origin}");
         }
-        assert!(!pass(&[("host", "127.0.0.1:7117"), ("origin", "http://localhost:7117"), ("origin", "http://evil.example")]));
+        assert!(!pass(&[
+            ("host", "127.0.0.1:7117"),
+            ("origin", "http://localhost:7117"),
+            ("origin", "http://evil.example")
+        ]));
     }
 
     #[test]
     fn a_malformed_authorization_header_is_not_overlooked() {
         let both = headers(&[("authorization", "Basic abc"), ("cookie", "signalbox_session=good")]);
         assert_eq!(token(&both), Some((String::new(), Source::Header)));
-        assert_eq!(token(&headers(&[("cookie", "a=b; signalbox_session=good")])), Some(("good".into(), Source::Cookie)));
+        assert_eq!(
+            token(&headers(&[("cookie", "a=b; signalbox_session=good")])),
+            Some(("good".into(), Source::Cookie))
+        );
         assert_eq!(token(&headers(&[("cookie", "xsignalbox_session=good")])), None);
     }
 }

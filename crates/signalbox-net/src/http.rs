@@ -93,8 +93,10 @@ pub(crate) fn router(net: Arc<Net>) -> Router {
         .route("/api/v1/schemas/{name}", get(schema))
         .fallback(ui)
         .method_not_allowed_fallback(|| async {
-            let error = CallError::bad_request("this path does not know that method").hint("GET /api/v1/openapi.json lists them");
-            (StatusCode::METHOD_NOT_ALLOWED, json_response(StatusCode::METHOD_NOT_ALLOWED, &json!({ "error": error }))).into_response()
+            let error = CallError::bad_request("this path does not know that method")
+                .hint("GET /api/v1/openapi.json lists them");
+            (StatusCode::METHOD_NOT_ALLOWED, json_response(StatusCode::METHOD_NOT_ALLOWED, &json!({ "error": error })))
+                .into_response()
         })
         .layer(middleware::from_fn_with_state(Arc::clone(&net), check))
         .with_state(net)
@@ -120,7 +122,9 @@ impl Net {
     pub(crate) async fn caller(&self, headers: &HeaderMap, uri: &Uri, least: Role) -> Result<Caller, Failure> {
         let caller = authenticate(&self.host, headers, uri).await.inspect_err(|_| self.host.metrics().refused())?;
         if caller.role < least {
-            return Err(CallError::new(ErrorCode::Forbidden, format!("this needs the role {least:?}").to_lowercase()).into());
+            return Err(
+                CallError::new(ErrorCode::Forbidden, format!("this needs the role {least:?}").to_lowercase()).into()
+            );
         }
         self.calls.take(&caller.member, Instant::now()).inspect_err(|_| self.host.metrics().refused())?;
         Ok(caller)
@@ -156,14 +160,17 @@ async fn health(State(net): Shared, headers: HeaderMap, uri: Uri) -> Answer {
         .iter()
         .map(|check| (check.service.clone(), json!({ "status": check.health, "detail": check.detail })))
         .collect();
-    Ok(json_response(status, &json!({
-        "status": report.status,
-        "version": VERSION,
-        "started_at": report.started_at,
-        "services": services,
-        "connections": { "websocket": of("websocket") + of("websocket_naive"), "sse": of("sse"), "ipc": of("ipc") },
-        "log": { "epoch": report.log.epoch, "head": report.log.head },
-    })))
+    Ok(json_response(
+        status,
+        &json!({
+            "status": report.status,
+            "version": VERSION,
+            "started_at": report.started_at,
+            "services": services,
+            "connections": { "websocket": of("websocket") + of("websocket_naive"), "sse": of("sse"), "ipc": of("ipc") },
+            "log": { "epoch": report.log.epoch, "head": report.log.head },
+        }),
+    ))
 }
 
 async fn session(State(net): Shared, headers: HeaderMap, uri: Uri) -> Answer {
@@ -180,8 +187,14 @@ async fn body(net: &Net, body: Body) -> Result<bytes::Bytes, Failure> {
     let read = tokio::time::timeout(std::time::Duration::from_secs(30), axum::body::to_bytes(body, limit)).await;
     match read {
         Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(error)) if std::error::Error::source(&error).is_some_and(|e| e.is::<http_body_util::LengthLimitError>()) => {
-            Err(CallError::new(ErrorCode::LimitExceeded, format!("the body is larger than {limit} bytes; nothing was done")).into())
+        Ok(Err(error))
+            if std::error::Error::source(&error).is_some_and(|e| e.is::<http_body_util::LengthLimitError>()) =>
+        {
+            Err(CallError::new(
+                ErrorCode::LimitExceeded,
+                format!("the body is larger than {limit} bytes; nothing was done"),
+            )
+            .into())
         }
         Ok(Err(_)) => Err(CallError::bad_request("the body broke off; nothing was done").into()),
         Err(_) => Err(CallError::bad_request("the body did not come within 30 s; nothing was done").into()),
@@ -241,7 +254,10 @@ async fn call(State(net): Shared, Path(name): Path<String>, headers: HeaderMap, 
     let text = std::str::from_utf8(&content).map_err(|_| CallError::bad_request("the body is not UTF-8"))?;
     let params: Option<&RawValue> = match text.trim() {
         "" => None,
-        text => Some(serde_json::from_str(text).map_err(|error| CallError::bad_request(format!("the body is not JSON: {error}")))?),
+        text => Some(
+            serde_json::from_str(text)
+                .map_err(|error| CallError::bad_request(format!("the body is not JSON: {error}")))?,
+        ),
     };
     let reply = net.host.call(&caller, &name, params).await?;
     Ok(raw_response(&reply))
@@ -290,7 +306,8 @@ async fn schema(State(net): Shared, Path(name): Path<String>, headers: HeaderMap
 
 /// The rooms of a project, if the caller may see it: for the endpoints that name it in their path.
 pub(crate) fn project_rooms(project: &str) -> Result<Vec<RoomFilter>, Failure> {
-    let id = ProjectId::new(project).map_err(|_| CallError::not_found("project", project.chars().take(64).collect::<String>()))?;
+    let id = ProjectId::new(project)
+        .map_err(|_| CallError::not_found("project", project.chars().take(64).collect::<String>()))?;
     Ok(vec![RoomFilter::ProjectTree(id)])
 }
 
@@ -308,21 +325,29 @@ pub(crate) async fn check_rooms(net: &Net, caller: &Caller, rooms: &[RoomFilter]
 async fn ui(State(net): Shared, method: Method, headers: HeaderMap, uri: Uri) -> Response {
     let path = uri.path().trim_start_matches('/');
     if path.starts_with("api/") || (method != Method::GET && method != Method::HEAD) {
-        return Failure(CallError::not_found("path", uri.path()).hint("GET /api/v1/openapi.json lists them")).into_response();
+        return Failure(CallError::not_found("path", uri.path()).hint("GET /api/v1/openapi.json lists them"))
+            .into_response();
     }
     let file = if path.is_empty() { "index.html" } else { path };
-    let wants_page = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).is_none_or(|accept| accept.contains("text/html") || accept.contains("*/*"));
+    let wants_page = headers
+        .get(header::ACCEPT)
+        .and_then(|v| v.to_str().ok())
+        .is_none_or(|accept| accept.contains("text/html") || accept.contains("*/*"));
     let (name, content) = match net.assets.get(file) {
         Some(content) => (file, content),
         // A page of the UI has a path of its own, so that it can be opened, reloaded and sent to somebody.
         None if wants_page && !path.starts_with("assets/") => match net.assets.get("index.html") {
             Some(content) => ("index.html", content),
-            None => return (StatusCode::NOT_FOUND, "this build carries no UI: build it with `cargo xtask build`\n").into_response(),
+            None => {
+                return (StatusCode::NOT_FOUND, "this build carries no UI: build it with `cargo xtask build`\n")
+                    .into_response();
+            }
         },
         None => return Failure(CallError::not_found("file", uri.path())).into_response(),
     };
     let cache = if name.starts_with("assets/") { "public, max-age=31536000, immutable" } else { "no-cache" };
-    let mut response = ([(header::CONTENT_TYPE, Assets::media_type(name)), (header::CACHE_CONTROL, cache)], content).into_response();
+    let mut response =
+        ([(header::CONTENT_TYPE, Assets::media_type(name)), (header::CACHE_CONTROL, cache)], content).into_response();
     let host = headers.get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let policy = format!(
         "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self'; connect-src 'self' ws://{host} wss://{host}; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"

@@ -28,7 +28,9 @@ pub enum NetError {
         source: std::io::Error,
     },
     /// Somebody else has the port.
-    #[error("the address {0} is in use by another program; stop it, or name another address with --listen (port 0 picks a free one)")]
+    #[error(
+        "the address {0} is in use by another program; stop it, or name another address with --listen (port 0 picks a free one)"
+    )]
     InUse(SocketAddr),
     /// The system refused.
     #[error("cannot listen on {address}: {source}")]
@@ -79,7 +81,8 @@ pub async fn listen(host: &Host, address: &str, assets: Assets) -> Result<Listen
         assets,
     });
     // 0.0.0.0 is everywhere but no address to call.
-    let shown = if address.ip().is_unspecified() { SocketAddr::from(([127, 0, 0, 1], address.port())) } else { address };
+    let shown =
+        if address.ip().is_unspecified() { SocketAddr::from(([127, 0, 0, 1], address.port())) } else { address };
     host.set_url(Some(format!("http://{shown}")))?;
     let task = tokio::spawn(accept(listener, net));
     Ok(Listening { address, task })

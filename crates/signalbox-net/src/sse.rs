@@ -48,7 +48,9 @@ pub(crate) async fn rooms(
         .map(|name| name.parse().map_err(|error: signalbox_model::RoomError| CallError::bad_request(error.to_string())))
         .collect::<Result<_, _>>()?;
     if rooms.is_empty() {
-        return Err(CallError::bad_request("name at least one room: /api/v1/events?rooms=project/<id>/**,activity").into());
+        return Err(
+            CallError::bad_request("name at least one room: /api/v1/events?rooms=project/<id>/**,activity").into()
+        );
     }
     open(net, peer, caller, headers, rooms, wanted.after).await
 }
@@ -65,29 +67,46 @@ pub(crate) async fn project(
     open(net, peer, caller, headers, project_rooms(&project)?, wanted.after).await
 }
 
-async fn open(net: Arc<Net>, peer: Peer, caller: Caller, headers: HeaderMap, rooms: Vec<RoomFilter>, after: Option<String>) -> Answer {
+async fn open(
+    net: Arc<Net>,
+    peer: Peer,
+    caller: Caller,
+    headers: HeaderMap,
+    rooms: Vec<RoomFilter>,
+    after: Option<String>,
+) -> Answer {
     check_rooms(&net, &caller, &rooms).await?;
     // A reconnecting browser knows better than the address it was opened with.
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok()).map(str::to_owned).or(after);
     let resume: Option<Cursor> = match last.filter(|text| !text.is_empty()) {
         None => None,
-        Some(text) => Some(text.parse().map_err(|error: signalbox_model::CursorError| CallError::bad_request(error.to_string()))?),
+        Some(text) => Some(
+            text.parse().map_err(|error: signalbox_model::CursorError| CallError::bad_request(error.to_string()))?,
+        ),
     };
     let limits = &net.host.settings().limits;
     let registration = Registration {
         transport: Transport::Sse,
         member: caller.member.clone(),
         member_name: caller.actor.to_string(),
-        client: headers.get(header::USER_AGENT).and_then(|v| v.to_str().ok()).unwrap_or("sse").chars().take(60).collect(),
+        client: headers
+            .get(header::USER_AGENT)
+            .and_then(|v| v.to_str().ok())
+            .unwrap_or("sse")
+            .chars()
+            .take(60)
+            .collect(),
         instance: None,
         address: Some(peer.0.to_string()),
         now: net.host.clock().now(),
     };
-    let listed = net
-        .host
-        .connections()
-        .register(registration, limits.connections_per_member, limits.connections)
-        .map_err(|_| CallError::new(ErrorCode::TooManyRequests, "too many connections").hint("close some, or raise limits.connections"))?;
+    let listed =
+        net.host.connections().register(registration, limits.connections_per_member, limits.connections).map_err(
+            |_| {
+                CallError::new(ErrorCode::TooManyRequests, "too many connections")
+                    .hint("close some, or raise limits.connections")
+            },
+        )?;
     net.host.metrics().accepted("sse");
     let mut session = net.host.session(caller);
     let joined = if resume.is_some() { "resumed" } else { "snapshot" };
@@ -186,11 +205,13 @@ mod tests {
 
     #[test]
     fn events_and_synced_carry_their_cursor_and_nothing_else_does() {
-        let event = r#"{"type":"x_a","seq":7,"prev":3,"cursor":"abcd.7","room":"activity","ts":1,"actor":"a","data":{}}"#;
+        let event =
+            r#"{"type":"x_a","seq":7,"prev":3,"cursor":"abcd.7","room":"activity","ts":1,"actor":"a","data":{}}"#;
         assert_eq!(text(event), format!("id: abcd.7\ndata: {event}\n\n"));
         let synced = r#"{"type":"synced","cursor":"abcd.9"}"#;
         assert_eq!(text(synced), format!("id: abcd.9\ndata: {synced}\n\n"));
-        let snapshot = r#"{"type":"snapshot","room":"activity","at":1,"state":{"entries":[{"seq":1,"cursor":"evil.1"}]}}"#;
+        let snapshot =
+            r#"{"type":"snapshot","room":"activity","at":1,"state":{"entries":[{"seq":1,"cursor":"evil.1"}]}}"#;
         assert_eq!(text(snapshot), format!("data: {snapshot}\n\n"));
     }
 }

@@ -45,11 +45,17 @@ struct Over(Option<CloseCode>);
 
 type Step<T> = Result<T, Over>;
 
-pub(crate) async fn full(State(net): Shared, Extension(peer): Extension<Peer>, request: Request) -> Result<Response, Failure> {
+pub(crate) async fn full(
+    State(net): Shared,
+    Extension(peer): Extension<Peer>,
+    request: Request,
+) -> Result<Response, Failure> {
     guard::refuse_token_in_url(request.uri())?;
     let caller = match guard::token(request.headers()) {
         // A browser cannot see the status of a refused handshake: it is let in and told by the close code.
-        Some((token, Source::Cookie)) => net.host.recognise(&token).await.ok().map(|member| net.host.caller_of(&member)),
+        Some((token, Source::Cookie)) => {
+            net.host.recognise(&token).await.ok().map(|member| net.host.caller_of(&member))
+        }
         Some((_, Source::Header)) => Some(net.caller(request.headers(), request.uri(), Role::Viewer).await?),
         None => None,
     };
@@ -78,14 +84,24 @@ pub(crate) async fn naive(
 
 fn wants_upgrade(headers: &HeaderMap) -> Option<&HeaderValue> {
     let has = |name: header::HeaderName, wanted: &str| {
-        headers.get_all(name).iter().filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(',')).any(|v| v.trim().eq_ignore_ascii_case(wanted))
+        headers
+            .get_all(name)
+            .iter()
+            .filter_map(|v| v.to_str().ok())
+            .flat_map(|v| v.split(','))
+            .any(|v| v.trim().eq_ignore_ascii_case(wanted))
     };
-    let ok = has(header::CONNECTION, "upgrade") && has(header::UPGRADE, "websocket") && has(header::SEC_WEBSOCKET_VERSION, "13");
+    let ok = has(header::CONNECTION, "upgrade")
+        && has(header::UPGRADE, "websocket")
+        && has(header::SEC_WEBSOCKET_VERSION, "13");
     headers.get(header::SEC_WEBSOCKET_KEY).filter(|_| ok)
 }
 
 /// Answers the handshake (RFC 6455, section 4.2.2) and hands the socket on.
-fn upgrade<F: Future<Output = ()> + Send>(mut request: Request, serve: impl FnOnce(Socket) -> F + Send + 'static) -> Result<Response, Failure> {
+fn upgrade<F: Future<Output = ()> + Send>(
+    mut request: Request,
+    serve: impl FnOnce(Socket) -> F + Send + 'static,
+) -> Result<Response, Failure> {
     let Some(key) = wants_upgrade(request.headers()) else {
         let error = CallError::bad_request("this path speaks WebSocket, version 13");
         let mut response = Failure(error).into_response();
@@ -156,12 +172,18 @@ impl Connection {
     }
 
     /// The next frame of the client; none for what is no frame of ours but a sign of life.
-    fn parse(&self, message: Option<Result<Message, tokio_tungstenite::tungstenite::Error>>) -> Step<Option<ClientFrame>> {
+    fn parse(
+        &self,
+        message: Option<Result<Message, tokio_tungstenite::tungstenite::Error>>,
+    ) -> Step<Option<ClientFrame>> {
         match message {
             None | Some(Ok(Message::Close(_))) => Err(Over(None)),
             Some(Err(error)) => {
                 use tokio_tungstenite::tungstenite::Error;
-                Err(Over(matches!(error, Error::Capacity(_) | Error::Utf8(_) | Error::Protocol(_)).then_some(CloseCode::BadRequest)))
+                Err(Over(
+                    matches!(error, Error::Capacity(_) | Error::Utf8(_) | Error::Protocol(_))
+                        .then_some(CloseCode::BadRequest),
+                ))
             }
             Some(Ok(Message::Text(text))) => {
                 let limit = self.net.host.settings().limits.frame_bytes;
@@ -182,7 +204,9 @@ impl Connection {
         let limit = Duration::from_millis(self.net.host.settings().limits.hello_ms.max(1));
         let deadline = Instant::now() + limit;
         loop {
-            let message = tokio::time::timeout_at(deadline, self.socket.next()).await.map_err(|_| Over(Some(CloseCode::NoHello)))?;
+            let message = tokio::time::timeout_at(deadline, self.socket.next())
+                .await
+                .map_err(|_| Over(Some(CloseCode::NoHello)))?;
             match self.parse(message)? {
                 Some(ClientFrame::Hello(hello)) => return Ok(hello),
                 Some(_) => return Err(Over(Some(CloseCode::NoHello))),
@@ -220,7 +244,13 @@ impl Connection {
         served.await.err().unwrap_or(Over(None))
     }
 
-    fn register(&self, caller: &Caller, transport: Transport, client: String, instance: Option<String>) -> Step<Listed> {
+    fn register(
+        &self,
+        caller: &Caller,
+        transport: Transport,
+        client: String,
+        instance: Option<String>,
+    ) -> Step<Listed> {
         let limits = &self.net.host.settings().limits;
         let registration = Registration {
             transport,
@@ -231,7 +261,8 @@ impl Connection {
             address: Some(self.peer.0.to_string()),
             now: self.net.host.clock().now(),
         };
-        let listed = self.net.host.connections().register(registration, limits.connections_per_member, limits.connections);
+        let listed =
+            self.net.host.connections().register(registration, limits.connections_per_member, limits.connections);
         let listed = listed.map_err(|refused| match refused {
             Refused::Host | Refused::Member => Over(Some(CloseCode::ConnectionLimit)),
         })?;
@@ -256,7 +287,13 @@ impl Connection {
         self.say(&frame).await
     }
 
-    async fn stream(&mut self, caller: Caller, listed: Listed, rooms: Vec<RoomFilter>, resume: Option<signalbox_model::Cursor>) -> Step<()> {
+    async fn stream(
+        &mut self,
+        caller: Caller,
+        listed: Listed,
+        rooms: Vec<RoomFilter>,
+        resume: Option<signalbox_model::Cursor>,
+    ) -> Step<()> {
         let mut session = self.net.host.session(caller.clone());
         let mode = if resume.is_some() { "resumed" } else { "snapshot" };
         if !rooms.is_empty() {
@@ -375,7 +412,14 @@ impl Connection {
 
 type Reply = Result<Box<serde_json::value::RawValue>, Option<CallError>>;
 
-async fn call(net: Arc<Net>, mut caller: Caller, rid: u64, method: String, params: Option<serde_json::Value>, key: Option<String>) -> (u64, Reply) {
+async fn call(
+    net: Arc<Net>,
+    mut caller: Caller,
+    rid: u64,
+    method: String,
+    params: Option<serde_json::Value>,
+    key: Option<String>,
+) -> (u64, Reply) {
     caller.key = key;
     let params = params.and_then(|params| serde_json::value::to_raw_value(&params).ok());
     (rid, net.host.call(&caller, &method, params.as_deref()).await.map_err(Some))
@@ -395,7 +439,8 @@ async fn recognise(net: Arc<Net>, token: String) -> Step<Caller> {
 }
 
 fn list_rooms(listed: &Listed, session: &Session, mode: &'static str) {
-    *listed.rooms.lock().unwrap_or_else(|e| e.into_inner()) = (session.rooms().map(ToString::to_string).collect(), mode);
+    *listed.rooms.lock().unwrap_or_else(|e| e.into_inner()) =
+        (session.rooms().map(ToString::to_string).collect(), mode);
 }
 
 fn over(error: &SessionError) -> Over {

@@ -56,16 +56,7 @@ pub(crate) struct Assembler {
 
 impl Assembler {
     pub(crate) fn new(masker: Masker, limit: u64, (offset, line): (u64, u64)) -> Self {
-        Self {
-            masker,
-            stdout: Raw::default(),
-            stderr: Raw::default(),
-            offset,
-            line,
-            open: None,
-            limit,
-            dropped: 0,
-        }
+        Self { masker, stdout: Raw::default(), stderr: Raw::default(), offset, line, open: None, limit, dropped: 0 }
     }
 
     fn raw(&mut self, stream: LogStream) -> &mut Raw {

@@ -114,7 +114,9 @@ pub fn spawn(spec: Spec, reports: mpsc::Sender<Report>) -> Result<Handle, SpawnE
     command.args(argv).current_dir(&spec.dir).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.envs(spec.env.iter().map(|(name, value)| (name, value))).env(MARKER, &spec.marker);
     platform::prepare(&mut command);
-    let child = command.spawn().map_err(|source| SpawnError::System { program: program.to_string_lossy().into_owned(), source })?;
+    let child = command
+        .spawn()
+        .map_err(|source| SpawnError::System { program: program.to_string_lossy().into_owned(), source })?;
     let pid = child.id().unwrap_or_default();
     let handle = Handle { pid, started: platform::start_time(pid) };
     let assembler = Assembler::new(spec.masker, spec.limit.unwrap_or(KEPT), spec.log_so_far);

@@ -59,7 +59,7 @@ async fn a_process_that_ignores_the_request_is_killed_with_its_children() {
     handle.kill();
     let (_, exit) = finish(reports).await;
     assert_eq!(exit.signal, Some(9));
-    assert_eq!(end_all(&marker).1, false);
+    assert!(!end_all(&marker).1);
     assert!(leftovers(&marker).is_empty());
 }
 

@@ -9,7 +9,9 @@ use crate::{StoreError, schema};
 pub(crate) fn can_refuse(body: &EventBody) -> bool {
     matches!(
         body,
-        EventBody::Known(EventData::RunUpdated(_) | EventData::StepUpdated(_) | EventData::StepCompleted(_) | EventData::Log(_))
+        EventBody::Known(
+            EventData::RunUpdated(_) | EventData::StepUpdated(_) | EventData::StepCompleted(_) | EventData::Log(_)
+        )
     )
 }
 
@@ -118,7 +120,8 @@ fn step_row(db: &Connection, seq: u64, step: &Step, data: &str) -> Result<(), St
 }
 
 fn blob_row(db: &Connection, seq: u64, blob: &BlobRef) -> Result<(), StoreError> {
-    db.prepare_cached("INSERT OR IGNORE INTO blob_refs(hash, seq) VALUES (?1, ?2)")?.execute(params![blob.hash, seq])?;
+    db.prepare_cached("INSERT OR IGNORE INTO blob_refs(hash, seq) VALUES (?1, ?2)")?
+        .execute(params![blob.hash, seq])?;
     Ok(())
 }
 
@@ -195,7 +198,8 @@ pub(crate) fn differences(db: &Connection) -> Result<Vec<String>, StoreError> {
         let (id, name, project): (i64, String, Option<String>) = (row.get(0)?, row.get(1)?, row.get(2)?);
         trimmed |= row.get::<_, u64>(4)? > 0;
         name.parse::<Room>().map_err(|error| StoreError::Row(error.to_string()))?;
-        replay.execute("INSERT INTO rooms(id, name, project, head) VALUES (?1, ?2, ?3, 0)", params![id, name, project])?;
+        replay
+            .execute("INSERT INTO rooms(id, name, project, head) VALUES (?1, ?2, ?3, 0)", params![id, name, project])?;
     }
     let mut events = db.prepare("SELECT seq, prev, ts, room, type, actor, run, step, data FROM events ORDER BY seq")?;
     let mut rows = events.query([])?;
@@ -230,7 +234,13 @@ pub(crate) fn differences(db: &Connection) -> Result<Vec<String>, StoreError> {
     Ok(found)
 }
 
-fn compare(db: &Connection, replay: &Connection, table: &str, order: &str, found: &mut Vec<String>) -> Result<(), StoreError> {
+fn compare(
+    db: &Connection,
+    replay: &Connection,
+    table: &str,
+    order: &str,
+    found: &mut Vec<String>,
+) -> Result<(), StoreError> {
     let sql = format!("SELECT * FROM {table} ORDER BY {order}");
     let rows = |db: &Connection| -> Result<Vec<String>, StoreError> {
         let mut statement = db.prepare(&sql)?;

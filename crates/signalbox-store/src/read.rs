@@ -5,8 +5,8 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 use serde::de::DeserializeOwned;
 use signalbox_model::{
-    Approval, ApprovalId, Cursor, Epoch, HealthCheck, Member, MemberId, Project, ProjectId, QueueState, Room, RoomFilter,
-    Run, RunId, RunStatus, Step, SystemStatus,
+    Approval, ApprovalId, Cursor, Epoch, HealthCheck, Member, MemberId, Project, ProjectId, QueueState, Room,
+    RoomFilter, Run, RunId, RunStatus, Step, SystemStatus,
 };
 
 use crate::{Frame, RoomInfo, StoreError, blob::Blobs, frame::Parts, schema};
@@ -137,9 +137,10 @@ impl<'a> Reader<'a> {
                 RoomFilter::One(room) => {
                     ("SELECT id, name, project, head, floor FROM rooms WHERE name = ?1 AND head > ?2", room.to_string())
                 }
-                RoomFilter::ProjectTree(project) => {
-                    ("SELECT id, name, project, head, floor FROM rooms WHERE project = ?1 AND head > ?2", project.to_string())
-                }
+                RoomFilter::ProjectTree(project) => (
+                    "SELECT id, name, project, head, floor FROM rooms WHERE project = ?1 AND head > ?2",
+                    project.to_string(),
+                ),
             };
             let mut statement = self.db.prepare_cached(sql)?;
             let mut rows = statement.query(params![name, after])?;
@@ -317,7 +318,7 @@ impl<'a> Reader<'a> {
         limit: usize,
     ) -> Result<Vec<Arc<Run>>, StoreError> {
         let before = before.unwrap_or(Cursor::MAX_SEQ);
-        let status = status.map(|status| serde_json::to_value(status)).transpose()?;
+        let status = status.map(serde_json::to_value).transpose()?;
         let status = status.as_ref().and_then(|status| status.as_str());
         self.many(
             "SELECT data FROM runs WHERE project = ?1 AND number < ?2 AND (?3 IS NULL OR status = ?3)

@@ -91,7 +91,11 @@ impl Reader<'_> {
     ///
     /// # Errors
     /// If the database cannot be read.
-    pub fn search(&self, search: &Search, sees: impl Fn(&RoomInfo) -> bool) -> Result<(Vec<Arc<Frame>>, bool), StoreError> {
+    pub fn search(
+        &self,
+        search: &Search,
+        sees: impl Fn(&RoomInfo) -> bool,
+    ) -> Result<(Vec<Arc<Frame>>, bool), StoreError> {
         let query = search.text.as_deref().and_then(fts_query);
         let types = if search.types.is_empty() { None } else { Some(serde_json::to_string(&search.types)?) };
         let project = search.project.as_ref().map(ProjectId::as_str);

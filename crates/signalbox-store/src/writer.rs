@@ -13,7 +13,7 @@ use signalbox_model::{Clock, Cursor, Epoch, MemberId, NewEvent, ProjectId, Room}
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
-    Frame, Publish, RetentionPolicy, Retained, RoomInfo, StoreError,
+    Frame, Publish, Retained, RetentionPolicy, RoomInfo, StoreError,
     blob::Blobs,
     frame::Parts as EventParts,
     mark::{Lease, Mark},
@@ -303,7 +303,8 @@ impl Writer {
             if guarded {
                 transaction.prepare_cached("SAVEPOINT batch")?.execute([])?;
             }
-            let mut job = BatchJob { db: &transaction, rooms, epoch: &parts.epoch, now, next, frames, undo: Vec::new() };
+            let mut job =
+                BatchJob { db: &transaction, rooms, epoch: &parts.epoch, now, next, frames, undo: Vec::new() };
             let result = job.apply(batch);
             let (after, undo) = (job.next, job.undo);
             match result {
@@ -453,7 +454,9 @@ impl BatchJob<'_> {
             // A session of a browser must outlive a restart of the host, so only what `host.json` held is replaced.
             TokenChange::AddLocal { hash, member } => {
                 self.db
-                    .prepare_cached("DELETE FROM tokens WHERE hash = (SELECT unhex(value) FROM meta WHERE key = 'local_token')")?
+                    .prepare_cached(
+                        "DELETE FROM tokens WHERE hash = (SELECT unhex(value) FROM meta WHERE key = 'local_token')",
+                    )?
                     .execute([])?;
                 self.db
                     .prepare_cached("INSERT OR REPLACE INTO meta(key, value) VALUES ('local_token', hex(?1))")?

@@ -11,7 +11,9 @@ use signalbox_model::{
     Actor, Cursor, CustomType, EventBody, EventData, LogChunk, LogStream, ManualClock, MemberId, NewEvent, ProjectId,
     Room, RoomFilter, Run, RunId, RunStatus, StepKey,
 };
-use signalbox_store::{Batch, Durability, Frame, KeyClaim, Options, Resume, RetentionPolicy, Search, Store, StoreError};
+use signalbox_store::{
+    Batch, Durability, Frame, KeyClaim, Options, Resume, RetentionPolicy, Search, Store, StoreError,
+};
 
 type Published = Arc<Mutex<Vec<Arc<Frame>>>>;
 
@@ -65,7 +67,8 @@ fn run(id: &RunId, generation: u64, status: RunStatus) -> NewEvent {
         paused: false,
         reason: None,
     };
-    NewEvent::new(Room::Project(project("demo")), Actor::engine(), EventData::RunUpdated(Arc::new(run))).of_run(id.clone())
+    NewEvent::new(Room::Project(project("demo")), Actor::engine(), EventData::RunUpdated(Arc::new(run)))
+        .of_run(id.clone())
 }
 
 fn log(run: &RunId, line: u64, offset: u64, text: &str) -> NewEvent {
@@ -111,7 +114,11 @@ async fn published_is_what_was_committed_in_order_without_gaps() {
     }
     let stored = store.read(|r| r.events(&[RoomFilter::One(Room::Activity)], 0, u64::MAX >> 12, 1000)).unwrap();
     let shown: Vec<_> = live.iter().filter(|f| f.room.room == Room::Activity).map(|f| f.json.clone()).collect();
-    assert_eq!(stored.frames.iter().map(|f| f.json.clone()).collect::<Vec<_>>(), shown, "replay equals live, byte for byte");
+    assert_eq!(
+        stored.frames.iter().map(|f| f.json.clone()).collect::<Vec<_>>(),
+        shown,
+        "replay equals live, byte for byte"
+    );
     assert_eq!(store.rebuild_differences().unwrap(), Vec::<String>::new());
 }
 
@@ -125,7 +132,8 @@ async fn an_older_state_is_refused_and_takes_nothing_with_it() {
     let stale = Batch::of(vec![custom(Room::Activity, "gone"), run(&id, 1, RunStatus::Done)]);
     assert!(matches!(store.append(stale).await, Err(StoreError::Refused { .. })));
     assert_eq!(store.head(), 1);
-    let next = store.append(Batch::of(vec![custom(Room::Activity, "kept"), run(&id, 2, RunStatus::Done)])).await.unwrap();
+    let next =
+        store.append(Batch::of(vec![custom(Room::Activity, "kept"), run(&id, 2, RunStatus::Done)])).await.unwrap();
     assert_eq!((next.first, next.last), (2, 3));
     assert_eq!(store.rebuild_differences().unwrap(), Vec::<String>::new());
 }
@@ -222,7 +230,10 @@ async fn resume_says_exactly_what_it_can() {
     let dir = tempfile::tempdir().unwrap();
     let (store, _) = open(dir.path());
     for n in 0..10 {
-        store.append(Batch::of(vec![custom(Room::Activity, &n.to_string()), custom(Room::Host, "other")])).await.unwrap();
+        store
+            .append(Batch::of(vec![custom(Room::Activity, &n.to_string()), custom(Room::Host, "other")]))
+            .await
+            .unwrap();
     }
     let at = |seq| Cursor { epoch: store.epoch().clone(), seq };
     let resume = |seq, limit| store.read(|r| r.resume(&[RoomFilter::One(Room::Activity)], &at(seq), limit)).unwrap();
@@ -231,7 +242,8 @@ async fn resume_says_exactly_what_it_can() {
     assert_eq!(resume(9, 5), Resume::Yes { missed: 5 });
     assert_eq!(resume(8, 5), Resume::TooFarBehind);
     assert_eq!(resume(21, 5), Resume::Future);
-    let page = store.read(|r| r.events(&[RoomFilter::One(Room::Activity), RoomFilter::One(Room::Host)], 0, 20, 7)).unwrap();
+    let page =
+        store.read(|r| r.events(&[RoomFilter::One(Room::Activity), RoomFilter::One(Room::Host)], 0, 20, 7)).unwrap();
     assert_eq!(page.frames.iter().map(|f| f.seq).collect::<Vec<_>>(), (1..=7).collect::<Vec<_>>());
     assert!(page.more);
     assert_eq!(page.upto, 7);
@@ -255,7 +267,14 @@ async fn a_page_of_a_log_is_found_by_line_also_inside_a_piece() {
     let all = ["one", "two", "three", "four", "five", "last"];
     for from in 0..=all.len() {
         let mut seen = Vec::new();
-        store.read(|r| r.walk_log(&id, &step, 1, from as u64, |l| { seen.push((l.n, l.text)); true })).unwrap();
+        store
+            .read(|r| {
+                r.walk_log(&id, &step, 1, from as u64, |l| {
+                    seen.push((l.n, l.text));
+                    true
+                })
+            })
+            .unwrap();
         let want: Vec<_> = all.iter().enumerate().skip(from).map(|(n, t)| (n as u64, (*t).to_owned())).collect();
         assert_eq!(seen, want, "from line {from}");
     }
@@ -268,7 +287,10 @@ async fn retention_keeps_summaries_and_says_so_to_old_cursors() {
     let dir = tempfile::tempdir().unwrap();
     let (store, _) = open(dir.path());
     let id = RunId::new("r_aaaaaaaa").unwrap();
-    store.append(Batch::of(vec![run(&id, 1, RunStatus::Running), log(&id, 0, 0, "a\n"), log(&id, 1, 2, "b\n")])).await.unwrap();
+    store
+        .append(Batch::of(vec![run(&id, 1, RunStatus::Running), log(&id, 0, 0, "a\n"), log(&id, 1, 2, "b\n")]))
+        .await
+        .unwrap();
     store.append(Batch::of(vec![run(&id, 2, RunStatus::Done)])).await.unwrap();
     let removed = store.retain(RetentionPolicy { max_bytes: Some(0), ..Default::default() }).await.unwrap();
     assert_eq!(removed.events, 2);

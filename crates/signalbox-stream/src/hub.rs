@@ -160,13 +160,7 @@ impl Hub {
     }
 
     /// Frames after `after` up to `upto` that `wanted` lets through, at most about `max_bytes`.
-    pub(crate) fn take(
-        &self,
-        after: u64,
-        upto: u64,
-        max_bytes: usize,
-        wanted: impl Fn(&Frame) -> bool,
-    ) -> Taken {
+    pub(crate) fn take(&self, after: u64, upto: u64, max_bytes: usize, wanted: impl Fn(&Frame) -> bool) -> Taken {
         if after >= self.head().min(upto) {
             return Taken::Frames(Vec::new(), after);
         }

@@ -132,7 +132,12 @@ impl Session {
     ///
     /// # Errors
     /// If there would be too many rooms, or the log cannot be read. Then nothing was joined.
-    pub async fn join(&mut self, rid: Option<u64>, rooms: Vec<RoomFilter>, resume: Option<Cursor>) -> Result<(), SessionError> {
+    pub async fn join(
+        &mut self,
+        rid: Option<u64>,
+        rooms: Vec<RoomFilter>,
+        resume: Option<Cursor>,
+    ) -> Result<(), SessionError> {
         let mut fresh: Vec<RoomFilter> = Vec::with_capacity(rooms.len());
         for room in rooms {
             if !fresh.contains(&room) {
@@ -172,7 +177,12 @@ impl Session {
         Ok(())
     }
 
-    async fn read_join(&self, rooms: &[RoomFilter], resume: Option<Cursor>, first: bool) -> Result<Joined, SessionError> {
+    async fn read_join(
+        &self,
+        rooms: &[RoomFilter],
+        resume: Option<Cursor>,
+        first: bool,
+    ) -> Result<Joined, SessionError> {
         let (store, caller) = (self.store.clone(), self.caller.clone());
         let (rooms, limit, version) = (rooms.to_vec(), self.replay_limit, self.version);
         let read = move || {
@@ -194,7 +204,9 @@ impl Session {
                 for room in &allowed {
                     let room_head = reader.room_head(room)?;
                     let (mode, state) = match &resumed {
-                        Some(cursor) if cursor.seq >= room_head && matches!(room, RoomFilter::One(_)) => (SubscribeMode::Live, None),
+                        Some(cursor) if cursor.seq >= room_head && matches!(room, RoomFilter::One(_)) => {
+                            (SubscribeMode::Live, None)
+                        }
                         Some(_) => (SubscribeMode::Resumed, None),
                         None => {
                             let state = snapshot(reader, room, version)?;
@@ -261,7 +273,11 @@ impl Session {
                 json(&HostFrame::Left { room: room.clone(), code: "unsubscribed".into() })
             })
             .collect();
-        self.pending.push_front(Pending { at: self.cursor.min(self.pending.front().map_or(u64::MAX, |p| p.at)), frames, events: 0 });
+        self.pending.push_front(Pending {
+            at: self.cursor.min(self.pending.front().map_or(u64::MAX, |p| p.at)),
+            frames,
+            events: 0,
+        });
         self.waker.wake();
     }
 
@@ -317,7 +333,7 @@ impl Session {
                 Taken::Frames(frames, looked) => (frames, looked),
                 // What was taken so far would be lost if this future were dropped at the next `await`.
                 Taken::Behind if !batch.frames.is_empty() => break,
-                Taken::Behind => match self.from_log(upto.min(head)).await? {
+                Taken::Behind => match self.read_log(upto.min(head)).await? {
                     Some((frames, looked)) => (frames, looked),
                     None => continue,
                 },
@@ -347,7 +363,7 @@ impl Session {
     }
 
     /// Reads what the ring no longer holds. None: it was too much, and a snapshot of each room was arranged instead.
-    async fn from_log(&mut self, upto: u64) -> Result<Option<(Vec<Arc<Frame>>, u64)>, SessionError> {
+    async fn read_log(&mut self, upto: u64) -> Result<Option<(Vec<Arc<Frame>>, u64)>, SessionError> {
         let cursor = Cursor { epoch: self.store.epoch().clone(), seq: self.cursor };
         let filters: Vec<RoomFilter> = self.rooms().cloned().collect();
         let (store, limit) = (self.store.clone(), self.replay_limit);
@@ -384,7 +400,11 @@ impl Session {
         for pending in &mut kept {
             pending.at = self.cursor;
         }
-        self.pending.push_back(Pending { at: self.cursor, frames: vec![json(&HostFrame::Lagging { behind })], events: 0 });
+        self.pending.push_back(Pending {
+            at: self.cursor,
+            frames: vec![json(&HostFrame::Lagging { behind })],
+            events: 0,
+        });
         self.pending.extend(kept);
         self.answer(None, joined, false);
         Ok(())

@@ -47,7 +47,14 @@ fn event(name: &str, n: u64) -> NewEvent {
 
 async fn add_projects(store: &Store) {
     for name in ["a", "b"] {
-        let data = Project { id: project(name), name: name.into(), path: "/".into(), trusted: false, open: true, opened_at: 0 };
+        let data = Project {
+            id: project(name),
+            name: name.into(),
+            path: "/".into(),
+            trusted: false,
+            open: true,
+            opened_at: 0,
+        };
         let event = NewEvent::new(Room::Host, Actor::host(), EventData::ProjectUpdated(data));
         store.append(Batch::of(vec![event])).await.unwrap();
     }
@@ -73,7 +80,11 @@ impl Client {
         match frame["type"].as_str().unwrap() {
             "x_test" => {
                 let (seq, prev) = (frame["seq"].as_u64().unwrap(), frame["prev"].as_u64().unwrap());
-                assert!(prev == self.last || (self.seen.is_empty() && prev <= self.last), "gap: {prev} after {}", self.last);
+                assert!(
+                    prev == self.last || (self.seen.is_empty() && prev <= self.last),
+                    "gap: {prev} after {}",
+                    self.last
+                );
                 assert!(seq > self.last, "{seq} twice");
                 self.last = seq;
                 self.seen.push(frame["data"]["n"].as_u64().unwrap());
@@ -170,7 +181,11 @@ async fn a_cursor_that_cannot_be_resumed_gets_a_reset_with_its_reason() {
     for n in 0..20 {
         store.append(Batch::of(vec![event("a", n)])).await.unwrap();
     }
-    let cases = [("zzzzzzzz.5".to_owned(), "epoch_changed"), (format!("{}.3", store.epoch()), "too_far_behind"), (format!("{}.99", store.epoch()), "future")];
+    let cases = [
+        ("zzzzzzzz.5".to_owned(), "epoch_changed"),
+        (format!("{}.3", store.epoch()), "too_far_behind"),
+        (format!("{}.99", store.epoch()), "future"),
+    ];
     for (cursor, reason) in cases {
         let mut client = Client::default();
         let mut session = Session::new(Arc::clone(&hub), store.clone(), caller(), 5, 128);
@@ -214,7 +229,14 @@ async fn a_member_of_one_project_hears_of_no_other() {
     let restricted = Caller { projects: vec![project("a")], ..caller() };
     let mut session = Session::new(Arc::clone(&hub), store.clone(), restricted, 100, 128);
     let tree = RoomFilter::ProjectTree(project("b"));
-    let rooms = vec![filter("a"), filter("b"), tree, RoomFilter::One(Room::Host), RoomFilter::One(Room::Activity), filter("nowhere")];
+    let rooms = vec![
+        filter("a"),
+        filter("b"),
+        tree,
+        RoomFilter::One(Room::Host),
+        RoomFilter::One(Room::Activity),
+        filter("nowhere"),
+    ];
     session.join(None, rooms, None).await.unwrap();
     let frames = session.next(1 << 20).await.unwrap().frames;
     let left = frames.iter().filter(|f| f.starts_with(b"{\"type\":\"left\"")).count();

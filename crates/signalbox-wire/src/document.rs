@@ -53,11 +53,18 @@ pub const ROUTES: &[HttpRoute] = &[
     route("GET", "/api/v1/blobs/{hash}", "Content that an event or a step of a visible project refers to.", VIEWER),
     route("GET", "/api/v1/openapi.json", "This interface (OpenAPI 3.1).", VIEWER),
     route("GET", "/api/v1/asyncapi.json", "The frames (AsyncAPI 3.0).", VIEWER),
-    route("GET", "/api/v1/schemas/{name}", "A JSON Schema: of an event type, a frame, or a method's parameters or reply.", VIEWER),
+    route(
+        "GET",
+        "/api/v1/schemas/{name}",
+        "A JSON Schema: of an event type, a frame, or a method's parameters or reply.",
+        VIEWER,
+    ),
 ];
 
 fn generator(definitions: &str) -> SchemaGenerator {
-    SchemaSettings::draft2020_12().with(|settings| settings.definitions_path = definitions.to_owned().into()).into_generator()
+    SchemaSettings::draft2020_12()
+        .with(|settings| settings.definitions_path = definitions.to_owned().into())
+        .into_generator()
 }
 
 /// The JSON Schema called `name`: an event type, `client-frame`, `host-frame`, `error`, `<method>.params` or
@@ -115,10 +122,19 @@ pub fn openapi() -> Value {
     let mut generator = generator("/components/schemas");
     let error = generator.subschema_for::<CallError>().to_value();
     let errors = || -> Map<String, Value> {
-        [("400", "malformed"), ("401", "no token, or a wrong one"), ("403", "not allowed"), ("404", "no such thing"), ("409", "it clashes with the present state"), ("413", "too large"), ("429", "too many calls"), ("503", "not now; nothing was done")]
-            .map(|(status, text)| (status.to_owned(), json!({ "description": text, "content": content(&error) })))
-            .into_iter()
-            .collect()
+        [
+            ("400", "malformed"),
+            ("401", "no token, or a wrong one"),
+            ("403", "not allowed"),
+            ("404", "no such thing"),
+            ("409", "it clashes with the present state"),
+            ("413", "too large"),
+            ("429", "too many calls"),
+            ("503", "not now; nothing was done"),
+        ]
+        .map(|(status, text)| (status.to_owned(), json!({ "description": text, "content": content(&error) })))
+        .into_iter()
+        .collect()
     };
     let mut paths = Map::new();
     for info in method::list() {

@@ -81,7 +81,7 @@ pub struct CallError {
     /// More, for programs: a method says what it puts here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
-    pub details: Option<serde_json::Value>,
+    pub details: Option<Box<serde_json::Value>>,
 }
 
 impl CallError {
@@ -101,7 +101,7 @@ impl CallError {
     /// Adds what a program may want to know.
     #[must_use]
     pub fn details(mut self, details: serde_json::Value) -> Self {
-        self.details = Some(details);
+        self.details = Some(Box::new(details));
         self
     }
 

@@ -270,7 +270,9 @@ impl HostFrame {
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).unwrap_or_else(|error| {
             // Reached only by a non-finite number in a snapshot: say so rather than send half a frame.
-            format!(r#"{{"type":"error","data":{{"code":"internal","message":"a frame could not be encoded: {error}"}}}}"#)
+            format!(
+                r#"{{"type":"error","data":{{"code":"internal","message":"a frame could not be encoded: {error}"}}}}"#
+            )
         })
     }
 }

@@ -70,10 +70,12 @@ impl Capabilities {
 pub fn check(definition: &Definition, text: &str, capabilities: &Capabilities) -> Diagnostics {
     let mut found = Diagnostics::default();
     if *definition.signalbox != FORMAT {
-        let message = format!("file format {} is not known; this version of Signalbox reads {FORMAT}", *definition.signalbox);
-        found.push(Diagnostic::error("format-version", definition.signalbox.position(), message).hint(
-            if *definition.signalbox > FORMAT { "update Signalbox" } else { "write `signalbox: 1`" },
-        ));
+        let message =
+            format!("file format {} is not known; this version of Signalbox reads {FORMAT}", *definition.signalbox);
+        found.push(
+            Diagnostic::error("format-version", definition.signalbox.position(), message)
+                .hint(if *definition.signalbox > FORMAT { "update Signalbox" } else { "write `signalbox: 1`" }),
+        );
         return found;
     }
     let mut checker = Checker { definition, text, capabilities, found, graph: Graph::default() };
@@ -120,7 +122,12 @@ impl Checker<'_> {
         if let Some(concurrency) = &definition.concurrency {
             self.template(&concurrency.group, &Scope::new("concurrency.group", Source::Static));
             if !(1..=1000).contains(&*concurrency.max) {
-                self.error("out-of-range", concurrency.max.position(), "`max` is 1 to 1000", "write `max: 1` for one run at a time");
+                self.error(
+                    "out-of-range",
+                    concurrency.max.position(),
+                    "`max` is 1 to 1000",
+                    "write `max: 1` for one run at a time",
+                );
             }
         }
         self.defaults();
@@ -140,10 +147,20 @@ impl Checker<'_> {
             }
         }
         if definition.steps.is_empty() {
-            self.error("no-steps", definition.steps.position(), "there are no steps", "add one: `steps: { test: { kind: command, run: make test } }`");
+            self.error(
+                "no-steps",
+                definition.steps.position(),
+                "there are no steps",
+                "add one: `steps: { test: { kind: command, run: make test } }`",
+            );
         }
         if definition.steps.len() > MAX_STEPS {
-            self.error("too-many-steps", definition.steps.position(), format!("there are more than {MAX_STEPS} steps"), "split the workflow");
+            self.error(
+                "too-many-steps",
+                definition.steps.position(),
+                format!("there are more than {MAX_STEPS} steps"),
+                "split the workflow",
+            );
         }
     }
 
@@ -173,7 +190,12 @@ impl Checker<'_> {
         for (kind, position, name) in all.collect::<Vec<_>>() {
             if !self.capabilities.triggers.contains(&kind) {
                 let message = format!("this version of Signalbox does not act on `{name}` triggers yet");
-                self.error("unsupported", position, message, "remove it and start runs by hand or with `signalbox run`");
+                self.error(
+                    "unsupported",
+                    position,
+                    message,
+                    "remove it and start runs by hand or with `signalbox run`",
+                );
             }
         }
     }
@@ -189,9 +211,19 @@ impl Checker<'_> {
         let ok = bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_')
             && bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_');
         if !ok {
-            self.error("bad-name", position, format!("{name:?} cannot be a variable's name"), "use letters, digits and `_`, not starting with a digit");
+            self.error(
+                "bad-name",
+                position,
+                format!("{name:?} cannot be a variable's name"),
+                "use letters, digits and `_`, not starting with a digit",
+            );
         } else if name.starts_with("SIGNALBOX_") {
-            self.error("bad-name", position, format!("{name:?} is reserved"), "names that begin with SIGNALBOX_ are set by Signalbox itself");
+            self.error(
+                "bad-name",
+                position,
+                format!("{name:?} is reserved"),
+                "names that begin with SIGNALBOX_ are set by Signalbox itself",
+            );
         }
     }
 }

@@ -79,7 +79,8 @@ impl Diagnostic {
             // A caret after tabs or a very long line would stand anywhere but below its column.
             let before = (self.column as usize).saturating_sub(1);
             let from = before.saturating_sub(70);
-            let shown: String = line.chars().skip(from).take(120).map(|c| if c.is_control() { ' ' } else { c }).collect();
+            let shown: String =
+                line.chars().skip(from).take(120).map(|c| if c.is_control() { ' ' } else { c }).collect();
             let _ = writeln!(out, "{:width$} |", "");
             let _ = writeln!(out, "{} | {}", self.line, shown.trim_end());
             let _ = writeln!(out, "{:width$} | {:2$}^", "", "", before - from);

@@ -99,10 +99,14 @@ mod tests {
 
     #[test]
     fn reads_what_people_write() {
-        for (text, millis) in [("2s", 2_000), ("45m", 2_700_000), ("1h30m", 5_400_000), ("500ms", 500), ("1d", 86_400_000)] {
+        for (text, millis) in
+            [("2s", 2_000), ("45m", 2_700_000), ("1h30m", 5_400_000), ("500ms", 500), ("1d", 86_400_000)]
+        {
             assert_eq!(text.parse::<Span>().unwrap().millis(), millis, "{text}");
         }
-        for text in ["", "0s", "5", "s", "1x", "30m1h", "1h1h", "-1s", "1.5h", "366d", "99999999999999999999d", "1 h", "٣s"] {
+        for text in
+            ["", "0s", "5", "s", "1x", "30m1h", "1h1h", "-1s", "1.5h", "366d", "99999999999999999999d", "1 h", "٣s"]
+        {
             assert!(text.parse::<Span>().is_err(), "{text:?} passed");
         }
     }

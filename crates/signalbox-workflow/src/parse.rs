@@ -79,7 +79,8 @@ fn explain(error: &Yaml, text: &str) -> Diagnostic {
         Yaml::DuplicateMappingKey { key, .. } => Diagnostic::error(
             "duplicate-key",
             position,
-            key.as_ref().map_or_else(|| "this key is given twice".to_owned(), |key| format!("key {key:?} is given twice")),
+            key.as_ref()
+                .map_or_else(|| "this key is given twice".to_owned(), |key| format!("key {key:?} is given twice")),
         )
         .hint("keep one of the two"),
         Yaml::Budget { .. }
@@ -93,9 +94,8 @@ fn explain(error: &Yaml, text: &str) -> Diagnostic {
         Yaml::InvalidBooleanStrict { .. } => {
             Diagnostic::error("wrong-type", position, "this must be `true` or `false`")
         }
-        Yaml::NullIntoString { .. } => {
-            Diagnostic::error("wrong-type", position, "this is empty; it must be text").hint("write \"\" for an empty text")
-        }
+        Yaml::NullIntoString { .. } => Diagnostic::error("wrong-type", position, "this is empty; it must be text")
+            .hint("write \"\" for an empty text"),
         Yaml::SerdeInvalidType { unexpected, expected, .. } | Yaml::SerdeInvalidValue { unexpected, expected, .. } => {
             Diagnostic::error("wrong-type", position, format!("this is {unexpected}; it must be {expected}"))
         }

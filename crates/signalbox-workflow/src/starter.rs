@@ -57,7 +57,8 @@ fn cargo(folder: &dyn Folder, out: &mut Recognised) {
         return;
     }
     out.found.push("Rust (Cargo.toml)".to_owned());
-    let all = if folder.read("Cargo.toml").is_some_and(|text| text.contains("[workspace]")) { " --workspace" } else { "" };
+    let all =
+        if folder.read("Cargo.toml").is_some_and(|text| text.contains("[workspace]")) { " --workspace" } else { "" };
     out.check("rust-format", "Rust: format", "cargo fmt --all -- --check");
     out.check("rust-lint", "Rust: lint", format!("cargo clippy{all} --all-targets -- -D warnings"));
     out.check("rust-test", "Rust: test", format!("cargo test{all}"));
@@ -70,7 +71,8 @@ fn javascript(folder: &dyn Folder, out: &mut Recognised) {
     let manager = [("pnpm-lock.yaml", "pnpm"), ("yarn.lock", "yarn")];
     let manager = manager.iter().find(|(lock, _)| folder.has(lock)).map_or("npm", |(_, name)| name);
     out.found.push(format!("JavaScript (package.json, {manager})"));
-    let package: Value = folder.read("package.json").and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    let package: Value =
+        folder.read("package.json").and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
     let scripts = package.get("scripts");
     let has = |name: &str| {
         let script = scripts.and_then(|scripts| scripts.get(name)).and_then(Value::as_str).unwrap_or_default();
@@ -95,7 +97,9 @@ fn python(folder: &dyn Folder, out: &mut Recognised) {
     let file = ["pyproject.toml", "setup.py", "requirements.txt"].into_iter().find(|file| folder.has(file));
     let Some(file) = file else { return };
     out.found.push(format!("Python ({file})"));
-    let said = ["pyproject.toml", "requirements.txt", "requirements-dev.txt"].map(|file| folder.read(file).unwrap_or_default()).join("\n");
+    let said = ["pyproject.toml", "requirements.txt", "requirements-dev.txt"]
+        .map(|file| folder.read(file).unwrap_or_default())
+        .join("\n");
     let python = if folder.has("uv.lock") { "uv run python" } else { "python3" };
     if said.contains("ruff") || folder.has("ruff.toml") {
         out.check("python-lint", "Python: lint", format!("{python} -m ruff check ."));
@@ -117,8 +121,14 @@ fn go(folder: &dyn Folder, out: &mut Recognised) {
 
 fn make(folder: &dyn Folder, out: &mut Recognised) {
     let Some(text) = folder.read("Makefile").or_else(|| folder.read("makefile")) else { return };
-    let has = |target: &str| text.lines().any(|line| line.strip_prefix(target).is_some_and(|rest| rest.trim_start().starts_with(':') && !rest.trim_start().starts_with(":=")));
-    let known = [("lint", "make-lint", "make lint"), ("test", "make-test", "make test"), ("check", "make-check", "make check")];
+    let has = |target: &str| {
+        text.lines().any(|line| {
+            line.strip_prefix(target)
+                .is_some_and(|rest| rest.trim_start().starts_with(':') && !rest.trim_start().starts_with(":="))
+        })
+    };
+    let known =
+        [("lint", "make-lint", "make lint"), ("test", "make-test", "make test"), ("check", "make-check", "make check")];
     let targets: Vec<_> = known.into_iter().filter(|(target, ..)| has(target)).collect();
     if !targets.is_empty() {
         out.found.push("Make (Makefile)".to_owned());
@@ -139,7 +149,13 @@ fn checks(checks: &[Check]) -> String {
     out.push_str("\ndefaults:\n  # Longest time of one attempt, and what silence means.\n  timeout: 30m\n  stall: { warn: 5m, fail: 20m }\n");
     out.push_str("\n# Steps that do not need one another run side by side, as many as the host has slots.\nsteps:\n");
     for check in checks {
-        let _ = write!(out, "  {}:\n    kind: command\n    title: {}\n    run: {}\n", check.id, quoted(check.title), quoted(&check.run));
+        let _ = write!(
+            out,
+            "  {}:\n    kind: command\n    title: {}\n    run: {}\n",
+            check.id,
+            quoted(check.title),
+            quoted(&check.run)
+        );
         out.push_str("    idempotent: true # may run again by itself after a crash\n\n");
     }
     let needs = checks.iter().map(|check| check.id).collect::<Vec<_>>().join(", ");

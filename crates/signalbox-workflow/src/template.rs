@@ -83,7 +83,11 @@ impl Template {
             let inner = &from[3..];
             let Some(end) = closing(inner) else {
                 let source_text = inner.to_owned();
-                errors.push(TemplateError { index, source_text, error: ExprError { offset: 0, message: "this `${{` has no `}}`".into() } });
+                errors.push(TemplateError {
+                    index,
+                    source_text,
+                    error: ExprError { offset: 0, message: "this `${{` has no `}}`".into() },
+                });
                 return Err(errors);
             };
             let source = inner[..end].to_owned();

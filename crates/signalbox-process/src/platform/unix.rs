@@ -48,8 +48,9 @@ pub fn leftovers(prefix: &str) -> Vec<u32> {
     pids.filter(|pid| *pid != std::process::id())
         .filter(|pid| {
             // The environment of a zombie is empty, that of another user's process cannot be read: neither is ours to end.
-            std::fs::read(format!("/proc/{pid}/environ"))
-                .is_ok_and(|environment| environment.split(|byte| *byte == 0).any(|entry| entry.starts_with(wanted.as_bytes())))
+            std::fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environment| {
+                environment.split(|byte| *byte == 0).any(|entry| entry.starts_with(wanted.as_bytes()))
+            })
         })
         .collect()
 }
@@ -75,7 +76,10 @@ pub fn end_all(prefix: &str) -> (u32, bool) {
     (u32::try_from(killed.len()).unwrap_or(u32::MAX), !leftovers(prefix).is_empty())
 }
 
-#[expect(clippy::disallowed_methods, reason = "the system tells nobody when somebody else's child is gone; bounded by the loop around it")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the system tells nobody when somebody else's child is gone; bounded by the loop around it"
+)]
 fn wait_a_moment() {
     std::thread::sleep(std::time::Duration::from_millis(5));
 }

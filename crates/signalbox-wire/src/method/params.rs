@@ -4,7 +4,9 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use signalbox_model::{ApprovalId, Cursor, Decision, MemberId, Priority, ProjectId, Role, RoomFilter, RunId, RunStatus, StepKey};
+use signalbox_model::{
+    ApprovalId, Cursor, Decision, MemberId, Priority, ProjectId, Role, RoomFilter, RunId, RunStatus, StepKey,
+};
 use ts_rs::TS;
 
 macro_rules! params {

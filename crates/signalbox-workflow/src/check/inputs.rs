@@ -12,24 +12,41 @@ pub(super) fn check(name: &str, input: &Input) -> Vec<Diagnostic> {
     let at = input.kind.position();
     let kind = *input.kind;
     if kind == InputType::Enum && input.values.is_empty() {
-        found.push(Diagnostic::error("bad-input", at, format!("{name:?} is an enum without choices")).hint("add `values: [a, b]`"));
+        found.push(
+            Diagnostic::error("bad-input", at, format!("{name:?} is an enum without choices"))
+                .hint("add `values: [a, b]`"),
+        );
     }
     if kind != InputType::Enum && !input.values.is_empty() {
-        found.push(Diagnostic::error("bad-input", at, format!("{name:?} has `values` but is a {}", kind.name())).hint("write `type: enum`"));
+        found.push(
+            Diagnostic::error("bad-input", at, format!("{name:?} has `values` but is a {}", kind.name()))
+                .hint("write `type: enum`"),
+        );
     }
     if kind == InputType::Array && input.items.is_none() {
-        found.push(Diagnostic::error("bad-input", at, format!("{name:?} is an array of nothing")).hint("add `items: string`"));
+        found.push(
+            Diagnostic::error("bad-input", at, format!("{name:?} is an array of nothing")).hint("add `items: string`"),
+        );
     }
     if let Some(items) = input.items.as_ref().filter(|_| kind != InputType::Array) {
-        found.push(Diagnostic::error("bad-input", items.position(), "`items` is for arrays").hint("write `type: array`"));
+        found.push(
+            Diagnostic::error("bad-input", items.position(), "`items` is for arrays").hint("write `type: array`"),
+        );
     }
     if let Some(default) = &input.default {
         if let Some(problem) = value_problem(input, default) {
-            found.push(Diagnostic::error("bad-default", default.position(), format!("the default {problem}")).hint("make it fit, or remove it"));
+            found.push(
+                Diagnostic::error("bad-default", default.position(), format!("the default {problem}"))
+                    .hint("make it fit, or remove it"),
+            );
         }
         if input.required {
             let message = format!("{name:?} is required and has a default, which is never used");
-            found.push(Diagnostic::error("unused-default", default.position(), message).warning().hint("remove one of the two"));
+            found.push(
+                Diagnostic::error("unused-default", default.position(), message)
+                    .warning()
+                    .hint("remove one of the two"),
+            );
         }
     }
     found
@@ -37,7 +54,8 @@ pub(super) fn check(name: &str, input: &Input) -> Vec<Diagnostic> {
 
 /// Why `value` is not a value of `input`, as the end of a sentence; `None` if it is one.
 pub(crate) fn value_problem(input: &Input, value: &Value) -> Option<String> {
-    let whole = |v: &Value| v.is_i64() || v.is_u64() || v.as_f64().is_some_and(|n| n.fract() == 0.0 && n.abs() < 9.0e15);
+    let whole =
+        |v: &Value| v.is_i64() || v.is_u64() || v.as_f64().is_some_and(|n| n.fract() == 0.0 && n.abs() < 9.0e15);
     let fits = match *input.kind {
         InputType::String => value.is_string(),
         InputType::Number => value.is_number(),

@@ -74,7 +74,12 @@ impl Checker<'_> {
             Err(errors) => {
                 for error in errors {
                     let place = self.locate(text.position(), error.index, &error.source_text, error.error.offset);
-                    self.error("bad-expression", place, error.error.message, "an expression looks like `${{ inputs.name == 'x' }}`");
+                    self.error(
+                        "bad-expression",
+                        place,
+                        error.error.message,
+                        "an expression looks like `${{ inputs.name == 'x' }}`",
+                    );
                 }
                 None
             }
@@ -94,7 +99,12 @@ impl Checker<'_> {
             if function.is_status() && !scope.condition {
                 let place = self.locate(scalar, slot.index, &slot.source, offset);
                 let message = format!("`{}()` can only be asked in `if`", function.name());
-                self.error("status-function", place, message, "read `steps.<id>.conclusion` or `run.conclusion` instead");
+                self.error(
+                    "status-function",
+                    place,
+                    message,
+                    "read `steps.<id>.conclusion` or `run.conclusion` instead",
+                );
             }
             let alone = matches!(slot.expr, Expr::Call(Function::HashFiles, ..));
             if function == Function::HashFiles && (scope.source != Source::StepEnv || !alone) {
@@ -112,8 +122,11 @@ impl Checker<'_> {
     fn reference(&self, reference: &Reference, place: Position, whole: &Expr, scope: &Scope<'_>) -> Option<Diagnostic> {
         let root = reference.root.as_str();
         if !ROOTS.contains(&root) {
-            let hint = did_you_mean(root, ROOTS, "there are inputs, env, project, run, steps, matrix, approval and secrets");
-            return Some(Diagnostic::error("unknown-name", place, format!("{root:?} is not known in expressions")).hint(hint));
+            let hint =
+                did_you_mean(root, ROOTS, "there are inputs, env, project, run, steps, matrix, approval and secrets");
+            return Some(
+                Diagnostic::error("unknown-name", place, format!("{root:?} is not known in expressions")).hint(hint),
+            );
         }
         if !scope.source.roots().contains(&root) {
             return Some(self.out_of_scope(root, place, scope));
@@ -127,7 +140,8 @@ impl Checker<'_> {
         let definition = self.definition;
         let unknown = |what: &str, known: Vec<&str>, otherwise: &str| {
             (!known.contains(&key.as_str())).then(|| {
-                Diagnostic::error("unknown-name", place, format!("there is no {what} {key:?}")).hint(did_you_mean(key, known, otherwise))
+                Diagnostic::error("unknown-name", place, format!("there is no {what} {key:?}"))
+                    .hint(did_you_mean(key, known, otherwise))
             })
         };
         match root {
@@ -138,11 +152,19 @@ impl Checker<'_> {
                 Diagnostic::error("secret-in-expression", place, "a secret stands alone in its `${{ }}`")
                     .hint(format!("write `${{{{ secrets.{key} }}}}`")),
             ),
-            "secrets" => unknown("secret", definition.secrets.iter().map(|k| k.as_str()).collect(), "declare its name under `secrets`"),
+            "secrets" => unknown(
+                "secret",
+                definition.secrets.iter().map(|k| k.as_str()).collect(),
+                "declare its name under `secrets`",
+            ),
             "env" => {
                 let own = scope.step.filter(|_| scope.key != "env").map(|(_, step)| step.env.keys());
                 let names = definition.env.keys().chain(own.into_iter().flatten()).map(|k| k.as_str()).collect();
-                unknown("variable", names, "declare it under `env`; variables of the system are read by the command itself")
+                unknown(
+                    "variable",
+                    names,
+                    "declare it under `env`; variables of the system are read by the command itself",
+                )
             }
             "project" => unknown("property of project", vec!["id", "name", "path"], "there are id, name and path"),
             "run" => unknown(
@@ -153,19 +175,29 @@ impl Checker<'_> {
             "matrix" => {
                 let Some(axes) = scope.step.and_then(|(_, step)| step.matrix.as_ref()) else {
                     let message = "`matrix` is read in a step that has none";
-                    return Some(Diagnostic::error("no-matrix", place, message).hint("give the step a `matrix`, or remove the reference"));
+                    return Some(
+                        Diagnostic::error("no-matrix", place, message)
+                            .hint("give the step a `matrix`, or remove the reference"),
+                    );
                 };
                 unknown("axis", axes.axes.keys().map(|k| k.as_str()).collect(), "declare it under `matrix.axes`")
             }
             "approval" => {
-                let form = scope.step.map(|(_, step)| step.form.keys().map(|k| k.as_str()).collect()).unwrap_or_default();
+                let form =
+                    scope.step.map(|(_, step)| step.form.keys().map(|k| k.as_str()).collect()).unwrap_or_default();
                 unknown("field", form, "declare it under `form`")
             }
             _ => self.step_reference(key, reference, place, scope),
         }
     }
 
-    fn step_reference(&self, id: &str, reference: &Reference, place: Position, scope: &Scope<'_>) -> Option<Diagnostic> {
+    fn step_reference(
+        &self,
+        id: &str,
+        reference: &Reference,
+        place: Position,
+        scope: &Scope<'_>,
+    ) -> Option<Diagnostic> {
         let (own, _) = scope.step?;
         let steps = &self.definition.steps;
         let Some(step) = steps.get(id) else {
@@ -174,7 +206,9 @@ impl Checker<'_> {
         };
         if !self.graph.is_before(id, own) {
             let message = format!("step {own:?} reads step {id:?}, which does not come before it");
-            return Some(Diagnostic::error("not-upstream", place, message).hint(format!("add {id:?} to `needs` of {own:?}")));
+            return Some(
+                Diagnostic::error("not-upstream", place, message).hint(format!("add {id:?} to `needs` of {own:?}")),
+            );
         }
         let part = reference.key(1)?;
         let known = ["conclusion", "outputs", "form", "files"];
@@ -199,7 +233,9 @@ impl Checker<'_> {
         let message = format!("`{root}` cannot be read in `{}`", scope.key);
         let readable = scope.source.roots().iter().map(|r| format!("`{r}`")).collect::<Vec<_>>().join(", ");
         let (code, why) = match (root, scope.source) {
-            ("secrets", _) => ("secret-in-text", "a secret is handed over as `env` of the workflow or of a step".to_owned()),
+            ("secrets", _) => {
+                ("secret-in-text", "a secret is handed over as `env` of the workflow or of a step".to_owned())
+            }
             (_, Source::Static | Source::Instance) => {
                 ("not-known-yet", format!("everything here must be known before the run starts: {readable}"))
             }

@@ -92,12 +92,18 @@ impl Checker<'_> {
             let Some(position) = position.filter(|_| !kinds.contains(&kind)) else { continue };
             let of: Vec<&str> = kinds.iter().map(|k| word(*k)).collect();
             let (code, hint) = match (kind, key) {
-                (StepKind::Approval, "retry") => {
-                    ("retry-on-approval", "a question is not retried; `on_reject` says what happens after a \"no\"".to_owned())
-                }
+                (StepKind::Approval, "retry") => (
+                    "retry-on-approval",
+                    "a question is not retried; `on_reject` says what happens after a \"no\"".to_owned(),
+                ),
                 _ => ("key-of-other-kind", format!("it goes with steps of kind {}", of.join(", "))),
             };
-            self.error(code, position, format!("step {:?} is of kind `{}`, which has no `{key}`", **id, word(kind)), hint);
+            self.error(
+                code,
+                position,
+                format!("step {:?} is of kind `{}`, which has no `{key}`", **id, word(kind)),
+                hint,
+            );
         }
         let needed: &[(&str, bool, &str)] = match kind {
             StepKind::Command => &[("run", step.run.is_some(), "add `run: make test`")],
@@ -128,7 +134,12 @@ impl Checker<'_> {
             let scope = Scope { condition: true, ..Scope::new("if", Source::Step).of(id, step) };
             if self.template(condition, &scope).is_some_and(|template| template.whole().is_none()) {
                 let text = condition.trim();
-                self.error("bad-condition", condition.position(), "`if` is one expression and nothing else", format!("write `if: \"${{{{ {text} }}}}\"`"));
+                self.error(
+                    "bad-condition",
+                    condition.position(),
+                    "`if` is one expression and nothing else",
+                    format!("write `if: \"${{{{ {text} }}}}\"`"),
+                );
             }
         }
         for (name, value) in &step.env {
@@ -166,13 +177,28 @@ impl Checker<'_> {
             match &**values {
                 Value::Array(items) => {
                     if items.is_empty() {
-                        self.error("empty-matrix", values.position(), format!("axis {:?} has no values", **name), "add a value");
+                        self.error(
+                            "empty-matrix",
+                            values.position(),
+                            format!("axis {:?} has no values", **name),
+                            "add a value",
+                        );
                     }
                     for (i, item) in items.iter().enumerate() {
                         if item.is_object() || item.is_array() || item.is_null() {
-                            self.error("bad-matrix", values.position(), "a value of a matrix is text, a number, true or false", "write plain values");
+                            self.error(
+                                "bad-matrix",
+                                values.position(),
+                                "a value of a matrix is text, a number, true or false",
+                                "write plain values",
+                            );
                         } else if items[..i].contains(item) {
-                            self.error("duplicate-matrix-key", values.position(), format!("axis {:?} holds {item} twice", **name), "each value makes one instance; keep one of the two");
+                            self.error(
+                                "duplicate-matrix-key",
+                                values.position(),
+                                format!("axis {:?} holds {item} twice", **name),
+                                "each value makes one instance; keep one of the two",
+                            );
                         }
                     }
                 }
@@ -180,17 +206,32 @@ impl Checker<'_> {
                     let scope = Scope::new("matrix.axes", Source::Static);
                     let placed = values.clone().map(|_| text.clone());
                     if self.template(&placed, &scope).is_some_and(|template: Template| template.whole().is_none()) {
-                        self.error("bad-matrix", values.position(), "an axis is a list, or one `${{ }}` that gives one", "write `[a, b]`");
+                        self.error(
+                            "bad-matrix",
+                            values.position(),
+                            "an axis is a list, or one `${{ }}` that gives one",
+                            "write `[a, b]`",
+                        );
                     }
                 }
-                _ => self.error("bad-matrix", values.position(), "an axis is a list, or one `${{ }}` that gives one", "write `[a, b]`"),
+                _ => self.error(
+                    "bad-matrix",
+                    values.position(),
+                    "an axis is a list, or one `${{ }}` that gives one",
+                    "write `[a, b]`",
+                ),
             }
         }
         if let Some(key) = &matrix.key {
             self.template(key, &Scope::new("matrix.key", Source::Instance).of(id, step));
         }
         if let Some(max) = matrix.max_parallel.as_ref().filter(|max| ***max == 0) {
-            self.error("out-of-range", max.position(), "`max_parallel` is at least 1", "remove it for as many as the host allows");
+            self.error(
+                "out-of-range",
+                max.position(),
+                "`max_parallel` is at least 1",
+                "remove it for as many as the host allows",
+            );
         }
     }
 
@@ -217,9 +258,13 @@ impl Checker<'_> {
         for index in in_single_quotes(run) {
             let place = self.locate(run.position(), index, "", 0);
             self.found.push(
-                Diagnostic::error("single-quotes", place, "the shell does not replace this: it stands in single quotes")
-                    .warning()
-                    .hint("an expression arrives as an environment variable; put it in double quotes"),
+                Diagnostic::error(
+                    "single-quotes",
+                    place,
+                    "the shell does not replace this: it stands in single quotes",
+                )
+                .warning()
+                .hint("an expression arrives as an environment variable; put it in double quotes"),
             );
         }
     }
@@ -230,19 +275,36 @@ impl Checker<'_> {
         }
         if let Some(who) = &step.who {
             if who.roles.is_empty() {
-                self.error("nobody-may-answer", who.position(), "`roles` is empty: nobody could answer", "add `roles: [operator, owner]`");
+                self.error(
+                    "nobody-may-answer",
+                    who.position(),
+                    "`roles` is empty: nobody could answer",
+                    "add `roles: [operator, owner]`",
+                );
             }
             if !(1..=20).contains(&who.min) {
                 self.error("out-of-range", who.position(), "`min` is 1 to 20", "write `min: 1`");
             }
         }
-        if let Some(on_timeout) = step.on_timeout.as_ref().filter(|o| step.timeout.is_none() && ***o != OnTimeout::KeepWaiting) {
-            self.error("no-timeout", on_timeout.position(), "`on_timeout` without `timeout` never happens", "add `timeout: 24h`");
+        if let Some(on_timeout) =
+            step.on_timeout.as_ref().filter(|o| step.timeout.is_none() && ***o != OnTimeout::KeepWaiting)
+        {
+            self.error(
+                "no-timeout",
+                on_timeout.position(),
+                "`on_timeout` without `timeout` never happens",
+                "add `timeout: 24h`",
+            );
         }
         for (name, field) in &step.form {
             self.input_name(name, name.position());
             if *field.kind == InputType::Array {
-                self.error("bad-input", field.kind.position(), "a field of a form cannot be a list", "ask for text, or for one of several `values`");
+                self.error(
+                    "bad-input",
+                    field.kind.position(),
+                    "a field of a form cannot be a list",
+                    "ask for text, or for one of several `values`",
+                );
             }
             self.found.extend(super::inputs::check(name, field));
         }
@@ -253,16 +315,27 @@ impl Checker<'_> {
             self.template(&reference, &Scope::new("show", Source::Step).of(id, step));
             let found = std::mem::replace(&mut self.found, before);
             // The expression was made up here, so the place is the entry itself.
-            self.found.extend(found.into_iter().map(|d| Diagnostic { line: show.position().line, column: show.position().column, ..d }));
+            self.found.extend(found.into_iter().map(|d| Diagnostic {
+                line: show.position().line,
+                column: show.position().column,
+                ..d
+            }));
         }
         let Some(on_reject) = &step.on_reject else { return };
         let target = &on_reject.rerun_from;
         if !self.definition.steps.contains_key(target.as_str()) {
-            let hint = did_you_mean(target, self.definition.steps.keys().map(|k| k.as_str()), "name a step of this file");
+            let hint =
+                did_you_mean(target, self.definition.steps.keys().map(|k| k.as_str()), "name a step of this file");
             self.error("unknown-step", target.position(), format!("there is no step {:?}", **target), hint);
         } else if !self.graph.is_before(target, id) {
-            let message = format!("step {:?} does not come before {id:?}, so it cannot run again because of it", **target);
-            self.error("not-upstream", target.position(), message, format!("name a step that {id:?} needs, directly or through others"));
+            let message =
+                format!("step {:?} does not come before {id:?}, so it cannot run again because of it", **target);
+            self.error(
+                "not-upstream",
+                target.position(),
+                message,
+                format!("name a step that {id:?} needs, directly or through others"),
+            );
         }
         if let Some(feedback) = &on_reject.feedback_as {
             self.template(feedback, &Scope::new("feedback_as", Source::Feedback).of(id, step));
@@ -289,7 +362,11 @@ impl Checker<'_> {
         for name in std::iter::once(&agent.id).chain(&agent.fallback) {
             if !self.capabilities.agents.contains(name.as_str()) {
                 let known = self.capabilities.agents.clone();
-                let hint = did_you_mean(name, known.iter().map(String::as_str), "install it, or name one that `signalbox agent list` shows");
+                let hint = did_you_mean(
+                    name,
+                    known.iter().map(String::as_str),
+                    "install it, or name one that `signalbox agent list` shows",
+                );
                 self.error("unknown-agent", name.position(), format!("agent {:?} is not installed", **name), hint);
             }
         }
@@ -308,7 +385,12 @@ impl Checker<'_> {
     pub(super) fn verify(&mut self, check: &At<Verify>, scope: &Scope<'_>) {
         let given = [check.run.is_some(), check.diff.is_some(), check.file_exists.is_some()];
         if given.iter().filter(|given| **given).count() != 1 {
-            self.error("bad-check", check.position(), "a check is exactly one of `run`, `diff` and `file_exists`", "write one list entry per check");
+            self.error(
+                "bad-check",
+                check.position(),
+                "a check is exactly one of `run`, `diff` and `file_exists`",
+                "write one list entry per check",
+            );
         }
         if let Some(run) = &check.run {
             self.script(run, scope);
@@ -317,7 +399,12 @@ impl Checker<'_> {
             self.relative_path(path, path.position());
         }
         if let Some(diff) = check.diff.as_ref().filter(|_| !self.capabilities.diff_checks) {
-            self.error("unsupported", diff.position(), "this version of Signalbox does not check a `diff` yet", "use `run` with a git command");
+            self.error(
+                "unsupported",
+                diff.position(),
+                "this version of Signalbox does not check a `diff` yet",
+                "use `run` with a git command",
+            );
         }
     }
 
@@ -329,7 +416,12 @@ impl Checker<'_> {
             self.error("out-of-range", retry.position(), "`jitter` is 0 to 1", "write `jitter: 0.2`");
         }
         if retry.causes.is_empty() && retry.max > 0 {
-            self.error("no-causes", retry.position(), "`causes` is empty: nothing would be retried", "name causes, or write `max: 0`");
+            self.error(
+                "no-causes",
+                retry.position(),
+                "`causes` is empty: nothing would be retried",
+                "name causes, or write `max: 0`",
+            );
         }
     }
 
@@ -337,7 +429,12 @@ impl Checker<'_> {
         if let (Some(warn), Some(fail)) = (stall.warn, stall.fail)
             && warn >= fail
         {
-            self.error("stall-order", stall.position(), "`warn` must be shorter than `fail`", "a person needs time between the two");
+            self.error(
+                "stall-order",
+                stall.position(),
+                "`warn` must be shorter than `fail`",
+                "a person needs time between the two",
+            );
         }
     }
 
@@ -351,7 +448,12 @@ impl Checker<'_> {
     pub(super) fn relative_path(&mut self, path: &str, position: Position) {
         let absolute = path.starts_with(['/', '\\']) || path.get(1..2) == Some(":");
         if path.is_empty() || absolute || path.split(['/', '\\']).any(|part| part == "..") {
-            self.error("bad-path", position, format!("{path:?} is not a path inside the project"), "write it relative to the project's folder, without `..`");
+            self.error(
+                "bad-path",
+                position,
+                format!("{path:?} is not a path inside the project"),
+                "write it relative to the project's folder, without `..`",
+            );
         }
     }
 
@@ -361,15 +463,25 @@ impl Checker<'_> {
         let definition: &Definition = self.definition;
         let shared = |step: &Step| {
             *step.kind == StepKind::Agent
-                && step.isolation.as_ref().or(definition.defaults.isolation.as_ref()).is_some_and(|i| **i == Isolation::SharedRw)
+                && step
+                    .isolation
+                    .as_ref()
+                    .or(definition.defaults.isolation.as_ref())
+                    .is_some_and(|i| **i == Isolation::SharedRw)
         };
         let writers: Vec<_> = definition.steps.iter().filter(|(_, step)| shared(step)).collect();
         for (i, (id, step)) in writers.iter().enumerate() {
             let alone = step.matrix.as_ref().is_none_or(|m| m.max_parallel.as_ref().is_some_and(|max| **max == 1));
-            let other = writers[..i].iter().find(|(other, _)| !self.graph.is_before(other, id) && !self.graph.is_before(id, other));
+            let other = writers[..i]
+                .iter()
+                .find(|(other, _)| !self.graph.is_before(other, id) && !self.graph.is_before(id, other));
             let message = match other {
-                Some((other, _)) => format!("steps {:?} and {:?} may write to the project's folder at the same time", ***other, ***id),
-                None if !alone => format!("instances of {:?} may write to the project's folder at the same time", ***id),
+                Some((other, _)) => {
+                    format!("steps {:?} and {:?} may write to the project's folder at the same time", ***other, ***id)
+                }
+                None if !alone => {
+                    format!("instances of {:?} may write to the project's folder at the same time", ***id)
+                }
                 None => continue,
             };
             let hint = "write `isolation: worktree`, or let one need the other (a matrix: `max_parallel: 1`)";

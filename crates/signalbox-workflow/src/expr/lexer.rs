@@ -48,7 +48,8 @@ pub(super) fn tokens(source: &str) -> Result<Vec<(Token, usize)>, ExprError> {
             '\'' => text(&chars, at)?,
             c if c.is_ascii_digit() || (c == '-' && next.is_some_and(|n| n.is_ascii_digit())) => number(&chars, at)?,
             c if c.is_ascii_alphabetic() || c == '_' => {
-                let length = chars[at..].iter().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-')).count();
+                let length =
+                    chars[at..].iter().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-')).count();
                 let word: String = chars[at..at + length].iter().collect();
                 (if word == "in" { Token::Op(BinaryOp::In) } else { Token::Word(word) }, length)
             }

@@ -199,7 +199,11 @@ impl Parser {
         }
         let arity = function.arity();
         if !arity.contains(&arguments.len()) {
-            let takes = if arity.start() == arity.end() { arity.start().to_string() } else { format!("at least {}", arity.start()) };
+            let takes = if arity.start() == arity.end() {
+                arity.start().to_string()
+            } else {
+                format!("at least {}", arity.start())
+            };
             let message = format!("`{name}()` takes {takes} argument(s), found {}", arguments.len());
             return Err(ExprError::new(offset, message));
         }

@@ -60,7 +60,10 @@ fn complete(definition: &Definition, given: &IndexMap<String, Value>) -> Result<
         let value = match given.get(name.as_str()) {
             Some(value) if !value.is_null() => value,
             _ if input.required => {
-                problems.push(Problem { input: Some(name.to_string()), message: format!("input {:?} is required", **name) });
+                problems.push(Problem {
+                    input: Some(name.to_string()),
+                    message: format!("input {:?} is required", **name),
+                });
                 continue;
             }
             _ => input.default.as_deref().unwrap_or(&Value::Null),
@@ -138,9 +141,17 @@ fn fill(definition: &Definition, plan: &mut Plan) -> Result<(), Problem> {
             };
             let key = StepKey::new(&text).map_err(|error| problem(error.to_string()))?;
             if !keys.insert(key.clone()) {
-                return Err(problem(format!("step {:?} has two instances with the key {text:?}; its matrix values or its `key` must differ", **id)));
+                return Err(problem(format!(
+                    "step {:?} has two instances with the key {text:?}; its matrix values or its `key` must differ",
+                    **id
+                )));
             }
-            plan.instances.push(Instance { key, step: index, title, matrix: matrix.map(|(_, values)| values).unwrap_or_default() });
+            plan.instances.push(Instance {
+                key,
+                step: index,
+                title,
+                matrix: matrix.map(|(_, values)| values).unwrap_or_default(),
+            });
         }
         if plan.instances.len() > MAX_INSTANCES {
             return Err(problem(format!("the run has more than {MAX_INSTANCES} step instances")));
@@ -194,7 +205,8 @@ fn axes(plan: &Plan, id: &str, matrix: &Matrix) -> Result<Vec<(String, Vec<Value
 
 fn planned_step(definition: &Definition, id: &str, step: &Step) -> Result<PlannedStep, Problem> {
     let defaults = &definition.defaults;
-    let place = |name: &str| definition.steps.get_index_of(name).ok_or_else(|| problem(format!("there is no step {name:?}")));
+    let place =
+        |name: &str| definition.steps.get_index_of(name).ok_or_else(|| problem(format!("there is no step {name:?}")));
     let is_question = *step.kind == StepKind::Approval;
     let own_timeout = step.timeout.as_deref().copied();
     let timeout = if is_question { own_timeout } else { own_timeout.or(defaults.timeout) };
@@ -212,7 +224,12 @@ fn planned_step(definition: &Definition, id: &str, step: &Step) -> Result<Planne
         stall: step.stall.as_deref().or(defaults.stall.as_deref()).copied().unwrap_or_default(),
         retry,
         verify: step.verify.iter().map(|check| planned_check(check, reference)).collect::<Result<_, _>>()?,
-        files: step.outputs.iter().flat_map(|o| &o.files).map(|(name, path)| (name.to_string(), path.to_string())).collect(),
+        files: step
+            .outputs
+            .iter()
+            .flat_map(|o| &o.files)
+            .map(|(name, path)| (name.to_string(), path.to_string()))
+            .collect(),
         work: work(definition, id, step, shell, reference)?,
     })
 }
@@ -238,7 +255,13 @@ fn planned_check(check: &Verify, reference: Reference) -> Result<Check, Problem>
     }
 }
 
-fn work(definition: &Definition, id: &str, step: &Step, shell: Option<Vec<String>>, reference: Reference) -> Result<Work, Problem> {
+fn work(
+    definition: &Definition,
+    id: &str,
+    step: &Step,
+    shell: Option<Vec<String>>,
+    reference: Reference,
+) -> Result<Work, Problem> {
     match *step.kind {
         StepKind::Command => {
             let run = step.run.as_deref().ok_or_else(|| problem(format!("step {id:?} has no `run`")))?;
@@ -255,12 +278,24 @@ fn work(definition: &Definition, id: &str, step: &Step, shell: Option<Vec<String
             let who = step.who.as_deref().ok_or_else(|| problem(format!("step {id:?} has no `who`")))?;
             let rework = step.on_reject.as_deref().map(|on_reject| {
                 let target = on_reject.rerun_from.as_str();
-                let from = definition.steps.get_index_of(target).ok_or_else(|| problem(format!("there is no step {target:?}")))?;
-                Ok::<_, Problem>(Rework { from, feedback: on_reject.feedback_as.as_deref().cloned(), max: *on_reject.max })
+                let from = definition
+                    .steps
+                    .get_index_of(target)
+                    .ok_or_else(|| problem(format!("there is no step {target:?}")))?;
+                Ok::<_, Problem>(Rework {
+                    from,
+                    feedback: on_reject.feedback_as.as_deref().cloned(),
+                    max: *on_reject.max,
+                })
             });
             Ok(Work::Approval(Gate {
                 question: step.question.as_deref().cloned(),
-                show: step.show.iter().map(|show| show.trim().trim_start_matches("steps.")).map(|path| (path.to_owned(), format!("steps.{path}"))).collect(),
+                show: step
+                    .show
+                    .iter()
+                    .map(|show| show.trim().trim_start_matches("steps."))
+                    .map(|path| (path.to_owned(), format!("steps.{path}")))
+                    .collect(),
                 roles: who.roles.clone(),
                 min: who.min.max(1),
                 self_approval: who.self_approval,
@@ -273,7 +308,9 @@ fn work(definition: &Definition, id: &str, step: &Step, shell: Option<Vec<String
             to: step.to.iter().map(|to| **to).collect(),
             message: step.message.as_deref().cloned().unwrap_or_default(),
         })),
-        StepKind::Agent | StepKind::Git => Err(problem(format!("step {id:?} is of a kind that this version does not run"))),
+        StepKind::Agent | StepKind::Git => {
+            Err(problem(format!("step {id:?} is of a kind that this version does not run")))
+        }
     }
 }
 

@@ -72,10 +72,35 @@ fn values() {
 
 #[test]
 fn what_is_no_expression() {
-    for source in ["", " ", "1 2", "a.", "a[", "a[1", "(1", "f()", "'x", "\"x\"", "a = b", "1 < 2 < 3", "contains(1)", "always(1)", "01", "&", "a..b", "!"] {
+    for source in [
+        "",
+        " ",
+        "1 2",
+        "a.",
+        "a[",
+        "a[1",
+        "(1",
+        "f()",
+        "'x",
+        "\"x\"",
+        "a = b",
+        "1 < 2 < 3",
+        "contains(1)",
+        "always(1)",
+        "01",
+        "&",
+        "a..b",
+        "!",
+    ] {
         assert!(parse(source).is_err(), "{source:?} passed");
     }
-    for deep in ["(".repeat(200), "!".repeat(200) + "1", "a".to_owned() + &"[a".repeat(200), "a".to_owned() + &".a".repeat(200), "1".to_owned() + &" || 1".repeat(200)] {
+    for deep in [
+        "(".repeat(200),
+        "!".repeat(200) + "1",
+        "a".to_owned() + &"[a".repeat(200),
+        "a".to_owned() + &".a".repeat(200),
+        "1".to_owned() + &" || 1".repeat(200),
+    ] {
         assert!(parse(&deep).is_err());
     }
 }
@@ -101,7 +126,9 @@ fn texts_keep_kinds_where_they_can() {
 
 #[test]
 fn expressions_are_never_pasted_into_scripts() {
-    let script = Script::compile("echo \"${{ inputs.s }}\" \"${{inputs.n}}\" \"${{ inputs.s }}\" ${HOME}", Reference::Posix).unwrap();
+    let script =
+        Script::compile("echo \"${{ inputs.s }}\" \"${{inputs.n}}\" \"${{ inputs.s }}\" ${HOME}", Reference::Posix)
+            .unwrap();
     assert_eq!(script.text, "echo \"${SIGNALBOX_EXPR_1}\" \"${SIGNALBOX_EXPR_2}\" \"${SIGNALBOX_EXPR_1}\" ${HOME}");
     assert_eq!(script.variables.iter().map(|v| v.expr.as_str()).collect::<Vec<_>>(), ["inputs.s", "inputs.n"]);
     assert_eq!(Reference::of_shell(Some("C:\\x\\pwsh.exe")), Reference::PowerShell);

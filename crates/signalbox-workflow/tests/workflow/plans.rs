@@ -34,7 +34,10 @@ steps:
 fn instances_are_keyed_by_value_in_a_fixed_order() {
     let plan = plan(MATRIX, json!({})).unwrap();
     let keys: Vec<&str> = plan.instances.iter().map(|instance| instance.key.as_str()).collect();
-    assert_eq!(keys, ["build[api]", "build[web]", "test[linux,1]", "test[linux,2]", "test[mac,1]", "test[mac,2]", "ask"]);
+    assert_eq!(
+        keys,
+        ["build[api]", "build[web]", "test[linux,1]", "test[linux,2]", "test[mac,1]", "test[mac,2]", "ask"]
+    );
     assert_eq!(plan.instances[0].title, "Build api");
     assert_eq!(plan.instances[2].matrix_key(), Some("linux,1"));
     assert_eq!(plan.steps[1].needs, [0]);

@@ -69,9 +69,22 @@ fn malformed_files() {
 
 #[test]
 fn alias_bombs() {
-    let mut text = "signalbox: 1\nname: a\ninputs:\n  a: { type: string, default: &a [x, x, x, x, x, x, x, x, x, x] }\n".to_owned();
+    let mut text =
+        "signalbox: 1\nname: a\ninputs:\n  a: { type: string, default: &a [x, x, x, x, x, x, x, x, x, x] }\n"
+            .to_owned();
     for (from, to) in ["a", "b", "c", "d", "e", "f", "g"].iter().zip(["b", "c", "d", "e", "f", "g", "h"]) {
-        let list = [format!("*{from}"), format!("*{from}"), format!("*{from}"), format!("*{from}"), format!("*{from}"), format!("*{from}"), format!("*{from}"), format!("*{from}"), format!("*{from}")].join(", ");
+        let list = [
+            format!("*{from}"),
+            format!("*{from}"),
+            format!("*{from}"),
+            format!("*{from}"),
+            format!("*{from}"),
+            format!("*{from}"),
+            format!("*{from}"),
+            format!("*{from}"),
+            format!("*{from}"),
+        ]
+        .join(", ");
         text += &format!("  {to}: {{ type: string, default: &{to} [{list}] }}\n");
     }
     text += "steps: {}\n";
@@ -81,7 +94,8 @@ fn alias_bombs() {
 
 #[test]
 fn steps() {
-    let command = |more: &str| with_steps(&format!("  a: {{ kind: command, run: x }}\n  b: {{ kind: command, run: x{more} }}\n"));
+    let command =
+        |more: &str| with_steps(&format!("  a: {{ kind: command, run: x }}\n  b: {{ kind: command, run: x{more} }}\n"));
     for (text, code, line, words) in [
         (with_steps("  a: { kind: comand, run: x }\n"), "unknown-value", 4, "did you mean `command`"),
         (with_steps("  a: { kind: command, rnu: x }\n"), "unknown-key", 4, "did you mean `run`"),
@@ -99,7 +113,12 @@ fn steps() {
         (command(", stall: { warn: 5m, fail: 5m }"), "stall-order", 5, "shorter"),
         (command(", verify: [{ timeout: 5m }]"), "bad-check", 5, "exactly one"),
         (with_steps("  a: { kind: notify, to: [desktop] }\n"), "missing-key", 4, "message"),
-        (with_steps("  a: { kind: agent, agent: { id: cluade }, prompt: x }\n"), "unknown-agent", 4, "did you mean `claude`"),
+        (
+            with_steps("  a: { kind: agent, agent: { id: cluade }, prompt: x }\n"),
+            "unknown-agent",
+            4,
+            "did you mean `claude`",
+        ),
     ] {
         refused(&text, code, line, words);
     }
@@ -107,7 +126,9 @@ fn steps() {
 
 #[test]
 fn a_cycle_is_named_the_way_work_flows() {
-    let text = with_steps("  a: { kind: command, run: x, needs: [c] }\n  b: { kind: command, run: x, needs: [a] }\n  c:\n    kind: command\n    run: x\n    needs: [b]\n");
+    let text = with_steps(
+        "  a: { kind: command, run: x, needs: [c] }\n  b: { kind: command, run: x, needs: [a] }\n  c:\n    kind: command\n    run: x\n    needs: [b]\n",
+    );
     let found = load(&text, &everything()).unwrap_err();
     assert_eq!(found.iter().count(), 1, "{found}");
     refused(&text, "cycle", 5, "a -> b -> c -> a");
@@ -115,7 +136,11 @@ fn a_cycle_is_named_the_way_work_flows() {
 
 #[test]
 fn approvals() {
-    let gate = |more: &str| with_steps(&format!("  a: {{ kind: command, run: x }}\n  z: {{ kind: command, run: x }}\n  g: {{ kind: approval, needs: [a]{more} }}\n"));
+    let gate = |more: &str| {
+        with_steps(&format!(
+            "  a: {{ kind: command, run: x }}\n  z: {{ kind: command, run: x }}\n  g: {{ kind: approval, needs: [a]{more} }}\n"
+        ))
+    };
     let who = ", who: { roles: [owner] }";
     for (more, code, words) in [
         (String::new(), "missing-key", "no `who`"),
@@ -125,7 +150,11 @@ fn approvals() {
         (", who: { roles: [owner], min: 0 }".to_owned(), "out-of-range", "min"),
         (format!("{who}, on_reject: {{ rerun_from: z }}"), "not-upstream", "does not come before"),
         (format!("{who}, on_reject: {{ rerun_from: nope }}"), "unknown-step", "nope"),
-        (format!("{who}, on_reject: {{ rerun_from: a, feedback_as: \"${{{{ approval.x }}}}\" }}"), "unknown-name", "form"),
+        (
+            format!("{who}, on_reject: {{ rerun_from: a, feedback_as: \"${{{{ approval.x }}}}\" }}"),
+            "unknown-name",
+            "form",
+        ),
         (format!("{who}, on_timeout: approve"), "no-timeout", "24h"),
         (format!("{who}, show: [z.outputs.x]"), "not-upstream", "add"),
         (format!("{who}, form: {{ a: {{ type: array, items: string }} }}"), "bad-input", "form"),
@@ -136,7 +165,11 @@ fn approvals() {
 
 #[test]
 fn expressions_are_checked_where_they_stand() {
-    let run = |text: &str| with_steps(&format!("  a:\n    kind: command\n    run: x\n  b:\n    kind: command\n    run: |\n      true\n      {text}\n"));
+    let run = |text: &str| {
+        with_steps(&format!(
+            "  a:\n    kind: command\n    run: x\n  b:\n    kind: command\n    run: |\n      true\n      {text}\n"
+        ))
+    };
     for (text, code, words) in [
         ("echo \"${{ inputs.x }}\"", "unknown-name", "no input \"x\""),
         ("echo \"${{ steps.a.outputs.x }}\"", "not-upstream", "add \"a\" to `needs`"),
@@ -164,7 +197,9 @@ fn expressions_are_checked_where_they_stand() {
 
 #[test]
 fn conditions_and_matrices() {
-    let step = |more: &str| with_steps(&format!("  a: {{ kind: command, run: x }}\n  b: {{ kind: command, run: x, needs: [a], {more} }}\n"));
+    let step = |more: &str| {
+        with_steps(&format!("  a: {{ kind: command, run: x }}\n  b: {{ kind: command, run: x, needs: [a], {more} }}\n"))
+    };
     for (more, code, words) in [
         ("if: always()", "bad-condition", "${{ always() }}"),
         ("if: \"a ${{ always() }}\"", "bad-condition", "one expression"),
@@ -183,7 +218,9 @@ fn conditions_and_matrices() {
 
 #[test]
 fn inputs_and_folders() {
-    let head = |input: &str| format!("signalbox: 1\nname: w\ninputs:\n  a: {{ {input} }}\nsteps:\n  a: {{ kind: command, run: x }}\n");
+    let head = |input: &str| {
+        format!("signalbox: 1\nname: w\ninputs:\n  a: {{ {input} }}\nsteps:\n  a: {{ kind: command, run: x }}\n")
+    };
     for (input, code, words) in [
         ("type: text", "unknown-value", "string"),
         ("type: enum", "bad-input", "values"),

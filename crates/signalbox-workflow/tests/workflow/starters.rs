@@ -28,7 +28,8 @@ fn steps(files: &[(&'static str, &'static str)]) -> Vec<String> {
 
 #[test]
 fn every_starter_passes_its_own_check() {
-    let package = r#"{"scripts":{"lint":"eslint .","test":"echo \"Error: no test specified\" && exit 1","build":"vite build"}}"#;
+    let package =
+        r#"{"scripts":{"lint":"eslint .","test":"echo \"Error: no test specified\" && exit 1","build":"vite build"}}"#;
     for (files, expected) in [
         (vec![], vec!["hello", "approve"]),
         (vec![("Cargo.toml", "[workspace]")], vec!["rust-format", "rust-lint", "rust-test", "tell"]),
