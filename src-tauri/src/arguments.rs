@@ -49,7 +49,9 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>, cwd: &Path) -
         match argument.to_str() {
             Some("--") if options => options = false,
             Some("--help" | "-h") if options => return Ok(Wanted::Say(USAGE.to_owned())),
-            Some("--version" | "-V") if options => return Ok(Wanted::Say(format!("signalbox-desktop {}", env!("CARGO_PKG_VERSION")))),
+            Some("--version" | "-V") if options => {
+                return Ok(Wanted::Say(format!("signalbox-desktop {}", env!("CARGO_PKG_VERSION"))));
+            }
             Some("--listen") if options => {
                 found.listen = Some(arguments.next().and_then(|text| text.into_string().ok()).ok_or(Error::NoAddress)?);
             }
@@ -70,7 +72,9 @@ mod tests {
 
     #[test]
     fn folders_are_made_absolute_and_options_are_told_from_them() {
-        let Ok(Wanted::Open(found)) = parsed(&["shop", "/srv/api", "--listen", "127.0.0.1:0", "--", "--odd"]) else { panic!() };
+        let Ok(Wanted::Open(found)) = parsed(&["shop", "/srv/api", "--listen", "127.0.0.1:0", "--", "--odd"]) else {
+            panic!()
+        };
         assert_eq!(found.projects, ["/work/shop", "/srv/api", "/work/--odd"].map(PathBuf::from));
         assert_eq!(found.listen.as_deref(), Some("127.0.0.1:0"));
     }

@@ -33,7 +33,9 @@ pub(crate) fn exit_requested(app: &AppHandle, api: &ExitRequestApi, code: Option
         if let Some(host) = app.state::<Slot>().get()
             && tokio::time::timeout(LONGEST, host.close()).await.is_err()
         {
-            tracing::warn!("the host did not close in time; it recovers at the next start, nothing that it confirmed is lost");
+            tracing::warn!(
+                "the host did not close in time; it recovers at the next start, nothing that it confirmed is lost"
+            );
         }
         STATE.store(CLOSED, Ordering::Release);
         app.exit(code.unwrap_or(0));
@@ -66,10 +68,11 @@ pub(crate) fn ask(app: &AppHandle) {
         }
         let runs = if active == 1 { "1 run is".to_owned() } else { format!("{active} runs are") };
         let text = format!(
-            "{runs} not done. Quitting ends their processes; at the next start they go on where their steps may run again, and wait for you where not. Nothing that is shown is lost."
+            "{runs} not done. Quitting ends their processes; at the next start, steps that may run again do so, and the others are marked as failed with an unknown outcome. Nothing that is shown is lost."
         );
         let buttons = MessageDialogButtons::OkCancelCustom("Quit".to_owned(), "Stay".to_owned());
-        let dialog = app.dialog().message(text).title("Quit Signalbox?").kind(MessageDialogKind::Warning).buttons(buttons);
+        let dialog =
+            app.dialog().message(text).title("Quit Signalbox?").kind(MessageDialogKind::Warning).buttons(buttons);
         let end = app.clone();
         dialog.show(move |quit| {
             if quit {
@@ -91,7 +94,9 @@ pub(crate) fn on_signals(app: AppHandle) {
 #[cfg(unix)]
 async fn signalled() -> bool {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut hangup)) = (signal(SignalKind::terminate()), signal(SignalKind::hangup())) else { return false };
+    let (Ok(mut terminate), Ok(mut hangup)) = (signal(SignalKind::terminate()), signal(SignalKind::hangup())) else {
+        return false;
+    };
     tokio::select! {
         interrupted = tokio::signal::ctrl_c() => interrupted.is_ok(),
         _ = terminate.recv() => true,

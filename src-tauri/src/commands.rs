@@ -59,7 +59,11 @@ impl Serialize for Error {
 
 /// Opens a stream; batches arrive on `channel`, each the JSON array of its frames.
 #[tauri::command]
-pub(crate) async fn stream_open(slot: State<'_, Slot>, streams: State<'_, Streams>, channel: Channel) -> Result<u64, Error> {
+pub(crate) async fn stream_open(
+    slot: State<'_, Slot>,
+    streams: State<'_, Streams>,
+    channel: Channel,
+) -> Result<u64, Error> {
     let host = slot.wait().await.ok_or(Error::NoHost)?;
     let (stream, run) = signalbox_ipc::open(&host, move |batch| channel.send(InvokeResponseBody::Json(batch)).is_ok());
     let id = streams.next.fetch_add(1, Ordering::Relaxed) + 1;
@@ -102,7 +106,10 @@ pub(crate) async fn open_external(app: AppHandle, url: String) -> Result<(), Err
 
 /// A page is fed by logs and agents: what they write must not start programs by way of `file:` or another scheme.
 fn checked(url: &str) -> Result<Url, Error> {
-    Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https")).ok_or_else(|| Error::Link(url.chars().take(200).collect()))
+    Url::parse(url)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https"))
+        .ok_or_else(|| Error::Link(url.chars().take(200).collect()))
 }
 
 #[cfg(test)]

@@ -76,13 +76,22 @@ pub(crate) fn open_projects(app: &AppHandle, folders: Vec<PathBuf>) {
         let Some(host) = app.state::<Slot>().wait().await else { return };
         for folder in folders {
             let opened = match to_raw_value(&serde_json::json!({ "path": folder })) {
-                Ok(params) => host.call(&host.owner(), "project.open", Some(&params)).await.map(|_| ()).map_err(|error| error.message),
+                Ok(params) => host
+                    .call(&host.owner(), "project.open", Some(&params))
+                    .await
+                    .map(|_| ())
+                    .map_err(|error| error.message),
                 Err(error) => Err(error.to_string()),
             };
             if let Err(error) = opened {
                 tracing::error!(folder = %folder.display(), error, "a folder could not be opened as a project");
-                let text = format!("{error}\n\nNothing was changed. Open another folder, or start the app with its path.");
-                app.dialog().message(text).kind(MessageDialogKind::Error).title("The project cannot be opened").show(|_| {});
+                let text =
+                    format!("{error}\n\nNothing was changed. Open another folder, or start the app with its path.");
+                app.dialog()
+                    .message(text)
+                    .kind(MessageDialogKind::Error)
+                    .title("The project cannot be opened")
+                    .show(|_| {});
             }
         }
     });

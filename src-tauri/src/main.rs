@@ -49,7 +49,9 @@ fn run(arguments: Arguments) -> tauri::Result<i32> {
             match arguments::parse(arguments.into_iter().skip(1).map(Into::into), cwd.as_ref()) {
                 Ok(Wanted::Open(arguments)) => host::open_projects(app, arguments.projects),
                 Ok(Wanted::Say(_)) => {}
-                Err(error) => tracing::warn!(%error, "a second copy was started with arguments that are not understood"),
+                Err(error) => {
+                    tracing::warn!(%error, "a second copy was started with arguments that are not understood")
+                }
             }
         }))
         .plugin(tauri_plugin_window_state::Builder::default().build())
@@ -74,12 +76,27 @@ fn run(arguments: Arguments) -> tauri::Result<i32> {
             closing::on_signals(app.handle().clone());
             Ok(())
         })
-        .build(tauri::generate_context!())?;
+        .build(context())?;
     Ok(app.run_return(|app, event| match event {
         RunEvent::ExitRequested { api, code, .. } => closing::exit_requested(app, &api, code),
-        RunEvent::WindowEvent { label, event: tauri::WindowEvent::CloseRequested { api, .. }, .. } if label == window::MAIN => {
+        RunEvent::WindowEvent { label, event: tauri::WindowEvent::CloseRequested { api, .. }, .. }
+            if label == window::MAIN =>
+        {
             closing::close_requested(app, &api);
         }
         _ => {}
     }))
+}
+
+/// A copy on another data folder is another app: it has a window, a window state and an instance of its own.
+fn context() -> tauri::Context {
+    let mut context = tauri::generate_context!();
+    if let Some(folder) = std::env::var_os("SIGNALBOX_DATA_DIR").filter(|folder| !folder.is_empty()) {
+        let folder = std::path::absolute(&folder).unwrap_or_else(|_| folder.into());
+        let mut hasher = std::hash::DefaultHasher::new();
+        std::hash::Hash::hash(&folder, &mut hasher);
+        // A letter first: parts of a name on the session bus must not begin with a digit.
+        context.config_mut().identifier.push_str(&format!(".d{:016x}", std::hash::Hasher::finish(&hasher)));
+    }
+    context
 }

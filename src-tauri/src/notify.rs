@@ -39,7 +39,9 @@ pub(crate) fn watch(app: AppHandle, host: &Host, trayed: bool) {
             };
             for text in batch.frames.iter().filter_map(|frame| asked(frame)) {
                 // Fails where nothing shows notifications: the inbox has the question all the same.
-                if let Err(error) = app.notification().builder().title("Signalbox: a question waits for you").body(text).show() {
+                if let Err(error) =
+                    app.notification().builder().title("Signalbox: a question waits for you").body(text).show()
+                {
                     tracing::debug!(%error, "a notification could not be shown");
                 }
             }
@@ -50,13 +52,16 @@ pub(crate) fn watch(app: AppHandle, host: &Host, trayed: bool) {
 /// The question, if the frame is one.
 fn asked(frame: &[u8]) -> Option<String> {
     let line: Line = serde_json::from_slice(frame).ok()?;
-    let activity = line.data.filter(|activity| line.kind == "activity_created" && activity.kind == "approval_requested")?;
+    let activity =
+        line.data.filter(|activity| line.kind == "activity_created" && activity.kind == "approval_requested")?;
     Some(activity.text)
 }
 
 async fn count(app: &AppHandle, host: &Host) {
     let store = host.store().clone();
-    let counted = tokio::task::spawn_blocking(move || store.read(|reader| Ok((reader.active_runs(None)?.len(), reader.open_approvals()?.len()))));
+    let counted = tokio::task::spawn_blocking(move || {
+        store.read(|reader| Ok((reader.active_runs(None)?.len(), reader.open_approvals()?.len())))
+    });
     if let Ok(Ok((runs, questions))) = counted.await {
         tray::show_counts(app, runs, questions);
     }

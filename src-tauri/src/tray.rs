@@ -13,7 +13,9 @@ const ID: &str = "main";
 /// Builds the icon; false if this desktop has no place for one.
 pub(crate) fn build(app: &AppHandle) -> bool {
     if !supported() {
-        tracing::info!("no tray icon: the appindicator library is not installed (libayatana-appindicator3-1 on Debian)");
+        tracing::info!(
+            "no tray icon: the appindicator library is not installed (libayatana-appindicator3-1 on Debian)"
+        );
         return false;
     }
     match try_build(app) {
@@ -73,7 +75,8 @@ fn supported() -> bool {
     const NAMES: [&str; 2] = ["libayatana-appindicator3.so.1", "libappindicator3.so.1"];
     let multiarch = format!("{}-linux-gnu", std::env::consts::ARCH);
     let named = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
-    let usual = ["/usr/lib", "/usr/lib64", "/lib", "/lib64", "/usr/local/lib", "/app/lib"].map(std::path::PathBuf::from);
+    let usual =
+        ["/usr/lib", "/usr/lib64", "/lib", "/lib64", "/usr/local/lib", "/app/lib"].map(std::path::PathBuf::from);
     std::env::split_paths(&named).chain(usual).any(|folder| {
         NAMES.iter().any(|name| folder.join(name).exists() || folder.join(&multiarch).join(name).exists())
     })
