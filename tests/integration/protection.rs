@@ -239,3 +239,23 @@ fn line_breaks_in_headers_and_hostile_names_do_no_harm() {
     assert_eq!(messages, 4);
     assert!(request(host.address(), "GET", "/healthz", &[("X-Test", "a\r\nInjected: 1")], b"").is_some());
 }
+
+#[test]
+fn metrics_have_a_listener_of_their_own_if_wished() {
+    let data = tempfile::tempdir().unwrap();
+    // A port that was free a moment ago: the setting takes no 0, since a scraper must know it.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let host = Host::start_with(data.path(), &[], &[("SIGNALBOX_HOST_METRICS_LISTEN", &free)]);
+    host.call("project.list", json!({})).unwrap();
+    let answer = request(&free, "GET", "/metrics", &[], b"").unwrap();
+    assert_eq!(answer.status, 200);
+    let text = answer.text();
+    for name in [
+        "signalbox_log_head",
+        "signalbox_connections{transport=\"websocket\"}",
+        "signalbox_call_duration_seconds_bucket",
+    ] {
+        assert!(text.contains(name), "{name} in\n{text}");
+    }
+    assert_eq!(host.request("GET", "/metrics", &[], b"").status, 401);
+}

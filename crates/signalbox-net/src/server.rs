@@ -6,7 +6,7 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use signalbox_host::{Host, HostError};
+use signalbox_host::{Host, HostError, metrics};
 use tokio::net::TcpListener;
 
 use crate::{
@@ -84,8 +84,35 @@ pub async fn listen(host: &Host, address: &str, assets: Assets) -> Result<Listen
     let shown =
         if address.ip().is_unspecified() { SocketAddr::from(([127, 0, 0, 1], address.port())) } else { address };
     host.set_url(Some(format!("http://{shown}")))?;
+    if !host.settings().host.metrics_listen.is_empty() {
+        serve_metrics(host).await?;
+    }
     let task = tokio::spawn(accept(listener, net));
     Ok(Listening { address, task })
+}
+
+/// `/metrics` on a listener of its own, without a token: for a scraper on an address that nobody else reaches.
+async fn serve_metrics(host: &Host) -> Result<(), NetError> {
+    let text = host.settings().host.metrics_listen.clone();
+    let address: SocketAddr =
+        text.parse().map_err(|error| NetError::Address { address: text, source: std::io::Error::other(error) })?;
+    let listener = TcpListener::bind(address).await.map_err(|source| match source.kind() {
+        std::io::ErrorKind::AddrInUse => NetError::InUse(address),
+        _ => NetError::Listen { address, source },
+    })?;
+    let (state, stopping) = (host.clone(), host.clone());
+    let render = move || {
+        let host = state.clone();
+        async move { ([("content-type", "text/plain; version=0.0.4; charset=utf-8")], metrics::render(&host).await) }
+    };
+    let router = axum::Router::new().route("/metrics", axum::routing::get(render));
+    tokio::spawn(async move {
+        let serving = axum::serve(listener, router).with_graceful_shutdown(async move { stopping.stopping().await });
+        if let Err(error) = serving.await {
+            tracing::warn!(%error, "the listener for metrics ended");
+        }
+    });
+    Ok(())
 }
 
 async fn accept(listener: TcpListener, net: Arc<Net>) {
