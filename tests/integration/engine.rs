@@ -126,8 +126,8 @@ fn a_timeout_ends_the_step_and_a_retry_waits_its_time() {
 #[test]
 fn secrets_reach_the_step_and_nothing_else() {
     let (_project, _data, host) = start(
-        "signalbox: 1\nname: w\nsecrets: [DEPLOY]\nsteps:\n  a: { kind: command, env: { KEY: '${{ secrets.DEPLOY }}' }, run: 'echo \"key is $KEY\"; test \"$KEY\" = tok-98765; echo \"out=$KEY\" >> $SIGNALBOX_OUTPUT' }\n",
-        &[("SIGNALBOX_SECRET_DEPLOY", "tok-98765")],
+        "signalbox: 1\nname: w\nsecrets: [DEPLOY]\nsteps:\n  a: { kind: command, env: { KEY: '${{ secrets.DEPLOY }}' }, run: 'echo \"key is $KEY\"; test -z \"$SIGNALBOX_SECRET_OTHER$SIGNALBOX_SECRET_DEPLOY\"; test \"$KEY\" = tok-98765; echo \"out=$KEY\" >> $SIGNALBOX_OUTPUT' }\n",
+        &[("SIGNALBOX_SECRET_DEPLOY", "tok-98765"), ("SIGNALBOX_SECRET_OTHER", "not declared")],
     );
     let run = host.start_run("w", json!({}));
     assert_eq!(host.wait_done(&run)["run"]["conclusion"], "success");

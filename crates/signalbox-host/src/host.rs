@@ -403,6 +403,18 @@ impl Host {
     }
 }
 
+/// Makes the data folder, if it is not there, for its owner alone: what steps print is nobody else's business.
+fn make_private(data_dir: &Path) -> Result<(), StoreError> {
+    if data_dir.exists() {
+        return Ok(());
+    }
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(data_dir).map_err(|source| StoreError::Folder { path: data_dir.to_owned(), source })
+}
+
 /// Names a data folder in the markers of processes, so that hosts of other folders are left alone.
 fn marker(data_dir: &Path) -> String {
     let path = std::fs::canonicalize(data_dir).unwrap_or_else(|_| data_dir.to_owned());

@@ -94,6 +94,9 @@ impl Handle {
     }
 }
 
+/// Variables of this process that no step inherits.
+const SECRETS: &str = "SIGNALBOX_SECRET_";
+
 /// Output is handed on at the latest after this time.
 const DELAY: Duration = Duration::from_millis(50);
 
@@ -112,6 +115,12 @@ pub fn spawn(spec: Spec, reports: mpsc::Sender<Report>) -> Result<Handle, SpawnE
     let program = argv.next().cloned().unwrap_or_default();
     let mut command = Command::new(&program);
     command.args(argv).current_dir(&spec.dir).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // Secrets of the host reach a step only by name, through `Spec::env`, where they are masked.
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| name.starts_with(SECRETS) || name == "SIGNALBOX_TOKEN") {
+            command.env_remove(name);
+        }
+    }
     command.envs(spec.env.iter().map(|(name, value)| (name, value))).env(MARKER, &spec.marker);
     platform::prepare(&mut command);
     let child = command
