@@ -158,7 +158,7 @@ function Shown({ run, route, filled }: { run: Run; route: RunRoute; filled: bool
               <span className="grow" />
               {failed !== undefined && selected !== failed && (
                 <Button kind="danger" size="small" data-testid="show-failed" onClick={() => choose(failed)}>
-                  Show what failed
+                  {narrow ? 'What failed' : 'Show what failed'}
                 </Button>
               )}
               {route.step !== undefined && !narrow && run.status !== 'done' && (
