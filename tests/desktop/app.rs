@@ -64,7 +64,8 @@ pub(crate) struct Sandbox {
 impl Sandbox {
     /// With a project `shop` that has these workflows.
     pub(crate) fn new(name: &str, workflows: &[(&str, &str)]) -> Self {
-        let sandbox = Self { folder: tempfile::Builder::new().prefix(&format!("signalbox-desktop-{name}-")).tempdir().unwrap() };
+        let sandbox =
+            Self { folder: tempfile::Builder::new().prefix(&format!("signalbox-desktop-{name}-")).tempdir().unwrap() };
         sandbox.project("shop", workflows);
         sandbox
     }
@@ -113,7 +114,8 @@ impl Sandbox {
         let driver = session.open(&json!({ "binary": APP, "args": [shop] }), START).unwrap();
         let app = App { sandbox: self, driver, _process: process };
         until("the page to be ready", START, || {
-            let ready = app.driver.script("return document.documentElement.dataset.ready === 'true'", &json!([])).ok()?;
+            let ready =
+                app.driver.script("return document.documentElement.dataset.ready === 'true'", &json!([])).ok()?;
             (ready == true).then_some(())
         });
         // What goes wrong in the page from here on is asked for at the end.
@@ -148,7 +150,10 @@ impl App<'_> {
             if Instant::now() > end {
                 self.screenshot("desktop-failed");
                 let text = self.driver.script("return document.body.innerText", &json!([]));
-                panic!("waited {PATIENCE:?} for {what}; {id} is {:?}; the page shows: {text:?}", self.attribute(id, "data-state"));
+                panic!(
+                    "waited {PATIENCE:?} for {what}; {id} is {:?}; the page shows: {text:?}",
+                    self.attribute(id, "data-state")
+                );
             }
             pause();
         }

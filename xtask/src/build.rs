@@ -13,7 +13,8 @@ use crate::{
 pub(crate) fn ui() -> Result<()> {
     setup::node_modules("ui")?;
     let built = modified(&root().join("ui/dist/index.html"));
-    let made_of = ["ui/src", "ui/public", "ui/index.html", "ui/vite.config.ts", "ui/package.json", "ui/package-lock.json"];
+    let made_of =
+        ["ui/src", "ui/public", "ui/index.html", "ui/vite.config.ts", "ui/package.json", "ui/package-lock.json"];
     let newest = made_of.iter().filter_map(|path| newest(&root().join(path))).max();
     if built.is_some() && built >= newest {
         println!("The UI is up to date.");

@@ -74,7 +74,13 @@ pub(crate) fn run(arguments: &[&str]) -> Result<bool> {
     }
     println!("\n{:<10}{:<8}{:>8}  ", "group", "result", "time");
     for (group, passed, time) in &told {
-        println!("{:<10}{:<8}{:>8}  {}", group.name(), if *passed { "passed" } else { "FAILED" }, clock(*time), group.what());
+        println!(
+            "{:<10}{:<8}{:>8}  {}",
+            group.name(),
+            if *passed { "passed" } else { "FAILED" },
+            clock(*time),
+            group.what()
+        );
     }
     let failed = told.iter().filter(|(_, passed, _)| !passed).count();
     println!("\n{} passed, {failed} failed", told.len() - failed);
@@ -94,7 +100,12 @@ fn chosen(arguments: &[&str]) -> Result<Vec<Group>> {
             other => other.strip_prefix("--only="),
         };
         let group = Group::ALL.into_iter().find(|group| Some(group.name()) == name);
-        let Some(group) = group else { bail!("{argument} {} is not understood; --only takes rust, ui, browser, desktop or lint", name.unwrap_or("")) };
+        let Some(group) = group else {
+            bail!(
+                "{argument} {} is not understood; --only takes rust, ui, browser, desktop or lint",
+                name.unwrap_or("")
+            )
+        };
         chosen.push(group);
     }
     Ok(Group::ALL.into_iter().filter(|group| chosen.is_empty() || chosen.contains(group)).collect())
@@ -127,7 +138,9 @@ fn rust() -> Result<()> {
 
 fn browser() -> Result<()> {
     build::binaries()?;
-    let Some(browser) = setup::browser() else { bail!("no Chromium was found; install one, or name it in the variable CHROMIUM") };
+    let Some(browser) = setup::browser() else {
+        bail!("no Chromium was found; install one, or name it in the variable CHROMIUM")
+    };
     let playwright = if cfg!(windows) { "npx.cmd" } else { "npx" };
     let tests = Program::new(playwright).args(["--no-install", "playwright", "test"]).within("tests/browser");
     tests.env("CHROMIUM", browser).env("SIGNALBOX_BIN", binary("signalbox")).run()
@@ -142,8 +155,23 @@ fn desktop() -> Result<()> {
     // Built before the display is there: a compiler's error is not to be looked for among its messages.
     cargo(["test", "--workspace", "--exclude", "xtask", "--test", "desktop", "--no-run"]).run()?;
     // A display and a session bus of their own: the person's screen, tray and running app are left alone.
-    let tests = Program::new("xvfb-run").args(["--auto-servernum", "--server-args=-screen 0 1400x900x24", "dbus-run-session", "--"]);
+    let tests = Program::new("xvfb-run").args([
+        "--auto-servernum",
+        "--server-args=-screen 0 1400x900x24",
+        "dbus-run-session",
+        "--",
+    ]);
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let tests = tests.args([cargo]).args(["test", "--workspace", "--exclude", "xtask", "--test", "desktop", "--", "--ignored", "--test-threads=1"]);
+    let tests = tests.args([cargo]).args([
+        "test",
+        "--workspace",
+        "--exclude",
+        "xtask",
+        "--test",
+        "desktop",
+        "--",
+        "--ignored",
+        "--test-threads=1",
+    ]);
     tests.run()
 }

@@ -47,7 +47,9 @@ fn chore(arguments: &[&str]) -> Result<bool> {
         ["build"] => build::release(),
         ["codegen"] => build::codegen(),
         ["codegen", "--check"] => build::codegen_is_fresh(),
-        ["bench", rest @ ..] => process::cargo(["run", "--release", "--package", "signalbox-bench", "--"]).args(rest.iter().copied()).run(),
+        ["bench", rest @ ..] => {
+            process::cargo(["run", "--release", "--package", "signalbox-bench", "--"]).args(rest.iter().copied()).run()
+        }
         [] | ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             Ok(())

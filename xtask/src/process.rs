@@ -75,7 +75,11 @@ impl Program {
 
     /// Runs it without showing it, and gives what it printed.
     pub(crate) fn output(mut self) -> Result<String> {
-        let output = self.command.stdin(Stdio::null()).output().with_context(|| format!("`{}` could not be started", self.shown))?;
+        let output = self
+            .command
+            .stdin(Stdio::null())
+            .output()
+            .with_context(|| format!("`{}` could not be started", self.shown))?;
         if !output.status.success() {
             bail!("`{}` failed: {}\n{}", self.shown, output.status, String::from_utf8_lossy(&output.stderr));
         }

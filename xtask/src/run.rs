@@ -20,7 +20,8 @@ use crate::{
 const START: Duration = Duration::from_secs(60);
 
 pub(crate) fn run(fresh: bool) -> Result<()> {
-    let display = !cfg!(target_os = "linux") || ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| env::var_os(name).is_some_and(|v| !v.is_empty()));
+    let display = !cfg!(target_os = "linux")
+        || ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| env::var_os(name).is_some_and(|v| !v.is_empty()));
     if display {
         setup::for_app()?;
     }
@@ -35,15 +36,27 @@ pub(crate) fn run(fresh: bool) -> Result<()> {
     fs::remove_file(sample.data.join("host.json")).ok();
     let mut host = if display {
         println!("\nOpening the app on the sample project {}.", sample.project.display());
-        with_sample(Program::new(binary("signalbox-desktop")), &sample).args(["--listen", "127.0.0.1:0"]).args([&sample.project]).start()?
+        with_sample(Program::new(binary("signalbox-desktop")), &sample)
+            .args(["--listen", "127.0.0.1:0"])
+            .args([&sample.project])
+            .start()?
     } else {
-        println!("\nThere is no display: the same page is served to a browser. Sample project: {}.", sample.project.display());
-        let serve = with_sample(Program::new(binary("signalbox")), &sample).args(["serve", "--listen", "127.0.0.1:0", "--project"]);
+        println!(
+            "\nThere is no display: the same page is served to a browser. Sample project: {}.",
+            sample.project.display()
+        );
+        let serve = with_sample(Program::new(binary("signalbox")), &sample).args([
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--project",
+        ]);
         serve.args([&sample.project]).start()?
     };
     listening(&sample, &mut host)?;
     for workflow in sample::STARTED {
-        let run = with_sample(Program::new(binary("signalbox")), &sample).args(["run", workflow, "--detach", "--project"]);
+        let run =
+            with_sample(Program::new(binary("signalbox")), &sample).args(["run", workflow, "--detach", "--project"]);
         run.args([&sample.project]).run()?;
     }
     if !display {

@@ -108,7 +108,8 @@ pub(crate) struct Sample {
 /// Makes the sample project below `folder`; what a person changed in it stays, unless `fresh`.
 pub(crate) fn make(folder: &Path, fresh: bool) -> Result<Sample> {
     if fresh && folder.exists() {
-        fs::remove_dir_all(folder).with_context(|| format!("{} could not be removed; close the app that uses it", folder.display()))?;
+        fs::remove_dir_all(folder)
+            .with_context(|| format!("{} could not be removed; close the app that uses it", folder.display()))?;
     }
     let sample = Sample { project: folder.join("shop"), data: folder.join("data"), config: folder.join("config") };
     let workflows = sample.project.join(".signalbox/workflows");

@@ -52,7 +52,9 @@ pub(crate) fn for_tests(app: bool, desktop: bool, browser: bool) -> Result<()> {
     }
     packages(&wanted)?;
     if find("cargo-nextest").is_none() {
-        println!("cargo-nextest is not installed: `cargo test` is used. It is faster with it: `cargo install --locked cargo-nextest`.");
+        println!(
+            "cargo-nextest is not installed: `cargo test` is used. It is faster with it: `cargo install --locked cargo-nextest`."
+        );
     }
     if app || browser {
         node_modules("ui")?;
@@ -75,7 +77,10 @@ fn packages(wanted: &[(&str, &str)]) -> Result<()> {
     }
     if find("apt-get").is_none() || find("dpkg-query").is_none() {
         let names: Vec<String> = wanted.iter().map(|(name, why)| format!("  {name} ({why})")).collect();
-        println!("This is neither Debian nor Ubuntu, so nothing is installed. Needed, under their Debian names:\n{}", names.join("\n"));
+        println!(
+            "This is neither Debian nor Ubuntu, so nothing is installed. Needed, under their Debian names:\n{}",
+            names.join("\n")
+        );
         return Ok(());
     }
     let missing: Vec<_> = wanted.iter().filter(|(name, _)| !installed(name)).collect();
@@ -104,14 +109,25 @@ fn installed(package: &str) -> bool {
 
 fn apt(arguments: &[&str]) -> Result<()> {
     // A machine that has just started may update itself: its lock is waited for.
-    let command = ["DEBIAN_FRONTEND=noninteractive", "apt-get", "-o", "DPkg::Lock::Timeout=600", "-o", "Acquire::Retries=3", "--quiet"];
+    let command = [
+        "DEBIAN_FRONTEND=noninteractive",
+        "apt-get",
+        "-o",
+        "DPkg::Lock::Timeout=600",
+        "-o",
+        "Acquire::Retries=3",
+        "--quiet",
+    ];
     let root = Program::new("id").args(["-u"]).output().is_ok_and(|id| id.trim() == "0");
     let program = if root {
         Program::new("env")
     } else if find("sudo").is_some() {
         Program::new("sudo").args(["env"])
     } else {
-        bail!("packages are missing and this user is not root: run `apt-get {}` as root, then this again", arguments.join(" "));
+        bail!(
+            "packages are missing and this user is not root: run `apt-get {}` as root, then this again",
+            arguments.join(" ")
+        );
     };
     program.args(command).args(arguments).run()
 }
@@ -119,7 +135,8 @@ fn apt(arguments: &[&str]) -> Result<()> {
 /// Installs a folder's npm packages, if its lock file is newer than what is installed.
 pub(crate) fn node_modules(folder: &str) -> Result<()> {
     node()?;
-    let modified = |path: &str| fs::metadata(root().join(folder).join(path)).and_then(|metadata| metadata.modified()).ok();
+    let modified =
+        |path: &str| fs::metadata(root().join(folder).join(path)).and_then(|metadata| metadata.modified()).ok();
     // npm writes this file at the end.
     let installed = modified("node_modules/.package-lock.json");
     if installed.is_some() && installed >= modified("package-lock.json") {
