@@ -206,3 +206,18 @@ fn progress_and_a_key_that_is_used_twice() {
         1
     );
 }
+
+#[test]
+fn failure_asks_about_what_a_step_needs_and_what_that_needed() {
+    let (_project, _data, host) = start(
+        "signalbox: 1\nname: w\nsteps:\n  a: { kind: command, run: 'exit 1' }\n  b: { kind: command, needs: [a], run: 'true' }\n  fine: { kind: command, run: 'true' }\n  after_b: { kind: command, needs: [b], if: '${{ failure() }}', run: 'true' }\n  after_fine: { kind: command, needs: [fine], if: '${{ failure() }}', run: 'true' }\n",
+        &[],
+    );
+    let run = host.start_run("w", json!({}));
+    host.wait_done(&run);
+    let conclusion = |key: &str| host.step(&run, key)["conclusion"].as_str().unwrap().to_owned();
+    assert_eq!(
+        ["a", "b", "after_b", "fine", "after_fine"].map(conclusion),
+        ["failed", "omitted", "success", "success", "skipped"]
+    );
+}
