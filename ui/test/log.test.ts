@@ -8,6 +8,7 @@ const chunk = (offset: number, line: number, text: string, more = {}) => ({
   stream: 'stdout' as const,
   offset,
   line,
+  lines: text.split('\n').length - 1,
   text,
   ...more,
 });

@@ -148,6 +148,7 @@ impl Host {
             clock: Arc::clone(&clock),
             publish: Box::new(move |frames| sink.publish(frames)),
         };
+        make_private(&data_dir)?;
         let store =
             tokio::task::spawn_blocking(move || Store::open(store_options)).await.map_err(|_| StoreError::Closed)??;
         hub.start_at(store.head());

@@ -430,7 +430,15 @@ export class FakeHost {
         `run/${fake.run.id}`,
         {
           type: 'log',
-          data: { step: 'build[api]', attempt: 1, stream: 'stdout', offset: log.total * 64, line: log.total, text },
+          data: {
+            step: 'build[api]',
+            attempt: 1,
+            stream: 'stdout',
+            offset: log.total * 64,
+            line: log.total,
+            lines: 20,
+            text,
+          },
         },
         { run: fake.run.id },
       );
@@ -450,7 +458,15 @@ export class FakeHost {
           `run/${fake.run.id}`,
           {
             type: 'log',
-            data: { step: step.key, attempt: 1, stream: 'stdout', offset: log.total * 64, line: log.total, text },
+            data: {
+              step: step.key,
+              attempt: 1,
+              stream: 'stdout',
+              offset: log.total * 64,
+              line: log.total,
+              lines: 3,
+              text,
+            },
           },
           { run: fake.run.id },
         );
