@@ -75,7 +75,7 @@ mod tests {
     fn a_question_is_told_from_other_lines() {
         let line = |kind: &str| {
             format!(
-                r#"{{"type":"activity_created","seq":7,"data":{{"kind":"{kind}","priority":"high","actor":{{"kind":"engine","id":"engine"}},"text":"deploy #3 asks: Go?"}}}}"#
+                r#"{{"type":"activity_created","seq":7,"data":{{"kind":"{kind}","priority":"high","actor":"engine","text":"deploy #3 asks: Go?"}}}}"#
             )
         };
         assert_eq!(asked(line("approval_requested").as_bytes()).as_deref(), Some("deploy #3 asks: Go?"));
