@@ -17,6 +17,10 @@ const APP: Packages = &[
     ("fonts-dejavu-core", "letters in the window"),
 ];
 
+/// The examples of the documentation are run as they stand there.
+const EXAMPLES: Packages =
+    &[("curl", "an example of the protocol's documentation"), ("python3", "an example of the protocol's documentation")];
+
 const DESKTOP_TESTS: Packages = &[
     ("xvfb", "a display for the desktop tests"),
     ("xauth", "used by xvfb-run"),
@@ -43,6 +47,7 @@ pub(crate) fn for_tests(app: bool, desktop: bool, browser: bool) -> Result<()> {
     let mut wanted = Vec::new();
     if app {
         wanted.extend_from_slice(APP);
+        wanted.extend_from_slice(EXAMPLES);
     }
     if desktop {
         wanted.extend_from_slice(DESKTOP_TESTS);

@@ -93,6 +93,8 @@ pub struct RunState {
     pub(crate) matrices: HashMap<u32, (u32, VecDeque<u32>)>,
     /// As last shown to the world.
     shown: (RunStatus, u32, Option<StepKey>),
+    /// Whether the world knows when it started.
+    shown_start: bool,
 }
 
 fn dependents_of(plan: &Plan) -> Vec<Vec<u32>> {
@@ -181,6 +183,7 @@ impl RunState {
             ready_slotless: VecDeque::new(),
             matrices: HashMap::new(),
             shown: (RunStatus::Done, 0, None),
+            shown_start: false,
             run,
         };
         (state, reuse)
@@ -196,6 +199,7 @@ impl RunState {
     ) -> Self {
         let total = u32::try_from(steps.len()).unwrap_or(u32::MAX);
         let shown = (run.status, run.steps_done, run.current_step.clone());
+        let shown_start = run.started_at.is_some();
         let mut state = Self {
             dependents: Arc::new(dependents_of(&plan)),
             tally: Tally { total, ..Tally::default() },
@@ -215,6 +219,7 @@ impl RunState {
                 .collect(),
             plan,
             shown,
+            shown_start,
             run,
         };
         // A run that is ended for a newer one has steps that say so from the first moment on.
@@ -377,7 +382,8 @@ impl RunState {
         }
         let coarse = self.tally.total.div_ceil(50).max(1);
         let moved = self.shown.1.abs_diff(self.tally.done) >= coarse;
-        if emit == Emit::Always || status != self.shown.0 || moved {
+        let started = self.run.started_at.is_some() != self.shown_start;
+        if emit == Emit::Always || status != self.shown.0 || moved || started {
             self.run.current_step = self.current();
             self.show(out);
         }
@@ -386,6 +392,7 @@ impl RunState {
 
     fn show(&mut self, out: &mut Output) {
         self.run.generation += 1;
+        self.shown_start = self.run.started_at.is_some();
         self.shown = (self.run.status, self.run.steps_done, self.run.current_step.clone());
         out.run(&self.run);
     }

@@ -266,6 +266,7 @@ use StepConclusion as C;
 fn a_chain_runs_in_order_and_ends() {
     let mut w = World::new(2);
     let run = w.submit(1, commands(&[&[], &[0], &[1]]), None);
+    assert_eq!(w.runs[&run].started_at, Some(w.now), "the start is said when it is, not with the first end");
     w.finish();
     assert_eq!(w.started.iter().map(|(_, i)| *i).collect::<Vec<_>>(), [0, 1, 2]);
     assert_eq!(w.runs[&run].conclusion, Some(RunConclusion::Success));

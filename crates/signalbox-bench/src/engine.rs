@@ -1,0 +1,137 @@
+//! Steps that do nothing: what remains is the engine, its log, and starting processes.
+
+use std::{
+    fmt::Write,
+    path::Path,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail, ensure};
+use serde_json::{Value, json, value::to_raw_value};
+use signalbox_host::{Host, HostOptions, Settings};
+use signalbox_model::{ProjectId, Room, RoomFilter};
+use tokio::{runtime::Runtime, task::JoinSet};
+
+use crate::table::{Lap, Row, Unit, least};
+
+const STEPS: u32 = 1000;
+const CHAIN: u32 = 200;
+const AT_ONCE: usize = 8;
+
+pub(crate) fn bench(runtime: &Runtime, rounds: u32) -> anyhow::Result<Vec<Row>> {
+    let dir = tempfile::tempdir()?;
+    let project = dir.path().join("project");
+    write_files(&project)?;
+    let mut settings = Settings::default();
+    settings.engine.slots = AT_ONCE as u64;
+    // No listener: what is measured is the engine, not a transport.
+    let host = runtime.block_on(Host::open(HostOptions::new(dir.path().join("data"), settings)))?;
+    let opened = runtime.block_on(call(&host, "project.open", &json!({ "path": project })))?;
+    let id = opened["project"]["id"].as_str().context("the project has no id")?.to_owned();
+
+    let mut rows = Vec::new();
+    let shapes = [
+        ("wide", STEPS, AT_ONCE, "1,000 independent steps, 8 at once", Some(1.5)),
+        ("chain", CHAIN, 1, "chain of 200 steps", None),
+    ];
+    for (name, steps, at_once, what, mark) in shapes {
+        let mut laps: Vec<Lap<'_>> = vec![
+            Box::new(|| runtime.block_on(run(&host, &id, name))),
+            Box::new(|| runtime.block_on(spawn(steps, at_once))),
+        ];
+        if make(&project, "none").is_ok() {
+            laps.push(Box::new(|| make(&project, name)));
+        }
+        let times = least(rounds, &mut laps)?;
+        let row = |floor, bare, mark| Row { what, floor, unit: Unit::Each, count: steps, ours: times[0], bare, mark };
+        rows.push(row("a loop that spawns `sh -c true`", times[1], mark));
+        if let Some(time) = times.get(2) {
+            rows.push(row("make -j8", *time, None));
+        }
+    }
+    runtime.block_on(host.close());
+    Ok(rows)
+}
+
+fn write_files(project: &Path) -> anyhow::Result<()> {
+    let workflows = project.join(".signalbox/workflows");
+    std::fs::create_dir_all(&workflows)?;
+    let (mut wide, mut chain) = ("signalbox: 1\nname: wide\nsteps:\n".to_owned(), String::new());
+    let mut makefile = "none:\n".to_owned();
+    for step in 0..STEPS {
+        writeln!(wide, "  s{step}: {{ kind: command, run: 'true' }}")?;
+        writeln!(makefile, "wide: w{step}\nw{step}:\n\t@sh -c true")?;
+    }
+    chain.push_str("signalbox: 1\nname: chain\nsteps:\n");
+    for step in 0..CHAIN {
+        let (needs, before) = match step.checked_sub(1) {
+            Some(before) => (format!(", needs: [s{before}]"), format!(" c{before}")),
+            None => (String::new(), String::new()),
+        };
+        writeln!(chain, "  s{step}: {{ kind: command, run: 'true'{needs} }}")?;
+        writeln!(makefile, "chain: c{step}\nc{step}:{before}\n\t@sh -c true")?;
+    }
+    std::fs::write(workflows.join("wide.yaml"), wide)?;
+    std::fs::write(workflows.join("chain.yaml"), chain)?;
+    std::fs::write(project.join("Makefile"), makefile)?;
+    Ok(())
+}
+
+async fn call(host: &Host, method: &str, params: &Value) -> anyhow::Result<Value> {
+    let params = to_raw_value(params)?;
+    match host.call(&host.owner(), method, Some(&params)).await {
+        Ok(reply) => Ok(serde_json::from_str(reply.get())?),
+        Err(error) => bail!("{method}: {}", error.message),
+    }
+}
+
+/// From the call that starts the run to the event that says it ended.
+async fn run(host: &Host, project: &str, workflow: &str) -> anyhow::Result<Duration> {
+    let mut session = host.session(host.owner());
+    session.join(None, vec![RoomFilter::One(Room::Project(ProjectId::new(project)?))], None).await?;
+    let start = Instant::now();
+    call(host, "run.start", &json!({ "project": project, "workflow": workflow })).await?;
+    loop {
+        for frame in session.next(64 * 1024).await?.frames {
+            if frame.starts_with(br#"{"type":"completion""#) {
+                let time = start.elapsed();
+                let event: Value = serde_json::from_slice(&frame)?;
+                ensure!(event["data"]["conclusion"] == "success", "the run did not succeed: {event}");
+                return Ok(time);
+            }
+        }
+    }
+}
+
+/// What no program that starts these processes can be faster than. Nothing is stored, nothing is read from them.
+async fn spawn(steps: u32, at_once: usize) -> anyhow::Result<Duration> {
+    let start = Instant::now();
+    let mut running = JoinSet::new();
+    for _ in 0..steps {
+        if running.len() == at_once {
+            ended(&mut running).await?;
+        }
+        running.spawn(async { tokio::process::Command::new("sh").args(["-c", "true"]).status().await });
+    }
+    while !running.is_empty() {
+        ended(&mut running).await?;
+    }
+    Ok(start.elapsed())
+}
+
+async fn ended(running: &mut JoinSet<std::io::Result<std::process::ExitStatus>>) -> anyhow::Result<()> {
+    let status = running.join_next().await.context("nothing runs")???;
+    ensure!(status.success(), "`true` ended with {status}");
+    Ok(())
+}
+
+fn make(project: &Path, target: &str) -> anyhow::Result<Duration> {
+    let mut command = Command::new("make");
+    command.args(["-r", "-j8", target]).current_dir(project).stdout(Stdio::null()).stderr(Stdio::null());
+    // Under `cargo` or another make these would lead it to a job server of somebody else.
+    command.env_remove("MAKEFLAGS").env_remove("CARGO_MAKEFLAGS").env_remove("MFLAGS");
+    let start = Instant::now();
+    ensure!(command.status()?.success(), "make failed");
+    Ok(start.elapsed())
+}

@@ -1,0 +1,46 @@
+//! What Signalbox costs beside the least that the same work can cost.
+//!
+//! A figure alone says more about the machine than about the program, so each one stands beside a floor: the same
+//! rows by a bare SQLite loop, the same processes by a bare loop that spawns them. Both run in this process, in turn,
+//! several rounds; the least time of each counts, since everything else on the machine can only add to it.
+//!
+//! `signalbox-bench [log] [replay] [fanout] [engine] [--rounds N]`; without names: all of them.
+
+mod engine;
+mod fanout;
+mod log;
+mod replay;
+mod table;
+
+use anyhow::{Context, bail};
+use tokio::runtime::Runtime;
+
+use crate::table::Row;
+
+type Bench = fn(&Runtime, u32) -> anyhow::Result<Vec<Row>>;
+
+const ALL: [(&str, Bench); 4] =
+    [("log", log::bench), ("replay", replay::bench), ("fanout", fanout::bench), ("engine", engine::bench)];
+
+fn main() -> anyhow::Result<()> {
+    let (mut rounds, mut names) = (5, Vec::new());
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--rounds" => rounds = arguments.next().context("--rounds needs a number")?.parse()?,
+            "--" => {}
+            name if ALL.iter().any(|(known, _)| *known == name) => names.push(argument),
+            other => bail!("{other:?} is not one of {}", ALL.map(|(name, _)| name).join(", ")),
+        }
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let mut rows = Vec::new();
+    for (name, bench) in ALL {
+        if names.is_empty() || names.iter().any(|wanted| wanted == name) {
+            eprintln!("{name} ...");
+            rows.extend(bench(&runtime, rounds.max(1)).with_context(|| format!("{name} could not be measured"))?);
+        }
+    }
+    table::print(&rows, rounds);
+    Ok(())
+}
