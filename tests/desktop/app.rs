@@ -59,13 +59,16 @@ impl Drop for Running {
 /// Folders of one test.
 pub(crate) struct Sandbox {
     folder: tempfile::TempDir,
+    env: Vec<(&'static str, &'static str)>,
 }
 
 impl Sandbox {
     /// With a project `shop` that has these workflows.
     pub(crate) fn new(name: &str, workflows: &[(&str, &str)]) -> Self {
-        let sandbox =
-            Self { folder: tempfile::Builder::new().prefix(&format!("signalbox-desktop-{name}-")).tempdir().unwrap() };
+        let sandbox = Self {
+            folder: tempfile::Builder::new().prefix(&format!("signalbox-desktop-{name}-")).tempdir().unwrap(),
+            env: Vec::new(),
+        };
         sandbox.project("shop", workflows);
         sandbox
     }
@@ -80,6 +83,17 @@ impl Sandbox {
         project
     }
 
+    /// Sets a variable for the app.
+    pub(crate) fn env(mut self, name: &'static str, value: &'static str) -> Self {
+        self.env.push((name, value));
+        self
+    }
+
+    /// Its folder: `data` and the projects are in it.
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         let folder = self.folder.path();
@@ -87,7 +101,7 @@ impl Sandbox {
             command.env(name, folder.join(name));
         }
         command.env("SIGNALBOX_DATA_DIR", folder.join("data")).env("SIGNALBOX_CONFIG_DIR", folder.join("config"));
-        command.stdin(Stdio::null());
+        command.envs(self.env.iter().copied()).stdin(Stdio::null());
         command
     }
 
@@ -185,6 +199,11 @@ impl App<'_> {
     pub(crate) fn errors(&self) -> Vec<String> {
         let found = self.driver.script("return window.problems", &json!([])).unwrap();
         found.as_array().unwrap().iter().map(|text| text.to_string()).collect()
+    }
+
+    /// Runs a script that ends by calling its last argument; gives what it was called with.
+    pub(crate) fn script_async(&self, script: &str) -> Value {
+        self.driver.script_async(script).unwrap()
     }
 
     pub(crate) fn back(&self) {

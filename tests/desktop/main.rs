@@ -5,6 +5,7 @@
 #![cfg(target_os = "linux")]
 
 mod app;
+mod rate;
 mod webdriver;
 
 use std::time::Duration;

@@ -1,0 +1,105 @@
+//! How fast events come into a real page over IPC, and that all of them do.
+
+use std::{fs, sync::Arc};
+
+use signalbox_model::{Actor, CustomType, EventBody, EventData, NewEvent, Project, ProjectId, Room, SystemClock};
+use signalbox_store::{Batch, Durability, Options, Store};
+
+use crate::app::Sandbox;
+
+const EVENTS: u64 = 100_000;
+
+/// Puts events into the log of an app that is not running; gives the log's epoch.
+fn fill(sandbox: &Sandbox) -> String {
+    let store = Store::open(Options {
+        dir: sandbox.path().join("data"),
+        durability: Durability::Process,
+        clock: Arc::new(SystemClock),
+        publish: Box::new(|_| {}),
+    })
+    .unwrap();
+    let id = ProjectId::new("shop").unwrap();
+    let path = fs::canonicalize(sandbox.path().join("shop")).unwrap().to_string_lossy().into_owned();
+    let project = Project { id: id.clone(), name: "shop".into(), path, trusted: false, open: true, opened_at: 0 };
+    let mut events = vec![NewEvent::new(Room::Host, Actor::host(), EventData::ProjectUpdated(project))];
+    let filler = "x".repeat(150);
+    events.extend((0..EVENTS).map(|n| {
+        let data = serde_json::json!({ "n": n, "filler": filler });
+        let body = EventBody::Custom(CustomType::new("x_tick").unwrap(), data);
+        NewEvent::new(Room::Project(id.clone()), Actor::host(), body)
+    }));
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    for chunk in events.chunks(1000) {
+        runtime.block_on(store.append(Batch::of(chunk.to_vec()))).unwrap();
+    }
+    let epoch = store.epoch().to_string();
+    store.close();
+    epoch
+}
+
+/// A stream of its own beside the UI's, in the page: what a page does, with nothing drawn.
+const SCRIPT: &str = r#"
+const done = arguments[arguments.length - 1];
+const internals = window.__TAURI_INTERNALS__;
+let count = 0, bytes = 0, batches = 0, last = 0, gap = null, next = 0, stream = null;
+const early = new Map(), frames = [];
+let painted = performance.now(), ended = false;
+const paint = (now) => { frames.push(now - painted); painted = now; if (!ended) requestAnimationFrame(paint); };
+requestAnimationFrame(paint);
+const started = performance.now();
+const take = (batch) => {
+  batches += 1;
+  for (const frame of batch) {
+    if (frame.type === 'x_tick') {
+      if (last && frame.prev !== last) gap ??= `${frame.prev} after ${last}`;
+      last = frame.seq;
+      count += 1;
+    } else if (frame.type === 'synced') {
+      ended = true;
+      frames.sort((a, b) => a - b);
+      done({ count, batches, gap, ms: performance.now() - started, frames: frames.length,
+        p99: frames[Math.floor(frames.length * 0.99)] ?? 0 });
+      internals.invoke('stream_close', { id: stream });
+      return;
+    } else if (frame.type === 'reset') {
+      gap = `reset: ${frame.reason}`;
+    }
+  }
+  internals.invoke('stream_send', { id: stream, frame: { type: 'credit', batches: 1 } });
+};
+const channel = internals.transformCallback(({ index, message }) => {
+  // Large messages are fetched and may overtake each other.
+  early.set(index, message);
+  for (; early.has(next); next += 1) {
+    const batch = early.get(next);
+    early.delete(next);
+    if (batch !== undefined) take(typeof batch === 'string' ? JSON.parse(batch) : batch);
+  }
+});
+internals.invoke('stream_open', { channel: `__CHANNEL__:${channel}` }).then((id) => {
+  stream = id;
+  return internals.invoke('stream_send', { id, frame: { type: 'hello', v: 1, client: { name: 'rate', version: '1', instance: 'rate' },
+    rooms: ['project/shop'], resume: 'EPOCH.0' } });
+}).catch((error) => done({ gap: String(error) }));
+"#;
+
+#[test]
+#[ignore = "needs a display: cargo xtask test --only desktop"]
+fn a_hundred_thousand_events_reach_a_real_page_whole_and_the_page_stays_alive() {
+    let sandbox = Sandbox::new("rate", &[]).env("SIGNALBOX_LIMITS_REPLAY_EVENTS", "1000000");
+    let epoch = fill(&sandbox);
+    let app = sandbox.drive();
+    let found = app.script_async(&SCRIPT.replace("EPOCH", &epoch));
+    assert_eq!(found["gap"], serde_json::Value::Null, "{found}");
+    assert_eq!(found["count"], EVENTS, "{found}");
+    let seconds = found["ms"].as_f64().unwrap() / 1000.0;
+    #[expect(clippy::cast_precision_loss, reason = "a figure for a person")]
+    let rate = EVENTS as f64 / seconds;
+    eprintln!(
+        "IPC into a real page: {EVENTS} events of about 300 bytes from the log in {seconds:.2} s, {rate:.0} events/s, \
+         {} batches, {} frames drawn meanwhile, 99% of them within {:.0} ms",
+        found["batches"],
+        found["frames"],
+        found["p99"].as_f64().unwrap()
+    );
+}
