@@ -25,10 +25,8 @@ const BATCH: u32 = 50;
 const FRAME: usize = 64 * 1024;
 
 pub(crate) fn bench(runtime: &Runtime, rounds: u32) -> anyhow::Result<Vec<Row>> {
-    let times = least(
-        rounds,
-        &mut [Box::new(|| runtime.block_on(sessions())), Box::new(|| runtime.block_on(channel()))],
-    )?;
+    let times =
+        least(rounds, &mut [Box::new(|| runtime.block_on(sessions())), Box::new(|| runtime.block_on(channel()))])?;
     Ok(vec![Row {
         what: "live deliveries, 100 sessions, durable",
         floor: "tokio broadcast, nothing stored",
@@ -46,14 +44,8 @@ async fn sessions() -> anyhow::Result<Duration> {
     let sink = Arc::clone(&hub);
     let store = log::open(dir.path(), Box::new(move |frames| sink.publish(frames)))?;
     let id = ProjectId::new("bench")?;
-    let project = Project {
-        id: id.clone(),
-        name: "bench".into(),
-        path: "/".into(),
-        trusted: false,
-        open: true,
-        opened_at: 0,
-    };
+    let project =
+        Project { id: id.clone(), name: "bench".into(), path: "/".into(), trusted: false, open: true, opened_at: 0 };
     let opened = NewEvent::new(Room::Host, Actor::host(), EventData::ProjectUpdated(project));
     store.append(Batch::of(vec![opened])).await?;
     let caller = Caller {

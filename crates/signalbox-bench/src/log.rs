@@ -49,10 +49,7 @@ pub(crate) fn bench(runtime: &Runtime, rounds: u32) -> anyhow::Result<Vec<Row>> 
         ],
     )?;
     eprintln!("  {} rows in each commit", group.get());
-    let alone = least(
-        rounds,
-        &mut [Box::new(|| Ok(publish(runtime, 1, ALONE)?.0)), Box::new(|| bare(ALONE, 1))],
-    )?;
+    let alone = least(rounds, &mut [Box::new(|| Ok(publish(runtime, 1, ALONE)?.0)), Box::new(|| bare(ALONE, 1))])?;
     Ok(vec![
         Row {
             what: "durable appends, 64 publishers",

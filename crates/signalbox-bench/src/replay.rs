@@ -28,10 +28,7 @@ pub(crate) fn bench(runtime: &Runtime, rounds: u32) -> anyhow::Result<Vec<Row>> 
         store.index_now().await
     })?;
     let filter = [RoomFilter::One(event.room)];
-    let times = least(
-        rounds,
-        &mut [Box::new(|| pages(&store, &filter)), Box::new(|| bare(&store))],
-    )?;
+    let times = least(rounds, &mut [Box::new(|| pages(&store, &filter)), Box::new(|| bare(&store))])?;
     store.close();
     Ok(vec![Row {
         what: "replay from disk, pages of 512",
