@@ -53,19 +53,7 @@ impl Engine {
             step.approval = Some(approval_id.clone());
             step.started_at.get_or_insert(now);
             step.reason = Some("waits for an answer".into());
-            step.attempts.push(Attempt {
-                number: u32::try_from(step.attempts.len()).unwrap_or(u32::MAX - 1) + 1,
-                started_at: now,
-                ended_at: None,
-                conclusion: None,
-                cause: None,
-                message: None,
-                exit_code: None,
-                signal: None,
-                pid: None,
-                pid_started: None,
-                stopped: None,
-            });
+            step.attempts.push(Attempt::begin(u32::try_from(step.attempts.len()).unwrap_or(u32::MAX - 1) + 1, now));
         });
         say(out, &approval, EventData::ApprovalRequested, &Actor::engine());
         let line = format!("{} #{} asks: {}", run.run.workflow, run.run.number, text.question);

@@ -57,19 +57,7 @@ impl Engine {
             step.progress = None;
             step.stalled = false;
             let number = u32::try_from(step.attempts.len()).unwrap_or(u32::MAX - 1) + 1;
-            step.attempts.push(Attempt {
-                number,
-                started_at: now,
-                ended_at: None,
-                conclusion: None,
-                cause: None,
-                message: None,
-                exit_code: None,
-                signal: None,
-                pid: None,
-                pid_started: None,
-                stopped: None,
-            });
+            step.attempts.push(Attempt::begin(number, now));
             state.slot = slot;
             state.last_alive = now;
             state.ending = None;

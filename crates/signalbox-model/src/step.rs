@@ -187,6 +187,26 @@ pub struct Attempt {
     pub stopped: Option<StopKind>,
 }
 
+impl Attempt {
+    /// An attempt that has just been asked to start.
+    #[must_use]
+    pub fn begin(number: u32, now: UnixMillis) -> Self {
+        Self {
+            number,
+            started_at: now,
+            ended_at: None,
+            conclusion: None,
+            cause: None,
+            message: None,
+            exit_code: None,
+            signal: None,
+            pid: None,
+            pid_started: None,
+            stopped: None,
+        }
+    }
+}
+
 /// A step instance's current state.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, TS)]
 pub struct Step {
