@@ -25,6 +25,7 @@ struct Check {
     id: &'static str,
     run: String,
     title: &'static str,
+    needs: Option<&'static str>,
 }
 
 #[derive(Default)]
@@ -35,7 +36,7 @@ struct Recognised {
 
 impl Recognised {
     fn check(&mut self, id: &'static str, title: &'static str, run: impl Into<String>) {
-        self.checks.push(Check { id, run: run.into(), title });
+        self.checks.push(Check { id, run: run.into(), title, needs: None });
     }
 }
 
@@ -64,6 +65,8 @@ fn cargo(folder: &dyn Folder, out: &mut Recognised) {
     out.check("rust-test", "Rust: test", format!("cargo test{all}"));
 }
 
+const JS_INSTALL: &str = "js-install";
+
 fn javascript(folder: &dyn Folder, out: &mut Recognised) {
     if !folder.has("package.json") {
         return;
@@ -86,18 +89,34 @@ fn javascript(folder: &dyn Folder, out: &mut Recognised) {
         ("test", "js-test", "JavaScript: test"),
         ("build", "js-build", "JavaScript: build"),
     ];
+    let first = out.checks.len();
     for (script, id, title) in known {
-        if has(script) && !out.checks.iter().any(|check| check.id == id) {
+        if has(script) && !out.checks[first..].iter().any(|check| check.id == id) {
             out.check(id, title, format!("{manager} run {script}"));
         }
     }
+    let depends = |key: &str| package.get(key).and_then(Value::as_object).is_some_and(|packages| !packages.is_empty());
+    if out.checks.len() == first || !(depends("dependencies") || depends("devDependencies")) {
+        return;
+    }
+    // A fresh checkout has none of its packages. What is in place stays: `npm ci` alone would delete it every time.
+    let run = match (manager, folder.has("package-lock.json")) {
+        ("npm", true) => "npm ls --depth 0 || npm ci --no-audit --no-fund".to_owned(),
+        ("npm", false) => "npm ls --depth 0 || npm install --no-audit --no-fund --no-package-lock".to_owned(),
+        _ => format!("{manager} install --frozen-lockfile"),
+    };
+    for check in &mut out.checks[first..] {
+        check.needs = Some(JS_INSTALL);
+    }
+    let title = "JavaScript: packages";
+    out.checks.insert(first, Check { id: JS_INSTALL, run, title, needs: None });
 }
 
 fn python(folder: &dyn Folder, out: &mut Recognised) {
     let file = ["pyproject.toml", "setup.py", "requirements.txt"].into_iter().find(|file| folder.has(file));
     let Some(file) = file else { return };
     out.found.push(format!("Python ({file})"));
-    let said = ["pyproject.toml", "requirements.txt", "requirements-dev.txt"]
+    let said = ["pyproject.toml", "setup.cfg", "tox.ini", "setup.py", "requirements.txt", "requirements-dev.txt"]
         .map(|file| folder.read(file).unwrap_or_default())
         .join("\n");
     let python = if folder.has("uv.lock") { "uv run python" } else { "python3" };
@@ -139,8 +158,8 @@ fn make(folder: &dyn Folder, out: &mut Recognised) {
 }
 
 const HEAD: &str = "\
-# A Signalbox workflow. `signalbox workflow check` says whether it is right, `signalbox run` starts it.
-# yaml-language-server: $schema=./workflow.schema.json
+# A Signalbox workflow. `signalbox validate` with this file says whether it is right, `signalbox run` with its name
+# starts it. `signalbox schema workflow` prints its schema, for an editor.
 signalbox: 1
 ";
 
@@ -149,13 +168,11 @@ fn checks(checks: &[Check]) -> String {
     out.push_str("\ndefaults:\n  # Longest time of one attempt, and what silence means.\n  timeout: 30m\n  stall: { warn: 5m, fail: 20m }\n");
     out.push_str("\n# Steps that do not need one another run side by side, as many as the host has slots.\nsteps:\n");
     for check in checks {
-        let _ = write!(
-            out,
-            "  {}:\n    kind: command\n    title: {}\n    run: {}\n",
-            check.id,
-            quoted(check.title),
-            quoted(&check.run)
-        );
+        let _ = write!(out, "  {}:\n    kind: command\n    title: {}\n", check.id, quoted(check.title));
+        if let Some(need) = check.needs {
+            let _ = writeln!(out, "    needs: [{need}]");
+        }
+        let _ = writeln!(out, "    run: {}", quoted(&check.run));
         out.push_str("    idempotent: true # may run again by itself after a crash\n\n");
     }
     let needs = checks.iter().map(|check| check.id).collect::<Vec<_>>().join(", ");

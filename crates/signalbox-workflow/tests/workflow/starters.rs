@@ -30,10 +30,12 @@ fn steps(files: &[(&'static str, &'static str)]) -> Vec<String> {
 fn every_starter_passes_its_own_check() {
     let package =
         r#"{"scripts":{"lint":"eslint .","test":"echo \"Error: no test specified\" && exit 1","build":"vite build"}}"#;
+    let depends = r#"{"scripts":{"test":"vitest run"},"devDependencies":{"vitest":"^4"}}"#;
     for (files, expected) in [
         (vec![], vec!["hello", "approve"]),
         (vec![("Cargo.toml", "[workspace]")], vec!["rust-format", "rust-lint", "rust-test", "tell"]),
         (vec![("package.json", package), ("pnpm-lock.yaml", "")], vec!["js-lint", "js-build", "tell"]),
+        (vec![("package.json", depends), ("package-lock.json", "{}")], vec!["js-install", "js-test", "tell"]),
         (vec![("package.json", "{")], vec!["hello", "approve"]),
         (vec![("pyproject.toml", "[tool.pytest]\n[tool.ruff]")], vec!["python-lint", "python-test", "tell"]),
         (vec![("setup.py", "")], vec!["python-test", "tell"]),
