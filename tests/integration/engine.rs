@@ -221,3 +221,21 @@ fn failure_asks_about_what_a_step_needs_and_what_that_needed() {
         ["failed", "omitted", "success", "success", "skipped"]
     );
 }
+
+#[test]
+fn the_same_key_at_the_same_moment_from_many_is_one_run_with_one_answer() {
+    let (_project, _data, host) = start("signalbox: 1\nname: w\nsteps:\n  a: { kind: command, run: 'true' }\n", &[]);
+    let params = json!({ "project": host.project_id(), "workflow": "w" });
+    let answers: Vec<_> = std::thread::scope(|scope| {
+        let calls: Vec<_> = (0..16)
+            .map(|_| {
+                scope.spawn(|| host.call_with("run.start", params.clone(), &[("Idempotency-Key", "same")]).unwrap())
+            })
+            .collect();
+        calls.into_iter().map(|call| call.join().unwrap()).collect()
+    });
+    assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
+    let runs = host.call("run.list", json!({ "project": host.project_id() })).unwrap();
+    assert_eq!(runs["runs"].as_array().unwrap().len(), 1);
+    host.wait_done(answers[0]["run"].as_str().unwrap());
+}

@@ -30,8 +30,12 @@ pub(crate) fn event() -> anyhow::Result<NewEvent> {
 }
 
 pub(crate) fn open(dir: &Path, publish: Publish) -> anyhow::Result<Store> {
+    open_with(dir, Durability::Process, publish)
+}
+
+fn open_with(dir: &Path, durability: Durability, publish: Publish) -> anyhow::Result<Store> {
     let (dir, clock) = (dir.to_owned(), Arc::new(SystemClock));
-    Ok(Store::open(Options { dir, durability: Durability::Process, clock, publish })?)
+    Ok(Store::open(Options { dir, durability, clock, publish })?)
 }
 
 pub(crate) fn bench(runtime: &Runtime, rounds: u32) -> anyhow::Result<Vec<Row>> {
@@ -41,15 +45,24 @@ pub(crate) fn bench(runtime: &Runtime, rounds: u32) -> anyhow::Result<Vec<Row>> 
         rounds,
         &mut [
             Box::new(|| {
-                let (time, commits) = publish(runtime, PUBLISHERS, EACH)?;
+                let (time, commits) = publish(runtime, Durability::Process, PUBLISHERS, EACH)?;
                 group.set((PUBLISHERS * EACH).div_ceil(commits.max(1)));
                 Ok(time)
             }),
-            Box::new(|| bare(PUBLISHERS * EACH, group.get())),
+            Box::new(|| bare(Durability::Process, PUBLISHERS * EACH, group.get())),
         ],
     )?;
     eprintln!("  {} rows in each commit", group.get());
-    let alone = least(rounds, &mut [Box::new(|| Ok(publish(runtime, 1, ALONE)?.0)), Box::new(|| bare(ALONE, 1))])?;
+    let alone = |durability| {
+        least(
+            rounds,
+            &mut [
+                Box::new(move || Ok(publish(runtime, durability, 1, ALONE)?.0)),
+                Box::new(move || bare(durability, ALONE, 1)),
+            ],
+        )
+    };
+    let (process, power) = (alone(Durability::Process)?, alone(Durability::Power)?);
     Ok(vec![
         Row {
             what: "durable appends, 64 publishers",
@@ -61,24 +74,34 @@ pub(crate) fn bench(runtime: &Runtime, rounds: u32) -> anyhow::Result<Vec<Row>> 
             mark: Some(0.8),
         },
         Row {
-            what: "durable append, one publisher: to its ack",
+            what: "append, one publisher: to its ack",
             floor: "bare SQLite, one commit",
             unit: Unit::Each,
             count: ALONE,
-            ours: alone[0],
-            bare: alone[1],
+            ours: process[0],
+            bare: process[1],
+            mark: Some(1.5),
+        },
+        Row {
+            what: "the same, to survive a power cut",
+            floor: "bare SQLite, synchronous=FULL",
+            unit: Unit::Each,
+            count: ALONE,
+            ours: power[0],
+            bare: power[1],
             mark: Some(1.5),
         },
     ])
 }
 
 /// Each publisher appends its next event when the one before is committed. Gives the time and the number of commits.
-fn publish(runtime: &Runtime, publishers: u32, each: u32) -> anyhow::Result<(Duration, u32)> {
+fn publish(runtime: &Runtime, durability: Durability, publishers: u32, each: u32) -> anyhow::Result<(Duration, u32)> {
     let dir = tempfile::tempdir()?;
     let commits = Arc::new(AtomicU64::new(0));
     let count = Arc::clone(&commits);
-    let store = open(
+    let store = open_with(
         dir.path(),
+        durability,
         Box::new(move |_| {
             count.fetch_add(1, Ordering::Relaxed);
         }),
@@ -107,11 +130,15 @@ fn publish(runtime: &Runtime, publishers: u32, each: u32) -> anyhow::Result<(Dur
 }
 
 /// The same rows into the same table with the same index and pragmas, and nothing else.
-fn bare(rows: u32, group: u32) -> anyhow::Result<Duration> {
+fn bare(durability: Durability, rows: u32, group: u32) -> anyhow::Result<Duration> {
     let dir = tempfile::tempdir()?;
     let mut db = Connection::open(dir.path().join("bare.db"))?;
     db.pragma_update(None, "journal_mode", "WAL")?;
-    db.pragma_update(None, "synchronous", "NORMAL")?;
+    let synchronous = match durability {
+        Durability::Process => "NORMAL",
+        Durability::Power => "FULL",
+    };
+    db.pragma_update(None, "synchronous", synchronous)?;
     db.pragma_update(None, "cache_size", -16_384)?;
     db.pragma_update(None, "wal_autocheckpoint", 2_000)?;
     db.execute_batch(

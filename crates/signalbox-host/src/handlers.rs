@@ -13,7 +13,7 @@ use signalbox_wire::{
 };
 use signalbox_workflow::{ProjectContext, plan::resolve};
 
-use crate::{Host, VERSION, auth, host::store_error, ids, plan, system, workflows};
+use crate::{Host, VERSION, auth, host::store_error, ids, plan, runtime::Applied, system, workflows};
 
 type Reply<T> = Result<T, CallError>;
 
@@ -92,8 +92,12 @@ impl Host {
             group: plan::group(&plan),
             reuse,
         };
-        self.inner.engine.apply(Input::Submit(Box::new(new)), Some(Arc::new(plan)), key).await?;
-        Ok(started)
+        match self.inner.engine.apply(Input::Submit(Box::new(new)), Some(Arc::new(plan)), key).await? {
+            Applied::Now => Ok(started),
+            Applied::Before(reply) => {
+                serde_json::from_str(&reply).map_err(|error| CallError::new(ErrorCode::Internal, error.to_string()))
+            }
+        }
     }
 
     fn step_attempt(&self, run: &RunId, step: &StepKey, attempt: Option<u32>) -> Reply<u32> {
@@ -358,7 +362,7 @@ impl Handlers for Host {
             role: caller.role,
         };
         match self.inner.engine.apply(input, None, None).await {
-            Ok(()) => {}
+            Ok(_) => {}
             // The run has ended and was forgotten: the log still knows how the question was settled.
             Err(error) if error.code == ErrorCode::NotFound => {
                 let same = known

@@ -32,6 +32,15 @@ const QUEUE: usize = 1024;
 /// Inputs of executors committed as one unit at most.
 const GROUP: usize = 128;
 
+/// What became of an input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Applied {
+    /// It was committed.
+    Now,
+    /// Its key was used before: nothing was done, and this is what the first call was answered (JSON).
+    Before(String),
+}
+
 /// What others ask of the engine's task.
 pub(crate) enum Request {
     /// Apply an input of a member; answer when it is committed.
@@ -39,7 +48,7 @@ pub(crate) enum Request {
         input: Box<Input>,
         plan: Option<Arc<Plan>>,
         key: Option<KeyClaim>,
-        reply: oneshot::Sender<Result<(), CallError>>,
+        reply: oneshot::Sender<Result<Applied, CallError>>,
     },
     /// How many runs are active and how many steps hold a slot.
     Figures(oneshot::Sender<(u32, u32)>),
@@ -60,7 +69,7 @@ impl EngineHandle {
         input: Input,
         plan: Option<Arc<Plan>>,
         key: Option<KeyClaim>,
-    ) -> Result<(), CallError> {
+    ) -> Result<Applied, CallError> {
         let (reply, answer) = oneshot::channel();
         self.send(Request::Call { input: Box::new(input), plan, key, reply }).await?;
         answer.await.map_err(|_| stopping())?
@@ -253,7 +262,12 @@ impl Loop {
     }
 
     /// Applies what a member wants. If it cannot be recorded it did not happen.
-    async fn call(&mut self, input: Input, plan: Option<Arc<Plan>>, key: Option<KeyClaim>) -> Result<(), CallError> {
+    async fn call(
+        &mut self,
+        input: Input,
+        plan: Option<Arc<Plan>>,
+        key: Option<KeyClaim>,
+    ) -> Result<Applied, CallError> {
         if let (Input::Submit(new), Some(plan)) = (&input, plan) {
             self.plans.0.insert(new.id.clone(), plan);
         }
@@ -265,10 +279,13 @@ impl Loop {
             if let Err(error) = self.restore(Survived::Yes) {
                 tracing::error!(%error, "the engine could not be built anew from the log");
             }
-            return Err(crate::host::store_error(error));
+            return match error {
+                StoreError::Repeated { reply } => Ok(Applied::Before(reply)),
+                error => Err(crate::host::store_error(error)),
+            };
         }
         self.perform(output.effects).await;
-        Ok(())
+        Ok(Applied::Now)
     }
 
     /// Brings a run that ended back into the engine.
