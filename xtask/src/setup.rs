@@ -18,8 +18,10 @@ const APP: Packages = &[
 ];
 
 /// The examples of the documentation are run as they stand there.
-const EXAMPLES: Packages =
-    &[("curl", "an example of the protocol's documentation"), ("python3", "an example of the protocol's documentation")];
+const EXAMPLES: Packages = &[
+    ("curl", "an example of the protocol's documentation"),
+    ("python3", "an example of the protocol's documentation"),
+];
 
 const DESKTOP_TESTS: Packages = &[
     ("xvfb", "a display for the desktop tests"),

@@ -9,6 +9,7 @@ use std::{
     fs::{File, OpenOptions},
     io::{Read, Seek, Write},
     path::Path,
+    time::Duration,
 };
 
 use rusqlite::Connection;
@@ -19,21 +20,41 @@ use crate::{StoreError, schema};
 /// Held while the log is open: no second process writes to the same folder.
 pub(crate) struct Lease(File);
 
+/// A host that is killed while it starts a process leaves its lock with the copy of itself that is about to become that
+/// process: for a moment, until it has. So a lock is not taken for somebody else's before this time has passed.
+const PATIENCE: Duration = Duration::from_secs(1);
+const MOMENT: Duration = Duration::from_millis(10);
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the system tells nobody when another process lets go; bounded by PATIENCE"
+)]
+fn wait_a_moment() {
+    std::thread::sleep(MOMENT);
+}
+
 impl Lease {
     pub(crate) fn take(dir: &Path) -> Result<Self, StoreError> {
         let failed = |source| StoreError::Folder { path: dir.to_owned(), source };
         let path = dir.join("lock");
         let mut file =
             OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path).map_err(failed)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(std::fs::TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                file.read_to_string(&mut holder).map_err(failed)?;
-                let holder = if holder.trim().is_empty() { "unknown".into() } else { holder.trim().to_owned() };
-                return Err(StoreError::InUse { path: dir.to_owned(), holder });
+        let mut patience = PATIENCE;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(std::fs::TryLockError::WouldBlock) if !patience.is_zero() => {
+                    wait_a_moment();
+                    patience = patience.saturating_sub(MOMENT);
+                }
+                Err(std::fs::TryLockError::WouldBlock) => {
+                    let mut holder = String::new();
+                    file.read_to_string(&mut holder).map_err(failed)?;
+                    let holder = if holder.trim().is_empty() { "unknown".into() } else { holder.trim().to_owned() };
+                    return Err(StoreError::InUse { path: dir.to_owned(), holder });
+                }
+                Err(std::fs::TryLockError::Error(source)) => return Err(failed(source)),
             }
-            Err(std::fs::TryLockError::Error(source)) => return Err(failed(source)),
         }
         file.set_len(0).map_err(failed)?;
         file.rewind().map_err(failed)?;
