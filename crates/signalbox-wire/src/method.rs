@@ -189,7 +189,7 @@ methods! {
     run_get = "run.get" Viewer read (RunRef) -> RunReply;
     /// A project's runs, newest first, in pages.
     run_list = "run.list" Viewer read (RunList) -> RunPage;
-    /// Cancels a run: asks its processes to end, after 10 s tells them, after 20 s kills them. `force` kills at once.
+    /// Cancels a run: asks its processes to end (SIGTERM), after 10 s kills them. `force` kills at once.
     run_cancel = "run.cancel" Operator write (RunCancel) -> RunReply;
     /// Pauses a run: what runs goes on, nothing new starts.
     run_pause = "run.pause" Operator write (RunRef) -> RunReply;

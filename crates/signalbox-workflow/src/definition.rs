@@ -186,7 +186,7 @@ pub struct Defaults {
     /// What an agent may use up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub budget: Option<Budget>,
-    /// The shell of command steps: program and arguments; the script's file name follows.
+    /// The shell of command steps: program and arguments; the script's text follows, so the last one is mostly `-c`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shell: Option<At<Vec<String>>>,
     /// Folder of command steps, relative to the project.

@@ -2342,7 +2342,7 @@ export interface Methods {
   "run.get": { params: RunRef; reply: RunReply };
   /** A project's runs, newest first, in pages. */
   "run.list": { params: RunList; reply: RunPage };
-  /** Cancels a run: asks its processes to end, after 10 s tells them, after 20 s kills them. `force` kills at once. */
+  /** Cancels a run: asks its processes to end (SIGTERM), after 10 s kills them. `force` kills at once. */
   "run.cancel": { params: RunCancel; reply: RunReply };
   /** Pauses a run: what runs goes on, nothing new starts. */
   "run.pause": { params: RunRef; reply: RunReply };

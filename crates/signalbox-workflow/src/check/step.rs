@@ -440,7 +440,7 @@ impl Checker<'_> {
 
     pub(super) fn shell(&mut self, shell: &At<Vec<String>>) {
         if shell.first().is_none_or(|program| program.trim().is_empty()) {
-            self.error("empty-shell", shell.position(), "the shell is empty", "write `shell: [bash, -e]`");
+            self.error("empty-shell", shell.position(), "the shell is empty", "write `shell: [bash, -e, -c]`");
         }
     }
 

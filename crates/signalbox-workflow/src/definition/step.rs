@@ -56,7 +56,7 @@ pub struct Step {
     /// command: the script. `${{ }}` arrives in it as environment variables: write `"${{ x }}"` in double quotes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<At<String>>,
-    /// command: program and arguments of the shell; the script's file name follows.
+    /// command: program and arguments of the shell; the script's text follows, so the last one is mostly `-c`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shell: Option<At<Vec<String>>>,
     /// command: folder, relative to the project.
