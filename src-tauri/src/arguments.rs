@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     fn parsed(arguments: &[&str]) -> Result<Wanted, Error> {
-        parse(arguments.iter().map(Into::into), Path::new("/work"))
+        parse(arguments.iter().map(Into::into), Path::new("/here"))
     }
 
     #[test]
@@ -75,7 +75,7 @@ mod tests {
         let Ok(Wanted::Open(found)) = parsed(&["shop", "/srv/api", "--listen", "127.0.0.1:0", "--", "--odd"]) else {
             panic!()
         };
-        assert_eq!(found.projects, ["/work/shop", "/srv/api", "/work/--odd"].map(PathBuf::from));
+        assert_eq!(found.projects, ["/here/shop", "/srv/api", "/here/--odd"].map(PathBuf::from));
         assert_eq!(found.listen.as_deref(), Some("127.0.0.1:0"));
     }
 
