@@ -16,6 +16,9 @@ mod engine;
 mod examples;
 #[path = "integration/protection.rs"]
 mod protection;
+#[cfg(target_os = "linux")]
+#[path = "integration/secrets.rs"]
+mod secrets;
 #[path = "integration/streams.rs"]
 mod streams;
 #[path = "integration/support.rs"]

@@ -17,10 +17,12 @@ const APP: Packages = &[
     ("fonts-dejavu-core", "letters in the window"),
 ];
 
-/// The examples of the documentation are run as they stand there.
-const EXAMPLES: Packages = &[
+/// The examples of the documentation are run as they stand there; secrets go into a real keychain.
+const RUST_TESTS: Packages = &[
     ("curl", "an example of the protocol's documentation"),
     ("python3", "an example of the protocol's documentation"),
+    ("dbus-daemon", "a session bus for the test of secrets"),
+    ("gnome-keyring", "a keychain for the test of secrets"),
 ];
 
 const DESKTOP_TESTS: Packages = &[
@@ -49,7 +51,7 @@ pub(crate) fn for_tests(app: bool, desktop: bool, browser: bool) -> Result<()> {
     let mut wanted = Vec::new();
     if app {
         wanted.extend_from_slice(APP);
-        wanted.extend_from_slice(EXAMPLES);
+        wanted.extend_from_slice(RUST_TESTS);
     }
     if desktop {
         wanted.extend_from_slice(DESKTOP_TESTS);

@@ -25,7 +25,7 @@ impl Report {
     }
 }
 
-pub(crate) fn doctor(show_settings: bool) -> anyhow::Result<End> {
+pub(crate) async fn doctor(show_settings: bool) -> anyhow::Result<End> {
     let config = settings::config_dir();
     let loaded = Settings::load(&config);
     if show_settings {
@@ -43,6 +43,13 @@ pub(crate) fn doctor(show_settings: bool) -> anyhow::Result<End> {
         }
     }
     data_folder(&mut report, &settings::data_dir());
+    match signalbox_host::keychain::check().await {
+        Ok(()) => report.good("keychain", "keeps secrets: `signalbox secret set NAME`"),
+        Err(error) => report.note(
+            "keychain",
+            &format!("{error}\n  secrets can come from the host's environment instead: SIGNALBOX_SECRET_<NAME>"),
+        ),
+    }
     let shell = if cfg!(windows) { "cmd" } else { "sh" };
     match version("git", &["--version"]) {
         Some(version) => report.good("git", &version),

@@ -7,6 +7,7 @@ mod local;
 mod output;
 mod remote;
 mod run;
+mod secret;
 mod serve;
 mod tail;
 
@@ -155,6 +156,11 @@ enum Command {
         #[command(subcommand)]
         command: TokenCommand,
     },
+    /// Keeps secrets of a project in the system's keychain.
+    Secret {
+        #[command(subcommand)]
+        command: SecretCommand,
+    },
     /// Prints a link that logs a browser in, once.
     Login {
         #[command(flatten)]
@@ -194,6 +200,42 @@ enum TokenCommand {
         target: Target,
         /// The member's id, from `signalbox call member.list`.
         member: String,
+    },
+}
+
+/// Whose secrets.
+#[derive(Debug, Args, Clone)]
+pub(crate) struct Project {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// The project's folder [default: this one]; with --url, the project's id.
+    #[arg(long)]
+    pub(crate) project: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum SecretCommand {
+    /// Asks for a secret's value, or reads it from standard input, and puts it into the keychain.
+    Set {
+        #[command(flatten)]
+        of: Project,
+        /// Its name, as workflows write it.
+        name: String,
+    },
+    /// Takes a secret out of the keychain.
+    Remove {
+        #[command(flatten)]
+        of: Project,
+        /// Its name.
+        name: String,
+    },
+    /// Shows which secrets the project's workflows ask for, and which are set. Never a value.
+    List {
+        #[command(flatten)]
+        of: Project,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -256,13 +298,16 @@ async fn command(command: Command) -> anyhow::Result<End> {
         Command::Init { path, name, dry_run } => local::init(path, &name, dry_run),
         Command::Validate { file, json } => local::validate(&file, json),
         Command::Schema { name } => local::schema(name.as_deref()),
-        Command::Doctor { settings } => doctor::doctor(settings),
+        Command::Doctor { settings } => doctor::doctor(settings).await,
         Command::Token { command: TokenCommand::Create { target, role, name, projects, ttl } } => {
             remote::create_token(&target, &role, &name, &projects, ttl.as_deref()).await
         }
         Command::Token { command: TokenCommand::Revoke { target, member } } => {
             remote::call(&target, "token.revoke", Some(serde_json::json!({ "member": member }).to_string()), None).await
         }
+        Command::Secret { command: SecretCommand::Set { of, name } } => secret::set(&of, name).await,
+        Command::Secret { command: SecretCommand::Remove { of, name } } => secret::remove(&of, name).await,
+        Command::Secret { command: SecretCommand::List { of, json } } => secret::list(&of, json).await,
         Command::Login { target } => remote::login(&target).await,
         Command::Progress { value, text } => Ok(local::progress(value, text.as_deref())),
     }

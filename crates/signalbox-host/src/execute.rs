@@ -1,9 +1,8 @@
 //! Doing the work of a step: processes, checks, notifications.
 
 use std::{
-    collections::BTreeSet,
     io::Read,
-    path::{Component, Path, PathBuf},
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
@@ -11,22 +10,24 @@ use std::{
 use indexmap::IndexMap;
 use serde_json::Value;
 use signalbox_engine::{Input, Outcome, StepAt};
-use signalbox_model::{
-    Actor, Artifact, Clock, EventData, LogChunk, NewEvent, ProjectId, Room, StepKey, StopKind, VerifyResult,
-};
+use signalbox_model::{Actor, Clock, EventData, LogChunk, NewEvent, ProjectId, Room, StepKey, StopKind, VerifyResult};
 use signalbox_process::{Exit, Handle, Masker, Piece, Report, Spec, end_all, leftovers, spawn};
 use signalbox_store::{Batch, Store};
-use signalbox_workflow::{plan::Check, template::Piece as TextPiece};
+use signalbox_workflow::plan::Check;
 use tokio::sync::{mpsc, watch};
+
+use crate::{
+    files::{collect_artifacts, within},
+    script::{Draft, Script},
+};
 
 /// Pieces longer than this go into a blob; the event keeps the beginning.
 const INLINE: usize = 16 * 1024;
 const PREVIEW: usize = 2 * 1024;
 /// Reports of one process that may wait to be stored. Past it the process's output is not read.
 const REPORTS: usize = 32;
-/// Largest file of outputs and largest artifact, in bytes.
+/// Largest file of outputs, in bytes.
 const OUTPUT_FILE: u64 = 1024 * 1024;
-const ARTIFACT: u64 = 256 * 1024 * 1024;
 
 /// How much somebody wants a step to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,15 +35,6 @@ pub(crate) enum Stop {
     No,
     Terminate,
     Kill,
-}
-
-/// A script that is ready to run.
-#[derive(Debug, Clone)]
-pub(crate) struct Script {
-    pub(crate) argv: Vec<String>,
-    pub(crate) dir: PathBuf,
-    pub(crate) env: Vec<(String, String)>,
-    pub(crate) secrets: Vec<String>,
 }
 
 /// What a step's task needs.
@@ -200,9 +192,9 @@ impl Job {
     }
 
     /// A `command` step.
-    pub(crate) async fn command(self, script: Result<Script, String>, artifacts: Vec<String>) {
+    pub(crate) async fn command(self, draft: Result<Draft, String>, artifacts: Vec<String>) {
         let output = std::env::temp_dir().join(format!("signalbox-output-{}", crate::ids::token(16)));
-        let result = match script {
+        let result = match complete(draft).await {
             Ok(mut script) => {
                 script.env.push(("SIGNALBOX_OUTPUT".into(), output.to_string_lossy().into_owned()));
                 self.run(&script, None, true).await.map(|ended| (ended, script))
@@ -240,11 +232,11 @@ impl Job {
     }
 
     /// The checks of a step, in order, up to the first that fails.
-    pub(crate) async fn checks(self, checks: Vec<(Check, Result<Script, String>)>) {
+    pub(crate) async fn checks(self, folder: PathBuf, checks: Vec<(Check, Result<Draft, String>)>) {
         let mut failure = None;
-        for (number, (check, script)) in (0u32..).zip(checks) {
+        for (number, (check, draft)) in (0u32..).zip(checks) {
             let started = self.clock.now();
-            let (what, verdict) = self.check(&check, script).await;
+            let (what, verdict) = self.check(&folder, &check, draft).await;
             let result = VerifyResult {
                 step: self.key.clone(),
                 attempt: self.attempt,
@@ -264,12 +256,12 @@ impl Job {
         self.tell(Input::Checked { at: self.at.clone(), failure }).await;
     }
 
-    async fn check(&self, check: &Check, script: Result<Script, String>) -> (String, Result<(), String>) {
+    async fn check(&self, folder: &Path, check: &Check, draft: Result<Draft, String>) -> (String, Result<(), String>) {
         match check {
             Check::Run { script: source, timeout_ms } => {
                 let what = source.text.lines().next().unwrap_or_default().to_owned();
                 let limit = timeout_ms.map(Duration::from_millis);
-                let verdict = match script {
+                let verdict = match complete(draft).await {
                     Err(why) => Err(why),
                     Ok(script) => match self.run(&script, limit, false).await {
                         Ok((Exit { code: Some(0), .. }, _)) => Ok(()),
@@ -282,12 +274,16 @@ impl Job {
                 (what, verdict)
             }
             Check::FileExists(path) => {
-                let found = within(&self.folder, path).is_some_and(|path| path.exists());
+                let found = within(folder, path).is_some_and(|path| path.exists());
                 (format!("file {path} exists"), if found { Ok(()) } else { Err("there is no such file".into()) })
             }
             Check::Diff(_) => ("diff".into(), Err("this version cannot check a diff".into())),
         }
     }
+}
+
+async fn complete(draft: Result<Draft, String>) -> Result<Script, String> {
+    draft?.complete().await
 }
 
 /// Passes wishes to end a process on to it, up to the last one; at the limit that is ours.
@@ -367,180 +363,9 @@ fn read_outputs(file: &Path, masker: &Masker) -> Result<IndexMap<String, Value>,
     Ok(outputs)
 }
 
-/// A path within a folder, or none if it leads out of it.
-pub(crate) fn within(folder: &Path, path: &str) -> Option<PathBuf> {
-    let relative = Path::new(path);
-    let inside = relative.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
-    inside.then(|| folder.join(relative))
-}
-
-/// A text file within a folder, at most 64 KiB of it.
-pub(crate) fn read_text(folder: &Path, path: &str) -> Option<String> {
-    let mut bytes = Vec::new();
-    std::fs::File::open(within(folder, path)?).ok()?.take(64 * 1024).read_to_end(&mut bytes).ok()?;
-    Some(String::from_utf8_lossy(&bytes).into_owned())
-}
-
-fn media_type(path: &Path) -> &'static str {
-    match path.extension().and_then(|extension| extension.to_str()).unwrap_or_default() {
-        "html" | "htm" => "text/html; charset=utf-8",
-        "json" => "application/json",
-        "md" | "txt" | "log" | "xml" | "csv" | "yaml" | "yml" | "toml" => "text/plain; charset=utf-8",
-        "png" => "image/png",
-        "svg" => "image/svg+xml",
-        "zip" => "application/zip",
-        _ => "application/octet-stream",
-    }
-}
-
-fn collect_artifacts(
-    folder: &Path,
-    patterns: &[String],
-    blobs: &signalbox_store::blob::Blobs,
-) -> Result<Vec<Artifact>, String> {
-    let mut kept = Vec::new();
-    for pattern in patterns {
-        let files = matching(folder, pattern);
-        if files.is_empty() {
-            return Err(format!("the artifact {pattern} is not there"));
-        }
-        for path in files {
-            let size = std::fs::metadata(&path).map(|data| data.len()).unwrap_or(0);
-            let name = path.strip_prefix(folder).unwrap_or(&path).to_string_lossy().replace('\\', "/");
-            if size > ARTIFACT {
-                return Err(format!("the artifact {name} has {size} bytes, the limit is {ARTIFACT}"));
-            }
-            let stored = std::fs::read(&path).and_then(|content| blobs.put(&content, media_type(&path)));
-            let blob = stored.map_err(|error| format!("the artifact {name} cannot be kept: {error}"))?;
-            kept.push(Artifact { path: name, blob });
-        }
-    }
-    Ok(kept)
-}
-
-/// Files that a pattern names: `*` within a name, `**` for any folders.
-fn matching(folder: &Path, pattern: &str) -> BTreeSet<PathBuf> {
-    let mut found = BTreeSet::new();
-    let Some(_) = within(folder, pattern) else { return found };
-    let parts: Vec<&str> = pattern.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
-    walk(folder, &parts, &mut found, 0);
-    found
-}
-
-fn walk(folder: &Path, parts: &[&str], found: &mut BTreeSet<PathBuf>, depth: usize) {
-    let Some((first, rest)) = parts.split_first() else { return };
-    if depth > 64 || found.len() > 10_000 {
-        return;
-    }
-    if *first == "**" {
-        walk(folder, rest, found, depth + 1);
-    }
-    if !first.contains('*') {
-        let path = folder.join(first);
-        if rest.is_empty() && path.is_file() {
-            found.insert(path);
-        } else if path.is_dir() {
-            walk(&path, if rest.is_empty() { &["**", "*"] } else { rest }, found, depth + 1);
-        }
-        return;
-    }
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        let Some(name) = name.to_str() else { continue };
-        // A link is not followed: it may lead out of the folder, or round in a circle.
-        let Ok(kind) = entry.file_type() else { continue };
-        if *first == "**" {
-            if kind.is_dir() && name != ".git" {
-                walk(&entry.path(), parts, found, depth + 1);
-            }
-        } else if wildcard(first, name) {
-            if rest.is_empty() && kind.is_file() {
-                found.insert(entry.path());
-            } else if kind.is_dir() && !rest.is_empty() {
-                walk(&entry.path(), rest, found, depth + 1);
-            }
-        }
-    }
-}
-
-fn wildcard(pattern: &str, name: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let Some(mut rest) = name.strip_prefix(parts.next().unwrap_or_default()) else { return false };
-    let parts: Vec<&str> = parts.collect();
-    for (index, part) in parts.iter().enumerate() {
-        if index + 1 == parts.len() {
-            return rest.ends_with(part);
-        }
-        match rest.find(part) {
-            Some(at) => rest = &rest[at + part.len()..],
-            None => return false,
-        }
-    }
-    rest.is_empty()
-}
-
-/// SHA-256 over the names and contents of the files that match, in order of their names.
-pub(crate) fn hash_files(folder: &Path, patterns: &[String]) -> Option<String> {
-    use sha2::{Digest, Sha256};
-    let files: BTreeSet<PathBuf> = patterns.iter().flat_map(|pattern| matching(folder, pattern)).collect();
-    let mut hash = Sha256::new();
-    for file in files {
-        hash.update(file.strip_prefix(folder).unwrap_or(&file).to_string_lossy().as_bytes());
-        hash.update([0]);
-        hash.update(signalbox_store::blob::hash(&std::fs::read(&file).ok()?).as_bytes());
-    }
-    Some(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-/// Completes a text with secrets and hashes of files. Gives the text and the secret values in it.
-pub(crate) fn complete(
-    pieces: Vec<TextPiece>,
-    folder: &Path,
-    secret: &impl Fn(&str) -> Option<String>,
-    seen: &mut Vec<String>,
-) -> Result<String, String> {
-    let mut text = String::new();
-    for piece in pieces {
-        match piece {
-            TextPiece::Text(part) => text.push_str(&part),
-            TextPiece::Secret(name) => {
-                let value = secret(&name).ok_or_else(|| {
-                    format!(
-                        "the secret {name} is not set: start the host with SIGNALBOX_SECRET_{name} in its environment"
-                    )
-                })?;
-                text.push_str(&value);
-                seen.push(value);
-            }
-            TextPiece::HashFiles(patterns) => text.push_str(&hash_files(folder, &patterns).unwrap_or_default()),
-        }
-    }
-    Ok(text)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn patterns_stay_within_the_folder() {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::create_dir_all(dir.path().join("out/deep")).unwrap();
-        for name in ["out/a.html", "out/b.txt", "out/deep/c.html"] {
-            std::fs::write(dir.path().join(name), name).unwrap();
-        }
-        let names = |pattern: &str| {
-            matching(dir.path(), pattern)
-                .iter()
-                .map(|p| p.strip_prefix(dir.path()).unwrap().to_string_lossy().into_owned())
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(names("out/*.html"), ["out/a.html"]);
-        assert_eq!(names("**/*.html"), ["out/a.html", "out/deep/c.html"]);
-        assert_eq!(names("out"), ["out/a.html", "out/b.txt", "out/deep/c.html"]);
-        assert!(names("../*").is_empty() && names("/etc/passwd").is_empty());
-    }
 
     #[test]
     fn outputs_keep_their_kind_and_a_malformed_line_is_named() {

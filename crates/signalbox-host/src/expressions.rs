@@ -22,6 +22,8 @@ pub(crate) struct View<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) run: &'a RunState,
     pub(crate) step: u32,
+    /// The step's own variables, where they are in sight: not while they are made.
+    pub(crate) env: Option<&'a IndexMap<String, String>>,
 }
 
 impl View<'_> {
@@ -77,7 +79,11 @@ impl Context for View<'_> {
             ("inputs", [name, ..]) => (self.plan.inputs.get(*name).cloned().unwrap_or_default(), 1),
             ("matrix", [name, ..]) => (self.matrix().and_then(|m| m.get(*name)).cloned().unwrap_or_default(), 1),
             ("project", [name, ..]) => (self.plan.project.get(name).unwrap_or_default(), 1),
-            ("env", [name, ..]) => (self.plan.env.get(*name).map(|text| self.text(text).into()).unwrap_or_default(), 1),
+            ("env", [name, ..]) => {
+                let own = self.env.and_then(|env| env.get(*name));
+                let outer = View { env: None, ..*self };
+                (own.or_else(|| self.plan.env.get(*name)).map(|text| outer.text(text).into()).unwrap_or_default(), 1)
+            }
             ("secrets", [_, ..]) => ("***".into(), 1),
             ("run", [name, ..]) => (
                 match *name {
@@ -126,7 +132,7 @@ impl Context for View<'_> {
     }
 
     fn hash_files(&self, patterns: &[String]) -> Option<String> {
-        crate::execute::hash_files(std::path::Path::new(&self.plan.project.path), patterns)
+        crate::files::hash_files(std::path::Path::new(&self.plan.project.path), patterns)
     }
 }
 
@@ -160,13 +166,13 @@ impl Expressions for Plans {
         let planned = plan.instances.get(step as usize).map(|instance| &plan.steps[instance.step]);
         let Some(text) = planned.and_then(|step| step.condition.as_deref()) else { return Ok(true) };
         let expr = parse(text).map_err(|error| ConditionError(error.to_string()))?;
-        Ok(truthy(&evaluate(&expr, &View { plan, run, step })))
+        Ok(truthy(&evaluate(&expr, &View { plan, run, step, env: None })))
     }
 
     fn approval(&self, run: &RunState, step: u32) -> ApprovalText {
         let Some(plan) = self.0.get(&run.run().id) else { return ApprovalText::default() };
         let Some(instance) = plan.instances.get(step as usize) else { return ApprovalText::default() };
-        let view = View { plan, run, step };
+        let view = View { plan, run, step, env: None };
         let Work::Approval(gate) = &plan.steps[instance.step].work else { return ApprovalText::default() };
         let show = gate.show.iter().map(|(label, source)| {
             let value = parse(source).map(|expr| evaluate(&expr, &view)).unwrap_or_default();
@@ -174,7 +180,7 @@ impl Expressions for Plans {
             let text = as_text(&value);
             let file = label
                 .contains(".files.")
-                .then(|| crate::execute::read_text(std::path::Path::new(&plan.project.path), &text))
+                .then(|| crate::files::read_text(std::path::Path::new(&plan.project.path), &text))
                 .flatten();
             (label.clone(), file.unwrap_or(text))
         });

@@ -1,6 +1,6 @@
 //! The methods. Each reads like its description in the list of methods.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, path::Path, sync::Arc};
 
 use signalbox_engine::{Input, NewRun, Scope};
 use signalbox_model::{
@@ -13,7 +13,7 @@ use signalbox_wire::{
 };
 use signalbox_workflow::{ProjectContext, plan::resolve};
 
-use crate::{Host, VERSION, auth, host::store_error, ids, plan, runtime::Applied, system, workflows};
+use crate::{Host, VERSION, auth, host::store_error, ids, plan, runtime::Applied, secrets, system, workflows};
 
 type Reply<T> = Result<T, CallError>;
 
@@ -185,7 +185,7 @@ impl Handlers for Host {
     async fn workflow_list(&self, caller: &Caller, params: ProjectRef) -> Reply<WorkflowList> {
         let project = self.project(caller, &params.project)?;
         let workflows = tokio::task::spawn_blocking(move || {
-            workflows::list(&project).iter().map(workflows::Workflow::summary).collect()
+            workflows::list(Path::new(&project.path)).iter().map(workflows::Workflow::summary).collect()
         });
         Ok(WorkflowList { workflows: workflows.await.unwrap_or_default() })
     }
@@ -551,6 +551,21 @@ impl Handlers for Host {
         let code = self.inner.codes.create(caller.member.clone(), self.inner.clock.now());
         let url = self.url().map(|url| format!("{url}/#code={code}"));
         Ok(LoginCode { code, url })
+    }
+
+    async fn secret_list(&self, caller: &Caller, params: ProjectRef) -> Reply<Secrets> {
+        Ok(secrets::list(&self.project(caller, &params.project)?.path).await)
+    }
+
+    async fn secret_set(&self, caller: &Caller, params: SecretSet) -> Reply<Nothing> {
+        let project = self.project(caller, &params.project)?;
+        secrets::set(&project.path, &params.name, params.value).await?;
+        Ok(Nothing {})
+    }
+
+    async fn secret_remove(&self, caller: &Caller, params: SecretRef) -> Reply<SecretRemoved> {
+        let project = self.project(caller, &params.project)?;
+        Ok(SecretRemoved { removed: secrets::remove(&project.path, &params.name).await? })
     }
 
     async fn connection_list(&self, caller: &Caller, _: Nothing) -> Reply<Connections> {

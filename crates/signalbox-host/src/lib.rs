@@ -7,13 +7,17 @@
 mod auth;
 mod execute;
 mod expressions;
+mod files;
 mod handlers;
 mod host;
 mod ids;
+pub mod keychain;
 pub mod metrics;
 mod plan;
 mod projects;
 mod runtime;
+mod script;
+pub mod secrets;
 pub mod settings;
 mod system;
 mod workflows;

@@ -15,16 +15,15 @@ use signalbox_store::{Batch, KeyClaim, Store, StoreError};
 use signalbox_wire::{CallError, ErrorCode};
 use signalbox_workflow::{
     Plan,
-    plan::{Check, Work},
-    script::Script as Source,
-    template::Template,
+    plan::{Check, Command, Work},
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
-    execute::{Job, Script, Stop, complete, sweep, within},
+    execute::{Job, Stop, sweep},
     expressions::{Plans, View},
     ids, plan,
+    script::{Draft, Setting},
 };
 
 /// Messages that may wait for the engine. Executors wait past it.
@@ -374,18 +373,12 @@ impl Loop {
         let Some((job, plan)) = self.job(&at, attempt) else { return };
         let Some(run) = self.engine.run(&at.run) else { return };
         let planned = &plan.steps[plan.instances[at.step as usize].step];
-        let view = View { plan: &plan, run, step: at.step };
+        let view = View { plan: &plan, run, step: at.step, env: None };
         match &planned.work {
             Work::Command(command) => {
-                let script = make_script(
-                    &view,
-                    &command.script,
-                    command.shell.as_deref(),
-                    command.working_dir.as_deref(),
-                    &command.env,
-                );
+                let draft = Draft::new(&view, &command.script, setting(command));
                 let artifacts = command.artifacts.iter().map(|pattern| view.text(pattern)).collect();
-                tokio::spawn(job.command(script, artifacts));
+                tokio::spawn(job.command(draft, artifacts));
             }
             Work::Notify(notice) => {
                 let activity = Activity {
@@ -416,23 +409,20 @@ impl Loop {
         let Some((job, plan)) = self.job(&at, attempt) else { return };
         let Some(run) = self.engine.run(&at.run) else { return };
         let planned = &plan.steps[plan.instances[at.step as usize].step];
-        let view = View { plan: &plan, run, step: at.step };
-        let (shell, dir, env) = match &planned.work {
-            Work::Command(command) => (command.shell.as_deref(), command.working_dir.as_deref(), command.env.clone()),
-            _ => (None, None, indexmap::IndexMap::new()),
+        let view = View { plan: &plan, run, step: at.step, env: None };
+        let none = indexmap::IndexMap::new();
+        let setting = match &planned.work {
+            Work::Command(command) => setting(command),
+            _ => Setting { shell: None, dir: None, env: &none },
         };
-        let checks = planned
-            .verify
-            .iter()
-            .map(|check| {
-                let script = match check {
-                    Check::Run { script, .. } => make_script(&view, script, shell, dir, &env),
-                    Check::FileExists(_) | Check::Diff(_) => Err(String::new()),
-                };
-                (check.clone(), script)
-            })
-            .collect();
-        tokio::spawn(job.checks(checks));
+        let draft = |check: &Check| match check {
+            Check::Run { script, .. } => Draft::new(&view, script, setting),
+            Check::FileExists(_) | Check::Diff(_) => Err(String::new()),
+        };
+        let checks = planned.verify.iter().map(|check| (check.clone(), draft(check))).collect();
+        // Where the step works is where its files are.
+        let folder = setting.folder(&view).unwrap_or_else(|_| job.folder.clone());
+        tokio::spawn(job.checks(folder, checks));
     }
 
     /// At shutdown: ends every process. What they were doing is settled at the next start, as after a crash.
@@ -443,6 +433,10 @@ impl Loop {
         let prefix = format!("{}/", self.parts.host);
         tokio::task::spawn_blocking(move || sweep(&prefix)).await.ok();
     }
+}
+
+fn setting(command: &Command) -> Setting<'_> {
+    Setting { shell: command.shell.as_deref(), dir: command.working_dir.as_deref(), env: &command.env }
 }
 
 fn refused(refused: Refused) -> CallError {
@@ -474,54 +468,4 @@ fn load_run(store: &Store, reader: &signalbox_store::Reader<'_>, id: &RunId) -> 
         run: Arc::unwrap_or_clone(run),
     };
     Ok(Some((restored, plan)))
-}
-
-/// Secrets come from the environment of the host; see `docs/workflows.md`.
-fn secret(name: &str) -> Option<String> {
-    std::env::var(format!("SIGNALBOX_SECRET_{name}")).ok()
-}
-
-fn make_script(
-    view: &View<'_>,
-    source: &Source,
-    shell: Option<&[String]>,
-    dir: Option<&str>,
-    env: &indexmap::IndexMap<String, String>,
-) -> Result<Script, String> {
-    let folder = PathBuf::from(&view.plan.project.path);
-    let dir = match dir {
-        None => folder.clone(),
-        Some(dir) => {
-            let dir = view.text(dir);
-            within(&folder, &dir).ok_or_else(|| format!("the folder {dir} is not within the project"))?
-        }
-    };
-    let run = view.run.run();
-    let mut secrets = Vec::new();
-    let mut variables = vec![
-        ("SIGNALBOX".to_owned(), "1".to_owned()),
-        ("SIGNALBOX_RUN".to_owned(), run.id.to_string()),
-        ("SIGNALBOX_RUN_NUMBER".to_owned(), run.number.to_string()),
-        ("SIGNALBOX_PROJECT".to_owned(), run.project.to_string()),
-        (
-            "SIGNALBOX_STEP_KEY".to_owned(),
-            view.run.step(view.step).map(|step| step.key.to_string()).unwrap_or_default(),
-        ),
-    ];
-    for (name, text) in view.plan.env.iter().chain(env) {
-        let pieces = Template::parse(text).map_err(|error| error.to_string())?.pieces(view);
-        variables.push((name.clone(), complete(pieces, &folder, &secret, &mut secrets)?));
-    }
-    for variable in &source.variables {
-        let template = format!("${{{{ {} }}}}", variable.expr);
-        let pieces = Template::parse(&template).map_err(|error| error.to_string())?.pieces(view);
-        variables.push((variable.name.clone(), complete(pieces, &folder, &secret, &mut secrets)?));
-    }
-    let mut argv: Vec<String> = match shell {
-        Some(shell) if !shell.is_empty() => shell.to_vec(),
-        _ if cfg!(windows) => vec!["cmd".into(), "/C".into()],
-        _ => vec!["sh".into(), "-e".into(), "-c".into()],
-    };
-    argv.push(source.text.clone());
-    Ok(Script { argv, dir, env: variables, secrets })
 }

@@ -6,7 +6,7 @@ use signalbox_model::Project;
 use signalbox_wire::{CallError, ErrorCode, method};
 use signalbox_workflow::{Capabilities, Definition, Diagnostics, Severity, load, parse};
 
-use crate::execute::within;
+use crate::files::within;
 
 /// Where a project's workflows are, relative to its folder.
 pub(crate) const FOLDER: &str = ".signalbox/workflows";
@@ -98,9 +98,9 @@ fn check_name(name: &str) -> Result<(), CallError> {
     }
 }
 
-/// Every workflow of a project, by name, the broken ones as well.
-pub(crate) fn list(project: &Project) -> Vec<Workflow> {
-    let folder = Path::new(&project.path).join(FOLDER);
+/// Every workflow of the project in `folder`, by name, the broken ones as well.
+pub(crate) fn list(folder: &Path) -> Vec<Workflow> {
+    let folder = folder.join(FOLDER);
     let Ok(entries) = std::fs::read_dir(&folder) else { return Vec::new() };
     let mut found: Vec<Workflow> = entries
         .flatten()

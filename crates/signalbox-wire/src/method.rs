@@ -231,6 +231,13 @@ methods! {
     token_revoke = "token.revoke" Owner write (MemberRef) -> MemberReply;
     /// Makes a code with which a browser logs in once, within a minute, as the caller.
     login_code_create = "login_code.create" Viewer write (Nothing) -> LoginCode;
+    /// The secrets that a project's workflows ask for, and where each comes from. Never a value.
+    secret_list = "secret.list" Operator read (ProjectRef) -> Secrets;
+    /// Puts a secret of a project into the keychain of the host's machine.
+    secret_set = "secret.set" Owner write (SecretSet) -> Nothing;
+    /// Takes a secret of a project out of the keychain.
+    secret_remove = "secret.remove" Owner write (SecretRef) -> SecretRemoved;
+
     /// Who is connected, and how well.
     connection_list = "connection.list" Viewer read (Nothing) -> Connections;
     /// Closes a connection for good.

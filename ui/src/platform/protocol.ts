@@ -1867,6 +1867,80 @@ run: Run,
 steps: Array<Step>, };
 
 /**
+ * A secret that workflows ask for.
+ */
+export type SecretInfo = { 
+/**
+ * Its name.
+ */
+name: string, 
+/**
+ * The workflows that ask for it.
+ */
+workflows: Array<string>, 
+/**
+ * Where it comes from; absent: it is not set, and steps that need it will fail.
+ */
+source?: SecretSource, };
+
+/**
+ * Names a secret of a project.
+ */
+export type SecretRef = { 
+/**
+ * The project.
+ */
+project: ProjectId, 
+/**
+ * Its name, as workflows write it.
+ */
+name: string, };
+
+/**
+ * What became of a secret that was to be removed.
+ */
+export type SecretRemoved = { 
+/**
+ * Whether it was there.
+ */
+removed: boolean, };
+
+/**
+ * A secret's value.
+ */
+export type SecretSet = { 
+/**
+ * The project.
+ */
+project: ProjectId, 
+/**
+ * Its name, as workflows write it: letters, digits, `_`.
+ */
+name: string, 
+/**
+ * Its value, 1 to 2,560 bytes. It is in no event, no log and no reply.
+ */
+value: string, };
+
+/**
+ * Where a secret comes from.
+ */
+export type SecretSource = "environment" | "keychain";
+
+/**
+ * Secrets of a project.
+ */
+export type Secrets = { 
+/**
+ * By name.
+ */
+secrets: Array<SecretInfo>, 
+/**
+ * Why the keychain cannot be used; absent: it can.
+ */
+keychain_error?: string, };
+
+/**
  * A room's state.
  */
 export type Snapshot = { "of": "host" } & HostSnapshot | { "of": "activity" } & ActivitySnapshot | { "of": "project" } & ProjectSnapshot | { "of": "run" } & RunSnapshot;
@@ -2380,6 +2454,12 @@ export interface Methods {
   "token.revoke": { params: MemberRef; reply: MemberReply };
   /** Makes a code with which a browser logs in once, within a minute, as the caller. */
   "login_code.create": { params: Nothing; reply: LoginCode };
+  /** The secrets that a project's workflows ask for, and where each comes from. Never a value. */
+  "secret.list": { params: ProjectRef; reply: Secrets };
+  /** Puts a secret of a project into the keychain of the host's machine. */
+  "secret.set": { params: SecretSet; reply: Nothing };
+  /** Takes a secret of a project out of the keychain. */
+  "secret.remove": { params: SecretRef; reply: SecretRemoved };
   /** Who is connected, and how well. */
   "connection.list": { params: Nothing; reply: Connections };
   /** Closes a connection for good. */

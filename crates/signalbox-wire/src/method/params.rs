@@ -57,6 +57,22 @@ params! {
         /// The text itself.
         #[serde(default, skip_serializing_if = "Option::is_none")] text: Option<String>,
     }
+    /// Names a secret of a project.
+    SecretRef {
+        /// The project.
+        project: ProjectId,
+        /// Its name, as workflows write it.
+        name: String,
+    }
+    /// A secret's value.
+    SecretSet {
+        /// The project.
+        project: ProjectId,
+        /// Its name, as workflows write it: letters, digits, `_`.
+        name: String,
+        /// Its value, 1 to 2,560 bytes. It is in no event, no log and no reply.
+        value: String,
+    }
     /// A workflow's new text.
     WorkflowSave {
         /// The project.

@@ -22,6 +22,16 @@ macro_rules! replies {
     )*};
 }
 
+/// Where a secret comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum SecretSource {
+    /// `SIGNALBOX_SECRET_<NAME>` in the environment of the host. It goes before the keychain.
+    Environment,
+    /// The keychain of the system.
+    Keychain,
+}
+
 replies! {
     /// A project.
     ProjectReply {
@@ -32,6 +42,27 @@ replies! {
     ProjectList {
         /// By name.
         projects: Vec<Project>,
+    }
+    /// A secret that workflows ask for.
+    SecretInfo {
+        /// Its name.
+        name: String,
+        /// The workflows that ask for it.
+        workflows: Vec<String>,
+        /// Where it comes from; absent: it is not set, and steps that need it will fail.
+        #[serde(default, skip_serializing_if = "Option::is_none")] source: Option<SecretSource>,
+    }
+    /// Secrets of a project.
+    Secrets {
+        /// By name.
+        secrets: Vec<SecretInfo>,
+        /// Why the keychain cannot be used; absent: it can.
+        #[serde(default, skip_serializing_if = "Option::is_none")] keychain_error: Option<String>,
+    }
+    /// What became of a secret that was to be removed.
+    SecretRemoved {
+        /// Whether it was there.
+        removed: bool,
     }
     /// A workflow in a list.
     WorkflowSummary {
