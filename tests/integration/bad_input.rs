@@ -114,7 +114,7 @@ fn a_second_copy_a_used_port_and_a_newer_log_are_refused() {
     let host = Host::start(data.path(), &[]);
     let (code, text) = serve(data.path(), "127.0.0.1:0");
     assert_eq!(code, 1);
-    assert!(text.contains("another Signalbox") && text.contains(&host.child.id().to_string()), "{text}");
+    assert!(text.contains("another Signalbox") && text.contains(&host.pid().to_string()), "{text}");
     let other = tempfile::tempdir().unwrap();
     let (code, text) = serve(other.path(), host.address());
     assert_eq!(code, 1);

@@ -2,14 +2,16 @@
 
 use std::{
     io::{BufRead, BufReader},
+    path::Path,
     process::Stdio,
     sync::mpsc,
     time::Duration,
 };
 
 use serde_json::{Value, json};
+use signalbox_host::{HostOptions, Settings};
 
-use crate::support::{Host, Project, command, sse, until};
+use crate::support::{Host, PATIENCE, Project, command, sse, until};
 
 const WORKFLOW: &str = r#"
 signalbox: 1
@@ -64,15 +66,45 @@ impl Follower {
     }
 }
 
+async fn host_here(data: &Path, project: &Path) -> signalbox_host::Host {
+    let options = HostOptions::new(data.to_owned(), Settings::default());
+    let host = signalbox_host::Host::open(options).await.unwrap();
+    signalbox_net::listen(&host, "127.0.0.1:0", signalbox_net::Assets(&[])).await.unwrap();
+    let params = serde_json::value::to_raw_value(&json!({ "path": project })).unwrap();
+    host.call(&host.owner(), "project.open", Some(&params)).await.unwrap();
+    host
+}
+
+/// As the window does it: batches, each answered with credit.
+async fn follow_ipc(host: &signalbox_host::Host, tree: &str) -> Follower {
+    let (sender, mut batches) = tokio::sync::mpsc::unbounded_channel();
+    let (stream, run) = signalbox_ipc::open(host, move |batch| sender.send(batch).is_ok());
+    tokio::spawn(run);
+    let say = |frame: Value| stream.send(serde_json::from_value(frame).unwrap()).unwrap();
+    say(json!({ "type": "hello", "v": 1, "client": { "name": "test", "version": "1" }, "rooms": [tree] }));
+    let mut follower = Follower::new();
+    loop {
+        let batch = tokio::time::timeout(PATIENCE, batches.recv()).await.expect("open and silent").unwrap();
+        say(json!({ "type": "credit", "batches": 1 }));
+        for frame in serde_json::from_str::<Vec<Value>>(&batch).unwrap() {
+            if follower.take(frame) {
+                return follower;
+            }
+        }
+    }
+}
+
 #[test]
 fn every_transport_carries_the_same_events_whenever_it_was_joined() {
     let project = Project::new(&[("busy", WORKFLOW)]);
     let data = tempfile::tempdir().unwrap();
-    let host = Host::start(data.path(), &[project.path()]);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    // In this process, like the desktop app's: only so there is IPC beside the sockets.
+    let inside = runtime.block_on(host_here(data.path(), project.path()));
+    let host = Host::here(data.path(), &inside);
     let id = host.project_id();
     let tree = format!("project/{id}/**");
     let bearer = format!("Bearer {}", host.token);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let (results, collected) = mpsc::channel();
     std::thread::scope(|scope| {
         // Before the start, at it, and at three moments while it runs.
@@ -96,6 +128,12 @@ fn every_transport_carries_the_same_events_whenever_it_was_joined() {
                     follower
                 });
                 full.send(("websocket", moment, events)).unwrap();
+            });
+            let ipc = results.clone();
+            let (handle, host_here) = (runtime.handle().clone(), inside.clone());
+            scope.spawn(move || {
+                let events = handle.block_on(follow_ipc(&host_here, tree));
+                ipc.send(("ipc", moment, events)).unwrap();
             });
             let naive = results.clone();
             let handle = runtime.handle().clone();
@@ -172,8 +210,9 @@ fn every_transport_carries_the_same_events_whenever_it_was_joined() {
             }
             seen += 1;
         }
-        assert_eq!(seen, 20);
+        assert_eq!(seen, 25);
     });
+    runtime.block_on(inside.close());
 }
 
 #[test]
@@ -278,13 +317,13 @@ fn a_stopping_host_says_goodbye_and_when_to_come_back() {
     runtime.block_on(async {
         let mut socket = host.hello(&["host"], None).await;
         socket.next_of("synced").await;
-        std::process::Command::new("kill").arg("-TERM").arg(host.child.id().to_string()).status().unwrap();
+        std::process::Command::new("kill").arg("-TERM").arg(host.pid().to_string()).status().unwrap();
         let bye = socket.next_of("bye").await;
         assert_eq!(bye["reason"], "shutdown");
         assert!(bye["reconnect_ms"].as_u64().unwrap() >= 500);
         assert_eq!(socket.close_code().await, 4001);
     });
-    let status = until("the host's end", || host.child.try_wait().unwrap());
+    let status = until("the host's end", || host.ended());
     assert!(status.success());
     assert!(!data.path().join("host.json").exists(), "a stopped host leaves no address behind");
 }

@@ -61,7 +61,8 @@ impl Project {
 
 /// A running host. Dropping it kills the process.
 pub(crate) struct Host {
-    pub(crate) child: Child,
+    /// None: it is in the process of the test.
+    child: Option<Child>,
     pub(crate) url: String,
     pub(crate) token: String,
     pub(crate) data: PathBuf,
@@ -69,8 +70,10 @@ pub(crate) struct Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
+        if let Some(child) = &mut self.child {
+            child.kill().ok();
+            child.wait().ok();
+        }
     }
 }
 
@@ -98,9 +101,9 @@ impl Host {
         }
         let child = command.stdout(Stdio::null()).stderr(Stdio::inherit()).spawn().unwrap();
         let (pid, file) = (child.id(), data.join("host.json"));
-        let mut host = Self { child, url: String::new(), token: String::new(), data: data.to_owned() };
+        let mut host = Self { child: Some(child), url: String::new(), token: String::new(), data: data.to_owned() };
         let found: Value = until("host.json", || {
-            if let Some(status) = host.child.try_wait().unwrap() {
+            if let Some(status) = host.ended() {
                 panic!("the host ended with {status}");
             }
             let value: Value = serde_json::from_slice(&fs::read(&file).ok()?).ok()?;
@@ -117,10 +120,29 @@ impl Host {
         host
     }
 
+    /// A host in this process, as the desktop app has one; it listens too.
+    pub(crate) fn here(data: &Path, host: &signalbox_host::Host) -> Self {
+        let url = host.url().expect("it listens");
+        Self { child: None, url, token: host.token().to_owned(), data: data.to_owned() }
+    }
+
+    fn child(&mut self) -> &mut Child {
+        self.child.as_mut().expect("a process of its own")
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.as_ref().expect("a process of its own").id()
+    }
+
+    /// How it ended, if it did.
+    pub(crate) fn ended(&mut self) -> Option<std::process::ExitStatus> {
+        self.child().try_wait().unwrap()
+    }
+
     /// `kill -9`.
     pub(crate) fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        self.child().kill().unwrap();
+        self.child().wait().unwrap();
     }
 
     pub(crate) fn address(&self) -> &str {
