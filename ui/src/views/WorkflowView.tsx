@@ -13,6 +13,7 @@ import '../features/editor/editor.css';
 import './workflow.css';
 
 const CodeEditor = lazy(() => import('../features/editor/CodeEditor'));
+const ConflictView = lazy(() => import('../features/editor/ConflictView'));
 const VALIDATE_MS = 350;
 
 export function WorkflowView({ project, name }: { project: string; name: string }) {
@@ -39,6 +40,22 @@ function lineOfHash(): number | undefined {
   return found ? Number(found[1]) : undefined;
 }
 
+interface Conflict {
+  /** What is on disk now; absent when the file was deleted. */
+  text: string | undefined;
+  /** What a save must name to replace just that. */
+  hash: string | undefined;
+}
+
+/** A refused save says what it found: that is what is shown, and the only thing that may be replaced. */
+function conflictOf(error: unknown): Conflict | undefined {
+  const { code, details } = errorOf(error);
+  if (code !== 'conflict') return undefined;
+  const found = typeof details === 'object' && details !== null && !Array.isArray(details) ? details : {};
+  const { text, hash } = found as { text?: unknown; hash?: unknown };
+  return typeof text === 'string' && typeof hash === 'string' ? { text, hash } : { text: undefined, hash: undefined };
+}
+
 function Editing({ project, file }: { project: string; file: WorkflowReply }) {
   const link = useLink();
   const stale = useStale();
@@ -49,6 +66,8 @@ function Editing({ project, file }: { project: string; file: WorkflowReply }) {
   const [line, setLine] = useState(lineOfHash);
   const [side, setSide] = useState<'text' | 'graph'>('text');
   const [running, setRunning] = useState(false);
+  const [comparing, setComparing] = useState(false);
+  const [copied, setCopied] = useState<'yes' | 'no'>();
   const name = base.workflow.name;
   const dirty = text !== base.text;
   const mayEdit = link.role !== 'viewer';
@@ -77,26 +96,44 @@ function Editing({ project, file }: { project: string; file: WorkflowReply }) {
     return () => window.removeEventListener('beforeunload', warn);
   }, [dirty]);
 
-  const save = useAction(async (hash: string) => {
-    const saved = await call('workflow.save', { project, workflow: name, text, base_hash: hash });
+  const save = useAction(async (hash: string | undefined) => {
+    setCopied(undefined);
+    const saved = await call('workflow.save', {
+      project,
+      workflow: name,
+      text,
+      ...(hash === undefined ? {} : { base_hash: hash }),
+    });
     setBase(saved);
     setChecked(saved);
     setText((now) => (now === text ? saved.text : now));
+    setComparing(false);
   });
-  const takeTheirs = useAction(async () => {
-    const theirs = await call('workflow.get', { project, workflow: name });
-    await navigator.clipboard.writeText(text).catch(() => undefined);
-    setBase(theirs);
-    setChecked(theirs);
-    setText(theirs.text);
+  const saveNow = async (hash: string | undefined) => {
+    setComparing(true);
+    await save.run(hash);
+  };
+  const theirs = useAction(async () => {
+    const newest = await call('workflow.get', { project, workflow: name });
+    setBase(newest);
+    setChecked(newest);
+    // The editor is still there, and takes this as one change: undo brings mine back.
+    setText(newest.text);
+    setComparing(false);
     save.clear();
   });
-  const overwrite = useAction(async () => {
-    const theirs = await call('workflow.get', { project, workflow: name });
-    await save.run(theirs.hash);
-  });
+  const copy = () => {
+    // Without a secure address there is no clipboard at all, and then this throws.
+    Promise.resolve()
+      .then(() => navigator.clipboard.writeText(text))
+      .then(
+        () => setCopied('yes'),
+        () => setCopied('no'),
+      );
+  };
   const start = useAction(() => startRun(project, name, []), { toast: true });
-  const conflict = save.error !== undefined && errorOf(save.error).code === 'conflict';
+  const conflict = save.error === undefined ? undefined : conflictOf(save.error);
+  const compare = conflict !== undefined && comparing;
   const diagnostics = checked.workflow.diagnostics;
   const canRun = base.workflow.valid && !dirty && !stale;
   const steps = checked.graph.map((step) => ({
@@ -132,7 +169,7 @@ function Editing({ project, file }: { project: string; file: WorkflowReply }) {
             disabled={!dirty || stale || save.pending || !mayEdit}
             data-testid="save-workflow"
             title="Ctrl+S"
-            onClick={() => void save.run(base.hash)}
+            onClick={() => void saveNow(base.hash)}
           >
             {save.pending ? 'Saving…' : 'Save'}
           </Button>
@@ -148,25 +185,60 @@ function Editing({ project, file }: { project: string; file: WorkflowReply }) {
         </div>
         <span className="muted mono cut">{base.workflow.file}</span>
         {conflict ? (
-          <div className="problem" data-kind="warning" role="alert" data-testid="conflict">
+          <div className="problem conflict" data-kind="warning" role="alert" data-testid="conflict">
             <div className="grow">
               <p>
-                Somebody changed this file since you opened it. Nothing was overwritten, and your text is still here.
+                {conflict.text === undefined
+                  ? 'Somebody deleted this file since you opened it.'
+                  : 'Somebody changed this file since you opened it.'}{' '}
+                Nothing was written, and your text is still here.
               </p>
-              <p>Loading the newer file puts your text on the clipboard.</p>
+              <p>
+                {conflict.text === undefined
+                  ? 'Keeping yours writes the file again.'
+                  : 'Keeping yours replaces what is on disk as shown here; taking theirs can be undone in the editor.'}
+              </p>
             </div>
-            <Button size="small" onClick={() => void takeTheirs.run()}>
-              Load the newer file
-            </Button>
-            <Button size="small" kind="danger" onClick={() => void overwrite.run()}>
-              Replace it with mine
-            </Button>
+            <span className="row wrap">
+              <Button
+                size="small"
+                kind="primary"
+                disabled={stale || save.pending || theirs.pending}
+                data-testid="keep-mine"
+                onClick={() => void saveNow(conflict.hash)}
+              >
+                Keep mine
+              </Button>
+              {conflict.text !== undefined && (
+                <Button
+                  size="small"
+                  disabled={stale || save.pending || theirs.pending}
+                  data-testid="take-theirs"
+                  onClick={() => void theirs.run()}
+                >
+                  Take theirs
+                </Button>
+              )}
+              <Button size="small" data-testid="copy-mine" onClick={copy}>
+                Copy mine
+              </Button>
+              {conflict.text !== undefined && (
+                <Button size="small" kind="quiet" data-testid="compare-toggle" onClick={() => setComparing(!comparing)}>
+                  {comparing ? 'Back to the editor' : 'Compare'}
+                </Button>
+              )}
+              <span role="status" className="soft">
+                {copied === 'yes' && 'Copied.'}
+                {copied === 'no' && 'This browser did not allow it: select the text in the editor and copy it.'}
+              </span>
+            </span>
           </div>
         ) : (
           <Problem error={save.error} />
         )}
-        {narrow && (
-          <div className="tabs" role="tablist">
+        <Problem error={theirs.error} />
+        {narrow && !compare && (
+          <div className="tabs" role="tablist" aria-label="Ways to see the workflow">
             {(['text', 'graph'] as const).map((key) => (
               <button
                 key={key}
@@ -182,7 +254,19 @@ function Editing({ project, file }: { project: string; file: WorkflowReply }) {
           </div>
         )}
       </header>
-      <div className="workflow-body">
+      {compare && conflict.text !== undefined && (
+        <Suspense
+          fallback={
+            <div className="page-body">
+              <Loading lines={8} label="Comparing" />
+            </div>
+          }
+        >
+          <ConflictView mine={text} theirs={conflict.text} />
+        </Suspense>
+      )}
+      {/* Hidden, not gone: its undo history is the way back. */}
+      <div className="workflow-body" hidden={compare && conflict.text !== undefined}>
         {(!narrow || side === 'text') && (
           <div className="editor-side">
             <Suspense
@@ -199,7 +283,7 @@ function Editing({ project, file }: { project: string; file: WorkflowReply }) {
                 line={line}
                 onChange={setText}
                 onSave={() => {
-                  if (dirty && !stale) void save.run(base.hash);
+                  if (dirty && !stale && mayEdit) void saveNow(base.hash);
                 }}
               />
             </Suspense>

@@ -216,7 +216,7 @@ export class FakeHost {
           },
         };
       case 'workflow.save':
-        return fail('conflict', 'the file changed since it was read; nothing was written');
+        return this.#save(params);
       case 'run.start': {
         const started = makeRun(String(params['project']), String(params['workflow']), shipRows(), {
           started_at: Date.now(),
@@ -316,6 +316,27 @@ export class FakeHost {
       default:
         return fail('not_found', `the demo does not know ${method}`);
     }
+  }
+
+  /** The first save of each file meets somebody else's change. */
+  #save(params: Record<string, unknown>): unknown {
+    const name = String(params['workflow']);
+    const was = workflows.get(name) ?? fail('not_found', 'there is no such workflow');
+    if (!was.hash.endsWith('-theirs')) {
+      const text = was.text
+        .replace('run: make test', 'run: make test-all\n    timeout: 20m')
+        .replace(/^description/m, '# Ask grace first.\ndescription');
+      workflows.set(name, { ...was, text, hash: `${was.hash}-theirs` });
+    }
+    const now = workflows.get(name) ?? was;
+    if (params['base_hash'] !== now.hash)
+      return fail('conflict', 'the file changed since it was read; nothing was written', {
+        text: now.text,
+        hash: now.hash,
+      });
+    const saved = { ...now, text: String(params['text']) };
+    workflows.set(name, saved);
+    return saved;
   }
 
   #page(fake: FakeRun | undefined, params: Record<string, unknown>): unknown {
@@ -498,8 +519,8 @@ export class FakeFailure extends Error {
   }
 }
 
-function fail(code: CallError['code'], message: string): never {
-  throw new FakeFailure({ code, message });
+function fail(code: CallError['code'], message: string, details?: CallError['details']): never {
+  throw new FakeFailure(details === undefined ? { code, message } : { code, message, details });
 }
 
 export type Call = Extract<ClientFrame, { type: 'call' }>;
