@@ -25,7 +25,10 @@ export function InboxView() {
   const move = (by: number) => {
     const next = open[Math.max(0, Math.min(open.length - 1, at + by))];
     setChosen(next?.id);
-    if (next) document.querySelector(`[data-testid="approval-${next.id}"]`)?.scrollIntoView({ block: 'nearest' });
+    if (!next) return;
+    const card = document.querySelector<HTMLElement>(`[data-testid="approval-${next.id}"]`);
+    card?.focus({ preventScroll: true });
+    card?.scrollIntoView({ block: 'nearest' });
   };
   useKeys([
     { keys: 'j', label: 'Next question', group: 'Inbox', run: () => move(1) },

@@ -113,7 +113,13 @@ function Entry({ entry }: { entry: ActivityEntry }) {
   );
   return (
     <li className="feed-row" data-priority={data.priority}>
-      {href === undefined ? <div>{body}</div> : <Link to={href}>{body}</Link>}
+      {href === undefined ? (
+        <div>{body}</div>
+      ) : (
+        <Link to={href} data-row="">
+          {body}
+        </Link>
+      )}
     </li>
   );
 }

@@ -50,6 +50,7 @@ export function ApprovalCard({ approval, keys }: { approval: Approval; keys: boo
   return (
     <article
       className="card approval"
+      tabIndex={-1}
       data-testid={`approval-${approval.id}`}
       data-active={keys || undefined}
       aria-label={approval.question}

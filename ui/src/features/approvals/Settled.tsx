@@ -22,7 +22,7 @@ export function Settled({ approvals }: { approvals: readonly Approval[] }) {
             approval.state !== 'open' && (
               <li key={approval.id} className="settled">
                 <State look={LOOK[approval.state]} />
-                <Link to={to.run(approval.project, approval.run, { step: approval.step })} className="grow">
+                <Link to={to.run(approval.project, approval.run, { step: approval.step })} className="grow" data-row="">
                   <span className="cut" style={{ display: 'block' }}>
                     {approval.question}
                   </span>

@@ -168,7 +168,8 @@ function Camera({ diagram, unit, movedRef }: CameraProps) {
   );
   const fits = whole >= READABLE;
 
-  const look = (duration: number, all = false) => {
+  const look = (smooth: number, all = false) => {
+    const duration = matchMedia('(prefers-reduced-motion: reduce)').matches ? 0 : smooth;
     const zoom = Math.max(0.05, all ? whole : Math.max(whole, READABLE));
     const target = diagram.units.find((each) => each.id === unit) ?? diagram.units[0];
     if (fits || all || !target) {
@@ -192,7 +193,7 @@ function Camera({ diagram, unit, movedRef }: CameraProps) {
   const seen = useRef(false);
   useEffect(() => {
     if (width === 0 || height === 0 || movedRef.current) return;
-    look(seen.current && !matchMedia('(prefers-reduced-motion: reduce)').matches ? 300 : 0);
+    look(seen.current ? 300 : 0);
     seen.current = true;
     // `look` is made anew at each render; what it depends on is named here.
     // eslint-disable-next-line react-hooks/exhaustive-deps

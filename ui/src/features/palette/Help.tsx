@@ -12,17 +12,15 @@ function name(key: string): string {
 /** What the keys do here and now. */
 export function Help({ onClose }: { onClose: () => void }) {
   const groups = new Map<string, Binding[]>();
-  for (const binding of bindings())
-    groups.set(binding.group, [
-      ...(groups.get(binding.group) ?? []).filter((other) => other.keys !== binding.keys),
-      binding,
-    ]);
+  // Where two layers bind a key, the newest has it.
+  const inForce = new Map(bindings().map((binding) => [binding.keys, binding]));
+  for (const binding of inForce.values()) groups.set(binding.group, [...(groups.get(binding.group) ?? []), binding]);
   return (
     <Dialog open onClose={onClose} title="Keyboard" testid="help">
       <div className="help">
         {[...groups].map(([group, list]) => (
           <section key={group}>
-            <h3>{group}</h3>
+            <h2>{group}</h2>
             <dl>
               {list.map((binding) => (
                 <div key={binding.keys} className="row between">

@@ -16,7 +16,7 @@ export function ProjectCard({ project }: { project: Project }) {
   const shown = [...active, ...runs.filter((run) => run.status === 'done')].slice(0, SHOWN);
   return (
     <li className="card project-card" data-testid={`project-${project.id}`}>
-      <Link to={to.project(project.id)} className="project-head">
+      <Link to={to.project(project.id)} className="project-head" data-row="">
         <span className="row">
           <h2 className="cut grow">{project.name}</h2>
           {active.length > 0 && (
@@ -57,7 +57,7 @@ function Brief({ run }: { run: Run }) {
   const step = useStep(run.id, run.current_step ?? '');
   return (
     <li>
-      <Link to={to.run(run.project, run.id)} className="row">
+      <Link to={to.run(run.project, run.id)} className="row" data-row="">
         <Lamp look={look} title={look.word} />
         <span className="cut grow">
           {run.workflow} <span className="muted num">#{run.number}</span>

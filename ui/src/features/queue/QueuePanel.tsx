@@ -83,7 +83,7 @@ function QueueRow({
       <span className="badge num">{place}</span>
       <span className="grow">
         {run ? (
-          <Link to={to.run(run.project, run.id)}>
+          <Link to={to.run(run.project, run.id)} className="queue-name" data-row="">
             <b>{run.workflow}</b> <span className="muted num">#{run.number}</span>
           </Link>
         ) : (

@@ -11,7 +11,7 @@ import { cancelRun, canRetry, hasFailed } from './actions';
 import './runs.css';
 
 /** One run in a list: what it is, where it is, how long, and what can be done about it. */
-export function RunRow({ run, active, showProject }: { run: Run; active?: boolean; showProject?: boolean }) {
+export function RunRow({ run, showProject }: { run: Run; showProject?: boolean }) {
   const look = runLook(run);
   const step = useStep(run.id, run.current_step ?? '');
   const href = to.run(run.project, run.id);
@@ -19,7 +19,6 @@ export function RunRow({ run, active, showProject }: { run: Run; active?: boolea
     <li
       className="run-row"
       data-tone={look.tone}
-      data-active={active || undefined}
       data-testid={`run-${String(run.number)}`}
       data-state={run.conclusion ?? run.status}
     >

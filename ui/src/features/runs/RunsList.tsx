@@ -1,9 +1,7 @@
-import { useEffect, useRef, useState } from 'react';
+import { useState } from 'react';
 import type { Run } from '../../platform/protocol';
 import { call, show, world } from '../../store/client';
-import { useKeys } from '../../store/keys';
 import { isFailure, useRuns } from '../../store/read';
-import { navigate, to } from '../../store/route';
 import { Button, Empty } from '../../shared/parts';
 import { Problem } from '../../shared/Problem';
 import { useAction } from '../../shared/useAction';
@@ -24,9 +22,7 @@ const PAGE = 50;
 export function RunsList({ project, empty }: { project: string; empty: React.ReactNode }) {
   const runs = useRuns(project);
   const [filter, setFilter] = useState<Filter>('all');
-  const [at, setAt] = useState(-1);
   const [more, setMore] = useState(true);
-  const list = useRef<HTMLUListElement>(null);
   const shown = runs.filter(FILTERS[filter].test);
   const oldest = runs.at(-1);
   const older = useAction(async () => {
@@ -38,23 +34,6 @@ export function RunsList({ project, empty }: { project: string; empty: React.Rea
     setMore(page.more);
     show();
   });
-  const move = (step: number) => setAt(Math.max(0, Math.min(shown.length - 1, at + step)));
-  useKeys([
-    { keys: 'j', label: 'Next', group: 'Lists', run: () => move(1) },
-    { keys: 'k', label: 'Previous', group: 'Lists', run: () => move(-1) },
-    {
-      keys: 'Enter',
-      label: 'Open',
-      group: 'Lists',
-      run: () => {
-        const run = shown[at];
-        if (run) navigate(to.run(project, run.id));
-      },
-    },
-  ]);
-  useEffect(() => {
-    list.current?.children[at]?.scrollIntoView({ block: 'nearest' });
-  }, [at]);
   if (runs.length === 0) return empty;
   return (
     <section className="panel" aria-label="Runs">
@@ -78,9 +57,9 @@ export function RunsList({ project, empty }: { project: string; empty: React.Rea
           <p>{more && (oldest?.number ?? 1) > 1 ? 'Older runs may be: load them below.' : 'Choose another filter.'}</p>
         </Empty>
       ) : (
-        <ul ref={list} className="runs" data-testid="runs">
-          {shown.map((run, index) => (
-            <RunRow key={run.id} run={run} active={index === at} />
+        <ul className="runs" data-testid="runs">
+          {shown.map((run) => (
+            <RunRow key={run.id} run={run} />
           ))}
         </ul>
       )}

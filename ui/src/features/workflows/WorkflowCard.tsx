@@ -16,8 +16,8 @@ export function WorkflowCard({ project, workflow }: { project: string; workflow:
   return (
     <li className="card workflow-card" data-testid={`workflow-${workflow.name}`} data-valid={workflow.valid}>
       <div className="row">
-        <Link to={href} className="grow">
-          <h3 className="cut">{workflow.name}</h3>
+        <Link to={href} className="grow workflow-name" data-row="">
+          <h2 className="cut">{workflow.name}</h2>
           <p className="muted cut">{workflow.description ?? workflow.file}</p>
         </Link>
         <Button
