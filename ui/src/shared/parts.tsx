@@ -93,8 +93,11 @@ export function Empty({
   children,
   action,
   testid,
+  alone,
 }: {
   title: string;
+  /** It is all that the screen holds: its title is the screen's. */
+  alone?: boolean;
   children?: ReactNode;
   action?: ReactNode;
   testid?: string;
@@ -116,7 +119,7 @@ export function Empty({
         <circle cx="44" cy="14" r="4" fill="var(--paper)" />
         <circle cx="32" cy="34" r="4" fill="var(--paper)" />
       </svg>
-      <h2>{title}</h2>
+      {alone ? <h1>{title}</h1> : <h2>{title}</h2>}
       {children}
       {action}
     </div>

@@ -15,3 +15,5 @@ export function useMedia(query: string): boolean {
 export const NARROW = '(max-width: 960px)';
 /** Room for a diagram and a log side by side. */
 export const WIDE = '(min-width: 1600px)';
+/** A finger, or a screen so small that it is one: the same as in the style sheets. */
+export const TOUCH = '(max-width: 720px), (pointer: coarse)';

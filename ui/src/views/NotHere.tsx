@@ -8,6 +8,7 @@ const WHY: Record<string, string> = {
 export function NotHere({ what, refused }: { what: string; refused: string | undefined }) {
   return (
     <Empty
+      alone
       title={refused === 'forbidden' ? `You may not see this ${what}` : `This ${what} is not here`}
       action={
         <Link className="button" to="/">

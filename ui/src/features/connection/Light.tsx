@@ -30,19 +30,16 @@ export function Light() {
   const silent = link.heardAt === undefined ? undefined : Math.max(0, now - link.heardAt);
   return (
     <Popover.Root>
-      <Popover.Trigger
-        className="light"
-        data-tone={signal.tone}
-        data-testid="light"
-        data-phase={link.phase}
-        aria-label={`Connection: ${signal.word}`}
-      >
+      <Popover.Trigger className="light" data-tone={signal.tone} data-testid="light" data-phase={link.phase}>
         <span className="light-bars" aria-hidden="true">
           {[1, 2, 3].map((bar) => (
             <i key={bar} data-on={bar <= signal.bars || undefined} />
           ))}
         </span>
-        <span>{signal.word}</span>
+        <span>
+          <span className="sr">Connection: </span>
+          {signal.word}
+        </span>
         {link.phase === 'live' && link.roundTripMs !== undefined && (
           <span className="muted num">{link.roundTripMs} ms</span>
         )}

@@ -56,7 +56,7 @@ export default function CodeEditor({ text, readOnly, diagnostics, line, onChange
           indentUnit.of('  '),
           editorTheme,
           EditorState.readOnly.of(readOnly),
-          EditorView.contentAttributes.of({ 'aria-label': 'Workflow text', 'data-testid': 'editor' }),
+          EditorView.contentAttributes.of({ 'aria-label': 'Workflow text', 'data-testid': 'editor', tabindex: '0' }),
           keymap.of([
             {
               key: 'Mod-s',

@@ -56,13 +56,14 @@ export const StepNode = memo(function StepNode({ data }: NodeProps<UnitNode>) {
       data-testid={`node-${key}`}
       data-state={step?.conclusion ?? step?.status ?? 'planned'}
       aria-pressed={data.selected === key}
-      aria-label={`${data.title}: ${look.word}`}
+      title={`${data.title}: ${look.word}`}
       onClick={() => data.onSelect(key)}
     >
       <Ends />
       <span className="signal-head">
         <Lamp look={look} size={22} />
       </span>
+      {/* From far away no text is painted: then the title is the name. */}
       <span className="signal-text">
         <span className="signal-title cut">{data.title}</span>
         <span className="signal-sub cut">
@@ -161,11 +162,10 @@ const Child = memo(function Child({ run, stepKey, id, compact, selected, onSelec
       data-selected={selected || undefined}
       data-testid={`node-${stepKey}`}
       data-state={step?.conclusion ?? step?.status ?? 'planned'}
-      aria-label={`${stepKey}: ${look.word}`}
-      title={compact ? `${name}: ${look.word}` : undefined}
+      title={`${name}: ${look.word}`}
       onClick={() => onSelect(stepKey)}
     >
-      <Lamp look={look} size={compact ? 14 : 16} />
+      <Lamp look={look} size={compact ? 14 : 16} {...(compact ? {} : { title: look.word })} />
       {!compact && <span className="cut grow">{name}</span>}
       {!compact && step?.started_at !== undefined && (
         <span className="muted">

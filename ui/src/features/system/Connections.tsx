@@ -39,7 +39,9 @@ export function Connections({ connections, reload }: { connections: readonly Con
               <th className="right">Events</th>
               <th className="right">Sent</th>
               <th>Joined by</th>
-              <th />
+              <th>
+                <span className="sr">Close</span>
+              </th>
             </tr>
           </thead>
           <tbody>

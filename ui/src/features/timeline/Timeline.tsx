@@ -1,14 +1,17 @@
 import { useVirtualizer } from '@tanstack/react-virtual';
-import { useRef } from 'react';
+import { useEffect, useRef } from 'react';
+import type { CSSProperties } from 'react';
 import type { Attempt, Run, Step } from '../../platform/protocol';
 import { useSteps } from '../../store/read';
 import { useNow } from '../../store/time';
 import { clockTime, duration } from '../../shared/format';
 import { Lamp } from '../../shared/Lamp';
 import { conclusionLook, stepLook, stepValue } from '../../shared/status';
+import { TOUCH, useMedia } from '../../shared/useMedia';
 import './timeline.css';
 
 const ROW = 34;
+const ROW_TOUCH = 44;
 const TICKS = [
   1_000, 2_000, 5_000, 10_000, 30_000, 60_000, 120_000, 300_000, 600_000, 1_800_000, 3_600_000, 7_200_000, 21_600_000,
   86_400_000,
@@ -26,14 +29,16 @@ export function Timeline({
 }) {
   const steps = useSteps(run.id);
   const now = useNow(run.status !== 'done');
+  const row = useMedia(TOUCH) ? ROW_TOUCH : ROW;
   const scroller = useRef<HTMLDivElement>(null);
   // eslint-disable-next-line react-hooks/incompatible-library
   const rows = useVirtualizer({
     count: steps.length,
     getScrollElement: () => scroller.current,
-    estimateSize: () => ROW,
+    estimateSize: () => row,
     overscan: 12,
   });
+  useEffect(() => rows.measure(), [rows, row]);
   const times = steps.flatMap((step) =>
     (step.attempts ?? []).flatMap((attempt) => [attempt.started_at, attempt.ended_at ?? now]),
   );
@@ -63,7 +68,7 @@ export function Timeline({
           ))}
         </div>
       </div>
-      <div style={{ height: rows.getTotalSize(), position: 'relative' }}>
+      <div style={{ height: rows.getTotalSize(), position: 'relative', '--row': `${String(row)}px` } as CSSProperties}>
         {rows.getVirtualItems().map((item) => {
           const step = steps[item.index];
           return (
