@@ -1,5 +1,7 @@
 import { Dialog as Base } from '@base-ui/react/dialog';
+import { useState } from 'react';
 import type { ReactNode } from 'react';
+import { returnFocus } from './focus';
 
 interface Props {
   open: boolean;
@@ -12,6 +14,8 @@ interface Props {
 }
 
 export function Dialog({ open, onClose, title, about, footer, children, testid }: Props) {
+  const [was, setWas] = useState<{ open: boolean; before: Element | null }>({ open: false, before: null });
+  if (was.open !== open) setWas({ open, before: open ? document.activeElement : was.before });
   return (
     <Base.Root
       open={open}
@@ -21,7 +25,7 @@ export function Dialog({ open, onClose, title, about, footer, children, testid }
     >
       <Base.Portal>
         <Base.Backdrop className="backdrop" />
-        <Base.Popup className="dialog" data-testid={testid}>
+        <Base.Popup className="dialog" data-testid={testid} finalFocus={() => returnFocus(was.before)}>
           <header>
             <Base.Title render={<h1 />}>{title}</Base.Title>
             {about && <Base.Description className="soft">{about}</Base.Description>}

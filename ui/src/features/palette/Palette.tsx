@@ -1,6 +1,7 @@
 import { Dialog as Base } from '@base-ui/react/dialog';
 import { useState } from 'react';
 import type { ReactNode } from 'react';
+import { returnFocus } from '../../shared/focus';
 import './palette.css';
 
 export interface Command {
@@ -54,7 +55,7 @@ export function Palette({ commands, onClose }: { commands: readonly Command[]; o
         <Base.Backdrop className="backdrop" />
         <Base.Popup
           className="dialog palette"
-          finalFocus={() => document.getElementById('main')}
+          finalFocus={() => returnFocus(null)}
           aria-label="Commands"
           data-testid="palette"
         >
