@@ -27,6 +27,17 @@ const screens = {
   settings: ['/settings'],
   workflow: ['/projects/checkout/workflows/ship-feature'],
   broken: ['/projects/checkout/workflows/release'],
+  conflict: [
+    '/projects/checkout/workflows/ship-feature',
+    async (page) => {
+      await page.getByTestId('editor').click();
+      await page.keyboard.press('Control+Home');
+      await page.keyboard.type('# mine\n');
+      await page.getByTestId('save-workflow').click();
+      await page.getByTestId('compare').waitFor();
+    },
+  ],
+  waits: [run('r_demowaits1', '?step=approve_plan')],
   missing: ['/nowhere'],
   dialog: ['/projects/checkout/workflows', async (page) => page.getByTestId('run-workflow-ship-feature').click()],
   palette: ['/', async (page) => page.keyboard.press('Control+k')],
