@@ -2,7 +2,16 @@
 
 use tauri_build::{AppManifest, Attributes};
 
-const COMMANDS: &[&str] = &["stream_open", "stream_send", "stream_close", "pick_folder", "open_external"];
+const COMMANDS: &[&str] = &[
+    "stream_open",
+    "stream_send",
+    "stream_close",
+    "host_list",
+    "host_join",
+    "host_forget",
+    "pick_folder",
+    "open_external",
+];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Embedded at compile time: a message here is clearer than what the macro would say.

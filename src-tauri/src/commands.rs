@@ -19,7 +19,10 @@ use tauri_plugin_dialog::DialogExt;
 use tauri_plugin_opener::OpenerExt;
 use tokio::sync::oneshot;
 
-use crate::host::Slot;
+use crate::{
+    elsewhere::{self, Elsewhere, Joined, Known},
+    host::Slot,
+};
 
 /// The page's open streams.
 #[derive(Default)]
@@ -45,6 +48,8 @@ pub(crate) enum Error {
     NoHost,
     #[error(transparent)]
     Send(#[from] SendError),
+    #[error(transparent)]
+    Elsewhere(#[from] elsewhere::Error),
     #[error("only http and https links are opened, not {0:?}")]
     Link(String),
     #[error("the link could not be handed to the browser: {0}")]
@@ -57,19 +62,57 @@ impl Serialize for Error {
     }
 }
 
-/// Opens a stream; batches arrive on `channel`, each the JSON array of its frames.
+/// Opens a stream of the host in this process, or of one that was joined; batches arrive on `channel`, each the JSON
+/// array of its frames.
 #[tauri::command]
 pub(crate) async fn stream_open(
     slot: State<'_, Slot>,
     streams: State<'_, Streams>,
+    joined: State<'_, Elsewhere>,
     channel: Channel,
+    host: Option<String>,
 ) -> Result<u64, Error> {
-    let host = slot.wait().await.ok_or(Error::NoHost)?;
-    let (stream, run) = signalbox_ipc::open(&host, move |batch| channel.send(InvokeResponseBody::Json(batch)).is_ok());
+    let deliver = move |batch| channel.send(InvokeResponseBody::Json(batch)).is_ok();
+    let stream = match host {
+        None => {
+            let host = slot.wait().await.ok_or(Error::NoHost)?;
+            let (stream, run) = signalbox_ipc::open(&host, deliver);
+            tokio::spawn(run);
+            stream
+        }
+        Some(id) => {
+            let (stream, run) = signalbox_ipc::open_elsewhere(joined.options(&id).await?, deliver);
+            tokio::spawn(run);
+            stream
+        }
+    };
     let id = streams.next.fetch_add(1, Ordering::Relaxed) + 1;
     streams.open().insert(id, stream);
-    tokio::spawn(run);
     Ok(id)
+}
+
+/// The hosts elsewhere that this desktop has joined.
+#[tauri::command]
+pub(crate) fn host_list(joined: State<'_, Elsewhere>) -> Vec<Known> {
+    joined.list()
+}
+
+/// Joins a host elsewhere: its address, and a token that its owner made.
+#[tauri::command]
+pub(crate) async fn host_join(
+    app: AppHandle,
+    joined: State<'_, Elsewhere>,
+    url: String,
+    token: String,
+    name: Option<String>,
+) -> Result<Joined, Error> {
+    Ok(joined.join(&app, &url, token, name).await?)
+}
+
+/// Forgets a host that was joined, and its token.
+#[tauri::command]
+pub(crate) async fn host_forget(joined: State<'_, Elsewhere>, id: String) -> Result<(), Error> {
+    Ok(joined.forget(&id).await?)
 }
 
 /// Hands the host a frame. Not async, although most commands should be: calls of one page then keep their order, and it

@@ -9,7 +9,7 @@ use tauri::{AppHandle, Manager};
 use tauri_plugin_dialog::{DialogExt, MessageDialogKind};
 use tokio::sync::watch;
 
-use crate::{arguments::Arguments, notify, tray};
+use crate::{arguments::Arguments, elsewhere::Elsewhere, notify, tray};
 
 /// Where the host will be once it is open.
 pub(crate) struct Slot(watch::Sender<Option<Host>>);
@@ -41,6 +41,7 @@ pub(crate) fn start(app: AppHandle, arguments: Arguments) {
                 notify::watch(app.clone(), &host, trayed);
                 app.state::<Slot>().0.send_replace(Some(host));
                 open_projects(&app, arguments.projects);
+                app.state::<Elsewhere>().follow_all(&app).await;
             }
             Err(error) => {
                 let text = format!("{error:#}.\n\nNothing was changed.");

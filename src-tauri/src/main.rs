@@ -7,6 +7,7 @@
 mod arguments;
 mod closing;
 mod commands;
+mod elsewhere;
 mod host;
 mod notify;
 mod tray;
@@ -60,10 +61,14 @@ fn run(arguments: Arguments) -> tauri::Result<i32> {
         .plugin(tauri_plugin_opener::init())
         .manage(commands::Streams::default())
         .manage(host::Slot::default())
+        .manage(elsewhere::Elsewhere::load(&signalbox_host::settings::data_dir()))
         .invoke_handler(tauri::generate_handler![
             commands::stream_open,
             commands::stream_send,
             commands::stream_close,
+            commands::host_list,
+            commands::host_join,
+            commands::host_forget,
             commands::pick_folder,
             commands::open_external
         ])

@@ -1,6 +1,7 @@
-//! Notifications of the desktop, and the tray's figures: both follow the host's feed.
+//! Notifications of the desktop, and the tray's figures: both follow the feeds of hosts.
 
 use serde::Deserialize;
+use signalbox_client::Received;
 use signalbox_host::Host;
 use signalbox_model::{Activity, Room, RoomFilter};
 use tauri::AppHandle;
@@ -37,24 +38,43 @@ pub(crate) fn watch(app: AppHandle, host: &Host, trayed: bool) {
                 tracing::warn!("the feed cannot be read: questions are no longer notified; they are in the inbox");
                 return;
             };
-            for text in batch.frames.iter().filter_map(|frame| asked(frame)) {
-                // Fails where nothing shows notifications: the inbox has the question all the same.
-                if let Err(error) =
-                    app.notification().builder().title("Signalbox: a question waits for you").body(text).show()
+            for frame in &batch.frames {
+                if let Ok(Line { kind, data: Some(activity) }) = serde_json::from_slice(frame)
+                    && kind == "activity_created"
                 {
-                    tracing::debug!(%error, "a notification could not be shown");
+                    tell(&app, None, &activity);
                 }
             }
         }
     });
 }
 
-/// The question, if the frame is one.
-fn asked(frame: &[u8]) -> Option<String> {
-    let line: Line = serde_json::from_slice(frame).ok()?;
-    let activity =
-        line.data.filter(|activity| line.kind == "activity_created" && activity.kind == "approval_requested")?;
-    Some(activity.text)
+/// News of a host elsewhere.
+pub(crate) fn elsewhere(app: &AppHandle, host: &str, event: &Received) {
+    if event.kind != "activity_created" {
+        return;
+    }
+    if let Ok(activity) = serde_json::from_str(event.data.get()) {
+        tell(app, Some(host), &activity);
+    }
+}
+
+fn tell(app: &AppHandle, host: Option<&str>, activity: &Activity) {
+    let Some(title) = title(activity) else { return };
+    let title = host.map_or_else(|| format!("Signalbox: {title}"), |host| format!("Signalbox ({host}): {title}"));
+    // Fails where nothing shows notifications: the inbox and the feed have it all the same.
+    if let Err(error) = app.notification().builder().title(title).body(activity.text.clone()).show() {
+        tracing::debug!(%error, "a notification could not be shown");
+    }
+}
+
+/// What a line of the feed is to a person who may be elsewhere; none: nothing that should disturb them.
+fn title(activity: &Activity) -> Option<&'static str> {
+    match activity.kind.as_str() {
+        "approval_requested" => Some("a question waits for you"),
+        "notify" if activity.to.iter().any(|to| to == "desktop") => Some("a message"),
+        _ => None,
+    }
 }
 
 async fn count(app: &AppHandle, host: &Host) {
@@ -72,14 +92,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_question_is_told_from_other_lines() {
-        let line = |kind: &str| {
-            format!(
-                r#"{{"type":"activity_created","seq":7,"data":{{"kind":"{kind}","priority":"high","actor":"engine","text":"deploy #3 asks: Go?"}}}}"#
-            )
+    fn questions_and_messages_to_the_desktop_are_told() {
+        let line = |kind: &str, to: &str| {
+            let text = format!(
+                r#"{{"type":"activity_created","seq":7,"data":{{"kind":"{kind}","to":{to},"priority":"high","actor":"engine","text":"deploy #3 asks: Go?"}}}}"#
+            );
+            title(&serde_json::from_str::<Line>(&text).unwrap().data.unwrap())
         };
-        assert_eq!(asked(line("approval_requested").as_bytes()).as_deref(), Some("deploy #3 asks: Go?"));
-        assert_eq!(asked(line("run_completed").as_bytes()), None);
-        assert_eq!(asked(br#"{"type":"synced","cursor":"e.1"}"#), None);
+        assert_eq!(line("approval_requested", "[]"), Some("a question waits for you"));
+        assert_eq!(line("notify", r#"["team","desktop"]"#), Some("a message"));
+        assert_eq!(line("notify", r#"["team"]"#), None);
+        assert_eq!(line("run_completed", "[]"), None);
     }
 }

@@ -178,6 +178,17 @@ impl App<'_> {
         self.seen(id, &format!("{id} to be clicked"), || self.driver.click(&self.driver.find(&selector(id))?).ok());
     }
 
+    /// Replaces the text of a field.
+    pub(crate) fn fill(&self, id: &str, text: &str) {
+        let element = self.wait(id);
+        self.driver.fill(&element, text).unwrap();
+    }
+
+    /// Waits until an element is no longer there.
+    pub(crate) fn wait_gone(&self, id: &str) {
+        self.seen(id, &format!("{id} to be gone"), || self.driver.find(&selector(id)).is_none().then_some(()));
+    }
+
     fn attribute(&self, id: &str, name: &str) -> Option<String> {
         let script = "return document.querySelector(arguments[0])?.getAttribute(arguments[1]) ?? null";
         self.driver.script(script, &json!([selector(id), name])).ok()?.as_str().map(str::to_owned)

@@ -5,6 +5,7 @@
 #![cfg(target_os = "linux")]
 
 mod app;
+mod elsewhere;
 mod rate;
 mod webdriver;
 

@@ -58,6 +58,12 @@ impl Driver {
         self.command("/execute/sync", &json!({ "script": script, "args": arguments }))
     }
 
+    /// Sections 12.5.2 and 12.5.3.
+    pub(crate) fn fill(&self, element: &str, text: &str) -> io::Result<()> {
+        self.command(&format!("/element/{element}/clear"), &json!({}))?;
+        self.command(&format!("/element/{element}/value"), &json!({ "text": text })).map(|_| ())
+    }
+
     /// Section 13.2.2; the script gets the function that ends it.
     pub(crate) fn script_async(&self, script: &str) -> io::Result<Value> {
         self.command("/execute/async", &json!({ "script": script, "args": [] }))

@@ -76,10 +76,11 @@ async fn host_here(data: &Path, project: &Path) -> signalbox_host::Host {
 }
 
 /// As the window does it: batches, each answered with credit.
-async fn follow_ipc(host: &signalbox_host::Host, tree: &str) -> Follower {
-    let (sender, mut batches) = tokio::sync::mpsc::unbounded_channel();
-    let (stream, run) = signalbox_ipc::open(host, move |batch| sender.send(batch).is_ok());
-    tokio::spawn(run);
+async fn follow_window(
+    stream: signalbox_ipc::Stream,
+    mut batches: tokio::sync::mpsc::UnboundedReceiver<String>,
+    tree: &str,
+) -> Follower {
     let say = |frame: Value| stream.send(serde_json::from_value(frame).unwrap()).unwrap();
     say(json!({ "type": "hello", "v": 1, "client": { "name": "test", "version": "1" }, "rooms": [tree] }));
     let mut follower = Follower::new();
@@ -132,8 +133,26 @@ fn every_transport_carries_the_same_events_whenever_it_was_joined() {
             let ipc = results.clone();
             let (handle, host_here) = (runtime.handle().clone(), inside.clone());
             scope.spawn(move || {
-                let events = handle.block_on(follow_ipc(&host_here, tree));
+                let events = handle.block_on(async {
+                    let (sender, batches) = tokio::sync::mpsc::unbounded_channel();
+                    let (stream, run) = signalbox_ipc::open(&host_here, move |batch| sender.send(batch).is_ok());
+                    tokio::spawn(run);
+                    follow_window(stream, batches, tree).await
+                });
                 ipc.send(("ipc", moment, events)).unwrap();
+            });
+            let joined = results.clone();
+            let handle = runtime.handle().clone();
+            scope.spawn(move || {
+                let events = handle.block_on(async {
+                    let (sender, batches) = tokio::sync::mpsc::unbounded_channel();
+                    let options = signalbox_client::Options::new(&host.url, &host.token);
+                    let deliver = move |batch| sender.send(batch).is_ok();
+                    let (stream, run) = signalbox_ipc::open_elsewhere(options, deliver);
+                    tokio::spawn(run);
+                    follow_window(stream, batches, tree).await
+                });
+                joined.send(("window on a host elsewhere", moment, events)).unwrap();
             });
             let naive = results.clone();
             let handle = runtime.handle().clone();
@@ -210,7 +229,7 @@ fn every_transport_carries_the_same_events_whenever_it_was_joined() {
             }
             seen += 1;
         }
-        assert_eq!(seen, 25);
+        assert_eq!(seen, 30);
     });
     runtime.block_on(inside.close());
 }

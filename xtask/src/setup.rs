@@ -30,6 +30,7 @@ const DESKTOP_TESTS: Packages = &[
     ("xauth", "used by xvfb-run"),
     ("dbus", "a session bus for the desktop tests"),
     ("webkit2gtk-driver", "drives the real window"),
+    ("gnome-keyring", "a keychain for the desktop tests"),
 ];
 
 /// Names under which a Chromium may be installed. Ubuntu's package of that name is no browser but an installer.

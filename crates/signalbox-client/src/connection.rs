@@ -2,22 +2,15 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use futures_util::{SinkExt, StreamExt};
 use signalbox_model::{Cursor, RoomFilter};
-use signalbox_wire::{CallError, ClientFrame, ClientInfo, ErrorCode, Hello, PROTOCOL_VERSION, SUBPROTOCOL};
-use tokio::{net::TcpStream, sync::mpsc, time::Instant};
-use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream, connect_async_with_config,
-    tungstenite::{Message, client::IntoClientRequest, http::HeaderValue, protocol::WebSocketConfig},
-};
+use signalbox_wire::{CallError, ClientFrame, ClientInfo, ErrorCode, Hello, PROTOCOL_VERSION};
+use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
-    Backoff, Call, Command, Ended, Options, Update,
+    Backoff, Call, Command, Ended, Link, Options, Update,
     backoff::STEADY,
     frames::{Control, Frame, parse},
 };
-
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// What must survive a reconnect.
 struct State {
@@ -116,35 +109,6 @@ impl State {
         }
     }
 
-    async fn open(&self) -> Result<Socket, Ended> {
-        let url = self.options.url.trim_end_matches('/');
-        let unreachable = |why: String| Ended::Unreachable { url: url.to_owned(), why };
-        let address = match url.split_once("://") {
-            Some(("http", rest)) => format!("ws://{rest}/api/v1/ws"),
-            Some(("https", rest)) => format!("wss://{rest}/api/v1/ws"),
-            _ => return Err(Ended::Protocol(format!("{url:?} is no address of a host"))),
-        };
-        let mut request = address.into_client_request().map_err(|error| Ended::Protocol(error.to_string()))?;
-        request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static(SUBPROTOCOL));
-        let config = WebSocketConfig::default().max_message_size(Some(256 << 20)).max_frame_size(Some(256 << 20));
-        let connecting = connect_async_with_config(request, Some(config), true);
-        match tokio::time::timeout(self.options.connect_timeout, connecting).await {
-            Err(_) => Err(unreachable("no answer in time".into())),
-            Ok(Err(tokio_tungstenite::tungstenite::Error::Http(response))) => {
-                let status = response.status().as_u16();
-                let code = if matches!(status, 401 | 403) { 4500 } else { 4014 };
-                Err(Ended::Closed { code, reason: format!("HTTP {status}") })
-            }
-            Ok(Err(error)) => Err(unreachable(error.to_string())),
-            Ok(Ok((socket, _))) => Ok(socket),
-        }
-    }
-
-    async fn send(socket: &mut Socket, frame: &ClientFrame) -> Result<(), Ended> {
-        let text = serde_json::to_string(frame).map_err(|error| Ended::Protocol(error.to_string()))?;
-        socket.send(Message::text(text)).await.map_err(|error| Ended::Broken(error.to_string()))
-    }
-
     async fn connection(&mut self, commands: &mut mpsc::Receiver<Command>, steady_since: &mut Option<Instant>) -> Stop {
         match self.connected(commands, steady_since).await {
             Ok(never) => match never {},
@@ -157,7 +121,7 @@ impl State {
         commands: &mut mpsc::Receiver<Command>,
         steady_since: &mut Option<Instant>,
     ) -> Result<std::convert::Infallible, Stop> {
-        let mut socket = self.open().await?;
+        let mut link = Link::open(&self.options).await?;
         let from = self.cursor.as_ref().map_or(0, |cursor| cursor.seq);
         self.bases = self.rooms.iter().map(|room| (room.clone(), from)).collect();
         let hello = Hello {
@@ -172,30 +136,20 @@ impl State {
             rooms: self.rooms.clone(),
             resume: self.cursor.clone(),
         };
-        Self::send(&mut socket, &ClientFrame::Hello(hello)).await?;
+        link.send(&ClientFrame::Hello(hello)).await?;
         let mut silence = self.options.connect_timeout;
         let (mut welcomed, mut calling) = (false, true);
         let listener = self.updates.clone();
         loop {
             tokio::select! {
-                message = tokio::time::timeout(silence, socket.next()) => {
-                    let text = match message {
-                        Err(_) => return Err(Ended::Silent.into()),
-                        Ok(None) => return Err(Ended::Broken("the host closed it without a word".into()).into()),
-                        Ok(Some(Err(error))) => return Err(Ended::Broken(error.to_string()).into()),
-                        Ok(Some(Ok(Message::Close(frame)))) => {
-                            let (code, reason) = frame.map_or((1005, "no reason".to_owned()), |f| (f.code.into(), f.reason.to_string()));
-                            return Err(Ended::Closed { code, reason }.into());
-                        }
-                        Ok(Some(Ok(Message::Text(text)))) => text,
-                        Ok(Some(Ok(_))) => continue,
-                    };
+                frame = tokio::time::timeout(silence, link.next()) => {
+                    let text = frame.map_err(|_| Ended::Silent)??;
                     match parse(&text).map_err(|error| Ended::Protocol(error.to_string()))? {
                         Frame::Control(Control::Connection(welcome)) => {
                             silence = Duration::from_millis(welcome.ping_ms) + Duration::from_secs(10);
                             welcomed = true;
                             self.updates.send(Update::Connected(welcome)).await.ok();
-                            self.send_waiting(&mut socket).await?;
+                            self.send_waiting(&mut link).await?;
                         }
                         Frame::Control(Control::Synced { cursor }) => {
                             steady_since.get_or_insert_with(Instant::now);
@@ -204,7 +158,7 @@ impl State {
                             self.updates.send(Update::Synced(cursor)).await.ok();
                         }
                         Frame::Control(Control::Ping { sent }) => {
-                            Self::send(&mut socket, &ClientFrame::Pong {}).await?;
+                            link.send(&ClientFrame::Pong {}).await?;
                             let seen = self.cursor.as_ref().map_or(0, |cursor| cursor.seq);
                             if sent > seen {
                                 return Err(Ended::Gap { room: "any".into(), said: sent, seen }.into());
@@ -218,19 +172,19 @@ impl State {
                     }
                 }
                 command = commands.recv(), if welcomed && calling => match command {
-                    Some(command) => self.command(&mut socket, command).await?,
+                    Some(command) => self.command(&mut link, command).await?,
                     // Nobody calls any more, but somebody may listen.
                     None => calling = false,
                 },
                 () = listener.closed(), if !calling => {
-                    socket.close(None).await.ok();
+                    link.close().await;
                     return Err(Stop::Dropped);
                 }
             }
         }
     }
 
-    async fn send_waiting(&mut self, socket: &mut Socket) -> Result<(), Ended> {
+    async fn send_waiting(&mut self, link: &mut Link) -> Result<(), Ended> {
         let mut waiting: Vec<u64> = self.calls.keys().copied().collect();
         waiting.sort_unstable();
         for rid in waiting {
@@ -241,12 +195,12 @@ impl State {
                 params: call.params.clone(),
                 key: call.key.clone(),
             };
-            Self::send(socket, &frame).await?;
+            link.send(&frame).await?;
         }
         Ok(())
     }
 
-    async fn command(&mut self, socket: &mut Socket, command: Command) -> Result<(), Ended> {
+    async fn command(&mut self, link: &mut Link, command: Command) -> Result<(), Ended> {
         match command {
             Command::Call(call) => {
                 self.next_rid += 1;
@@ -258,7 +212,7 @@ impl State {
                     key: call.key.clone(),
                 };
                 self.calls.insert(rid, call);
-                Self::send(socket, &frame).await
+                link.send(&frame).await
             }
             Command::Follow { rooms, resume } => {
                 for room in &rooms {
@@ -278,7 +232,7 @@ impl State {
                     }
                 }
                 self.next_rid += 1;
-                Self::send(socket, &ClientFrame::Subscribe { rid: Some(self.next_rid), rooms, resume }).await
+                link.send(&ClientFrame::Subscribe { rid: Some(self.next_rid), rooms, resume }).await
             }
         }
     }

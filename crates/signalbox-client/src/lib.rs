@@ -26,6 +26,7 @@
 mod backoff;
 mod connection;
 mod frames;
+mod link;
 
 use std::time::Duration;
 
@@ -36,6 +37,7 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use backoff::Backoff;
 pub use frames::{Received, Welcome};
+pub use link::Link;
 
 /// How to connect.
 #[derive(Debug, Clone)]

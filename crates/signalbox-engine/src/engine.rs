@@ -101,6 +101,7 @@ impl Output {
             text,
             run: Some(run.id.clone()),
             step: None,
+            to: Vec::new(),
         };
         self.event(Room::Activity, actor, EventData::ActivityCreated(activity));
     }

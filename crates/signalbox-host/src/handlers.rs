@@ -395,6 +395,7 @@ impl Handlers for Host {
                 text: params.text.unwrap_or(params.kind),
                 run: None,
                 step: None,
+                to: Vec::new(),
             };
             events.push(NewEvent::new(Room::Activity, caller.actor.clone(), EventData::ActivityCreated(activity)));
         }

@@ -389,6 +389,7 @@ impl Loop {
                     text: view.text(&notice.message),
                     run: Some(at.run.clone()),
                     step: Some(job.key.clone()),
+                    to: notice.to.iter().map(|to| to.as_str().to_owned()).collect(),
                 };
                 let event = NewEvent::new(Room::Activity, Actor::engine(), EventData::ActivityCreated(activity));
                 let (store, inputs) = (self.parts.store.clone(), self.inputs.clone());

@@ -14,12 +14,8 @@ use signalbox_stream::{Batch, Listed, Refused, Registration, Session, SessionErr
 use signalbox_wire::{CallError, Caller, ClientFrame, CloseCode, ErrorCode, Hello, HostFrame, PROTOCOL_VERSION};
 use tokio::{sync::mpsc, time::Instant};
 
-use crate::{FIRST_CREDIT, INBOX, OUTBOX, credit::Credit};
+use crate::{BATCH, BEAT, FIRST_CREDIT, INBOX, OUTBOX, credit::Credit};
 
-/// Bytes of events in a batch, about.
-const BATCH: usize = 64 * 1024;
-/// Least time between two batches: a screen shows nothing sooner, and each batch costs the page a task.
-const BEAT: Duration = Duration::from_millis(12);
 /// Calls of one stream at work at a time.
 const CALLS: usize = 32;
 
@@ -42,6 +38,13 @@ pub struct Stream {
 }
 
 impl Stream {
+    /// With the ends that the loop behind it holds.
+    pub(crate) fn new() -> (Self, mpsc::Receiver<ClientFrame>, Arc<Credit>) {
+        let (sender, frames) = mpsc::channel(INBOX);
+        let credit = Arc::new(Credit::new(FIRST_CREDIT));
+        (Self { frames: sender, credit: Arc::clone(&credit) }, frames, credit)
+    }
+
     /// Hands the host a frame. Never waits.
     ///
     /// # Errors
@@ -66,9 +69,7 @@ pub fn open<D>(host: &Host, deliver: D) -> (Stream, impl Future<Output = ()> + S
 where
     D: FnMut(String) -> bool + Send + 'static,
 {
-    let (sender, frames) = mpsc::channel(INBOX);
-    let credit = Arc::new(Credit::new(FIRST_CREDIT));
-    let stream = Stream { frames: sender, credit: Arc::clone(&credit) };
+    let (stream, frames, credit) = Stream::new();
     let page = Page { host: host.clone(), caller: host.owner(), frames, credit, deliver, outbox: Vec::new() };
     (stream, Box::pin(page.run()))
 }

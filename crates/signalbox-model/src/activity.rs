@@ -41,4 +41,8 @@ pub struct Activity {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
     pub step: Option<StepKey>,
+    /// Of a `notify` step: who is to be told, `desktop`, `team`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[ts(as = "Option<Vec<String>>", optional)]
+    pub to: Vec<String>,
 }

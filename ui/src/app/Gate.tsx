@@ -1,4 +1,5 @@
 import { useEffect, useState } from 'react';
+import { isDesktop } from '../platform/environment';
 import { login } from '../platform/session';
 import { connect, useLink } from '../store/client';
 import { LoginView } from '../views/LoginView';
@@ -43,5 +44,6 @@ export function Gate() {
   }, []);
   const code = link.closed?.code;
   const locked = link.phase === 'refused' && (code === INVALID_TOKEN || code === TOKEN_EXPIRED);
-  return locked ? <LoginView problem={problem} onDone={() => void connect()} /> : <App />;
+  // The desktop app has no cookie to renew: it says what the host said, and offers the other hosts.
+  return locked && !isDesktop ? <LoginView problem={problem} onDone={() => void connect()} /> : <App />;
 }

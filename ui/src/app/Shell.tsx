@@ -1,4 +1,6 @@
 import type { ReactNode } from 'react';
+import { isDesktop } from '../platform/environment';
+import { HostSwitch } from '../features/hosts/HostSwitch';
 import { Light } from '../features/connection/Light';
 import { StaleBanner } from '../features/connection/StaleBanner';
 import { useLink } from '../store/client';
@@ -41,6 +43,7 @@ export function Shell({ route, children, onPalette, onHelp }: Props) {
         <span className="brand">
           <img src="/favicon.svg" width="24" height="24" alt="" /> Signalbox
         </span>
+        {isDesktop && <HostSwitch />}
         <SideLink to="/" icon="projects" label="Projects" current={here('projects')} />
         <SideLink to="/inbox" icon="inbox" label="Inbox" current={here('inbox')} badge={waiting} />
         <SideLink to="/activity" icon="activity" label="Activity" current={here('activity')} />

@@ -9,7 +9,10 @@ export const isDemo = import.meta.env.MODE === 'demo';
 
 /** Finds the way to the host once; the returned function makes one connection attempt. */
 export async function findTransport(): Promise<() => Transport> {
-  if (isDesktop) return (await import('./ipc')).ipc;
+  if (isDesktop) {
+    const [{ ipc }, { shownHost }] = await Promise.all([import('./ipc'), import('./hosts')]);
+    return () => ipc(shownHost);
+  }
   if (import.meta.env.MODE === 'demo') return (await import('./fake')).fake;
   return websocket;
 }

@@ -1,9 +1,10 @@
 import { Channel, invoke } from '@tauri-apps/api/core';
+import type { Joined, JoinedHost } from './hosts';
 import type { ClientFrame, ServerFrame } from './protocol';
 import type { Transport, TransportHandlers } from './transport';
 
-/** The desktop window's way to the host in the same process: batches over one ordered channel. */
-export function ipc(): Transport {
+/** The desktop window's way to a host, the one in the same process or one that was joined: batches over one ordered channel. */
+export function ipc(host?: string): Transport {
   let id: number | undefined;
   let handlers: TransportHandlers | undefined;
   const early: ClientFrame[] = [];
@@ -21,7 +22,7 @@ export function ipc(): Transport {
       handlers = target;
       const channel = new Channel<ServerFrame[]>();
       channel.onmessage = (batch) => handlers?.frames(batch);
-      invoke<number>('stream_open', { channel }).then((opened) => {
+      invoke<number>('stream_open', { channel, host }).then((opened) => {
         id = opened;
         if (!handlers) {
           void invoke('stream_close', { id });
@@ -48,4 +49,16 @@ export async function openExternal(url: string): Promise<void> {
 
 export async function pickFolder(): Promise<string | null> {
   return invoke<string | null>('pick_folder');
+}
+
+export async function listHosts(): Promise<JoinedHost[]> {
+  return invoke<JoinedHost[]>('host_list');
+}
+
+export async function joinHost(url: string, token: string, name: string): Promise<Joined> {
+  return invoke<Joined>('host_join', { url, token, name });
+}
+
+export async function forgetHost(id: string): Promise<void> {
+  await invoke('host_forget', { id });
 }

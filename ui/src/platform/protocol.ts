@@ -35,7 +35,11 @@ run?: RunId,
 /**
  * The step it links to.
  */
-step?: StepKey, };
+step?: StepKey, 
+/**
+ * Of a `notify` step: who is to be told, `desktop`, `team`.
+ */
+to?: Array<string>, };
 
 /**
  * A line of the feed with its place.

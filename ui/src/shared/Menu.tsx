@@ -6,6 +6,7 @@ export interface MenuEntry {
   about?: string;
   disabled?: boolean;
   icon?: ReactNode;
+  testid?: string;
   onSelect: () => void;
 }
 
@@ -23,6 +24,7 @@ export function Menu({ trigger, entries }: { trigger: ReactElement; entries: rea
                 <Base.Item
                   key={entry.label}
                   className="menu-item"
+                  data-testid={entry.testid}
                   disabled={entry.disabled ?? false}
                   onClick={entry.onSelect}
                 >

@@ -290,8 +290,19 @@ pub enum GitAction {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum NotifyTarget {
-    /// A notification of the desktop on which the host runs.
+    /// A notification on every desktop app that has this host, its own or joined. It is in the activity feed as well.
     Desktop,
     /// Everybody, in the activity feed.
     Team,
+}
+
+impl NotifyTarget {
+    /// As it is written.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Desktop => "desktop",
+            Self::Team => "team",
+        }
+    }
 }

@@ -1,5 +1,6 @@
 import { useState } from 'react';
 import { pickFolder } from '../../platform/environment';
+import { shownHost } from '../../platform/hosts';
 import { call } from '../../store/client';
 import { navigate, to } from '../../store/route';
 import { Dialog } from '../../shared/Dialog';
@@ -64,7 +65,8 @@ export function OpenProject({ onClose }: { onClose: () => void }) {
               data-testid="open-path"
               onChange={(event) => setPath(event.target.value)}
             />
-            {pickFolder && (
+            {/* The system's dialog shows this computer's folders: they mean nothing to a host elsewhere. */}
+            {pickFolder && shownHost === undefined && (
               <Button icon="folder" onClick={() => void pick.run()}>
                 Choose…
               </Button>

@@ -1,0 +1,123 @@
+import { useState } from 'react';
+import { joinHost, showHost } from '../../platform/hosts';
+import type { Joined } from '../../platform/hosts';
+import { CallFailed } from '../../stream/calls';
+import { Dialog } from '../../shared/Dialog';
+import { Button } from '../../shared/parts';
+import { Problem } from '../../shared/Problem';
+import { useAction } from '../../shared/useAction';
+
+const OWN_MACHINE = /^(https:|(http:\/\/)?(127\.|localhost\b|\[::1\]))/;
+
+export function JoinHost({ onClose }: { onClose: () => void }) {
+  const [url, setUrl] = useState('');
+  const [token, setToken] = useState('');
+  const [name, setName] = useState('');
+  const [joined, setJoined] = useState<Joined>();
+  const join = useAction(async () => {
+    try {
+      const answer = await joinHost(url, token, name);
+      if (answer.not_kept === null) showHost(answer.host.id);
+      else setJoined(answer);
+    } catch (error) {
+      throw new CallFailed({ code: 'bad_request', message: String(error) });
+    }
+  });
+  const ready = url.trim() !== '' && token.trim() !== '';
+  if (joined) {
+    return (
+      <Dialog
+        open
+        onClose={onClose}
+        title={`${joined.host.name} is joined`}
+        testid="host-joined"
+        footer={
+          <Button kind="primary" onClick={() => showHost(joined.host.id)} data-testid="host-show">
+            Show it
+          </Button>
+        }
+      >
+        <p>
+          Its token is held only until this app ends, because {joined.not_kept}. After that, join it again; or start a
+          keychain (GNOME Keyring, KWallet, KeePassXC) first.
+        </p>
+      </Dialog>
+    );
+  }
+  const field = (
+    id: string,
+    label: string,
+    value: string,
+    set: (text: string) => void,
+    about: string,
+    hint: string,
+  ) => (
+    <div className="field">
+      <label className="label" htmlFor={id}>
+        {label}
+      </label>
+      <input
+        id={id}
+        className="input mono"
+        type={id === 'host-token' ? 'password' : 'text'}
+        value={value}
+        placeholder={hint}
+        autoComplete="off"
+        spellCheck={false}
+        data-testid={id}
+        onChange={(event) => set(event.target.value)}
+      />
+      <span className="about">{about}</span>
+    </div>
+  );
+  return (
+    <Dialog
+      open
+      onClose={onClose}
+      title="Join a host"
+      about="See a host on another machine, and work on it, as far as its owner lets you."
+      testid="join-host"
+      footer={
+        <>
+          <Button onClick={onClose}>Cancel</Button>
+          <Button
+            kind="primary"
+            type="submit"
+            form="join-form"
+            disabled={join.pending || !ready}
+            data-testid="host-submit"
+          >
+            {join.pending ? 'Connecting…' : 'Join'}
+          </Button>
+        </>
+      }
+    >
+      <form
+        id="join-form"
+        className="stack"
+        onSubmit={(event) => {
+          event.preventDefault();
+          if (ready) void join.run();
+        }}
+      >
+        {field('host-url', 'Address', url, setUrl, 'As its owner sees it in the browser.', 'http://192.168.1.7:7117')}
+        {field(
+          'host-token',
+          'Token',
+          token,
+          setToken,
+          'Its owner makes one with “signalbox token create --role operator”.',
+          '',
+        )}
+        {field('host-name', 'Name', name, setName, 'How it is called here. Empty: its address.', '')}
+        {url.trim() !== '' && !OWN_MACHINE.test(url.trim()) && (
+          <p className="soft" role="note">
+            Over http the token and everything you see cross the network unencrypted. Use it in a network you trust, or
+            an address with https.
+          </p>
+        )}
+        <Problem error={join.error} />
+      </form>
+    </Dialog>
+  );
+}
