@@ -131,3 +131,71 @@ fn ctrl_c_cancels_the_run_and_says_so_with_its_exit_code() {
     assert_eq!(status.code(), Some(130));
     assert_eq!(host.run(&id)["run"]["conclusion"], "cancelled");
 }
+
+#[test]
+fn what_a_step_prints_is_shown_whole_however_much_it_is() {
+    let project = Project::new(&[(
+        "seq",
+        "signalbox: 1\nname: seq\nsteps:\n  a: { kind: command, run: \"seq 1 60000; exit 3\" }\n",
+    )]);
+    let data = tempfile::tempdir().unwrap();
+    let run_it = |arguments: &[&str]| run(command(data.path()).args(arguments).current_dir(project.path()));
+    let numbers = |text: &str| -> Vec<u32> {
+        text.lines().filter_map(|line| line.rsplit_once("│ ")?.1.trim().parse().ok()).collect()
+    };
+    let output = run_it(&["run", "seq", "--logs"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(numbers(&stdout(&output)), (1..=60_000).collect::<Vec<u32>>(), "{}", stderr(&output));
+    // Without --logs the last lines of what failed.
+    let output = run_it(&["run", "seq"]);
+    assert_eq!(numbers(&stderr(&output)), (59_981..=60_000).collect::<Vec<u32>>());
+    // The whole log afterwards, as a person reads it.
+    let _host = Host::start(data.path(), &[]);
+    let output = run_it(&["tail", "--no-follow"]);
+    let twice: Vec<u32> = (1..=60_000).chain(1..=60_000).collect();
+    assert_eq!(numbers(&stdout(&output)), twice);
+}
+
+#[test]
+fn a_reader_that_leaves_ends_nothing_and_leaves_nothing_behind() {
+    let project = Project::new(&[(
+        "talk",
+        "signalbox: 1\nname: talk\nsteps:\n  a: { kind: command, run: \"for i in $(seq 300); do echo line $i; done; touch done\" }\n",
+    )]);
+    let data = tempfile::tempdir().unwrap();
+    let script = |text: &str| {
+        let mut shell = std::process::Command::new("sh");
+        for (name, value) in command(data.path()).get_envs() {
+            if let Some(value) = value {
+                shell.env(name, value)
+            } else {
+                shell.env_remove(name)
+            };
+        }
+        stdout(&run(shell.args(["-c", text, binary()]).current_dir(project.path())))
+    };
+    // Both outputs are closed under a process that is the host of its run: the run goes on to its end, and so does the host.
+    let said = script("{ \"$0\" run talk --logs; echo \"code $?\" >&3; } 3>code 2>&1 | head -1; cat code");
+    assert!(said.contains("code 0"), "{said}");
+    assert!(project.path().join("done").exists());
+    assert!(!data.path().join("host.json").exists());
+    let said = script("\"$0\" run talk --json > /dev/full; echo \"code $?\"");
+    assert!(said.contains("code 1"), "what could not be printed is no success: {said}");
+}
+
+#[test]
+fn a_host_that_was_killed_is_not_taken_for_one_that_runs() {
+    let project =
+        Project::new(&[("quick", "signalbox: 1\nname: quick\nsteps:\n  a: { kind: command, run: \"echo hi\" }\n")]);
+    let data = tempfile::tempdir().unwrap();
+    Host::start(data.path(), &[project.path()]).kill();
+    assert!(data.path().join("host.json").exists());
+    let doctor = stdout(&run(command(data.path()).arg("doctor")));
+    assert!(doctor.contains("none runs on this data folder"), "{doctor}");
+    let tail = run(command(data.path()).arg("tail"));
+    assert_eq!(tail.status.code(), Some(3), "{}", stderr(&tail));
+    let output = run(command(data.path()).args(["run", "quick"]).current_dir(project.path()));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let output = run(command(data.path()).args(["run", "quik"]).current_dir(project.path()));
+    assert!(stderr(&output).contains("there are quick"), "{}", stderr(&output));
+}

@@ -239,3 +239,21 @@ fn the_same_key_at_the_same_moment_from_many_is_one_run_with_one_answer() {
     assert_eq!(runs["runs"].as_array().unwrap().len(), 1);
     host.wait_done(answers[0]["run"].as_str().unwrap());
 }
+
+#[test]
+fn what_a_step_leaves_running_is_ended_also_outside_its_group() {
+    let (_project, data, host) = start(
+        "signalbox: 1\nname: w\nsteps:\n  leaves: { kind: command, run: \"setsid sh -c 'touch away; exec sleep 300' >/dev/null 2>&1 & while ! test -e away; do sleep 0.01; done\", verify: [ { run: \"true\" } ] }\n  waits: { kind: command, needs: [leaves], run: \"exec sleep 300\" }\n",
+        &[],
+    );
+    let run = host.start_run("w", json!({}));
+    host.wait_step(&run, "waits", "running");
+    let mark = signalbox_store::blob::hash(std::fs::canonicalize(data.path()).unwrap().to_string_lossy().as_bytes())
+        [..16]
+        .to_owned();
+    // The run goes on: what the first step left is gone, what the second one does is not.
+    until("the leftover's end", || (leftovers(&mark).len() == 1).then_some(()));
+    assert_eq!(host.step(&run, "waits")["status"], "running");
+    host.call("run.cancel", json!({ "run": run, "force": true })).unwrap();
+    host.wait_done(&run);
+}

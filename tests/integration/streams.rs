@@ -78,7 +78,7 @@ async fn host_here(data: &Path, project: &Path) -> signalbox_host::Host {
 /// As the window does it: batches, each answered with credit.
 async fn follow_window(
     stream: signalbox_ipc::Stream,
-    mut batches: tokio::sync::mpsc::UnboundedReceiver<String>,
+    mut batches: tokio::sync::mpsc::Receiver<String>,
     tree: &str,
 ) -> Follower {
     let say = |frame: Value| stream.send(serde_json::from_value(frame).unwrap()).unwrap();
@@ -134,8 +134,8 @@ fn every_transport_carries_the_same_events_whenever_it_was_joined() {
             let (handle, host_here) = (runtime.handle().clone(), inside.clone());
             scope.spawn(move || {
                 let events = handle.block_on(async {
-                    let (sender, batches) = tokio::sync::mpsc::unbounded_channel();
-                    let (stream, run) = signalbox_ipc::open(&host_here, move |batch| sender.send(batch).is_ok());
+                    let (sender, batches) = tokio::sync::mpsc::channel(1000);
+                    let (stream, run) = signalbox_ipc::open(&host_here, move |batch| sender.try_send(batch).is_ok());
                     tokio::spawn(run);
                     follow_window(stream, batches, tree).await
                 });
@@ -145,9 +145,9 @@ fn every_transport_carries_the_same_events_whenever_it_was_joined() {
             let handle = runtime.handle().clone();
             scope.spawn(move || {
                 let events = handle.block_on(async {
-                    let (sender, batches) = tokio::sync::mpsc::unbounded_channel();
+                    let (sender, batches) = tokio::sync::mpsc::channel(1000);
                     let options = signalbox_client::Options::new(&host.url, &host.token);
-                    let deliver = move |batch| sender.send(batch).is_ok();
+                    let deliver = move |batch| sender.try_send(batch).is_ok();
                     let (stream, run) = signalbox_ipc::open_elsewhere(options, deliver);
                     tokio::spawn(run);
                     follow_window(stream, batches, tree).await

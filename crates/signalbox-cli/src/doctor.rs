@@ -37,9 +37,13 @@ pub(crate) async fn doctor(show_settings: bool) -> anyhow::Result<End> {
     let mut report = Report { worst: End::Success };
     report.good("version", signalbox_host::VERSION);
     match &loaded {
-        Ok(_) => report.good("settings", &config.join("settings.toml").display().to_string()),
+        Ok(_) => {
+            let file = config.join("settings.toml");
+            let there = if file.is_file() { "" } else { " (not there: the defaults)" };
+            report.good("settings", &format!("{}{there}", file.display()));
+        }
         Err(error) => {
-            report.bad("settings", &error.to_string(), "mend the line, or remove the file to use the defaults")
+            report.bad("settings", &error.to_string(), "mend the line or the variable; without it the default is used")
         }
     }
     data_folder(&mut report, &settings::data_dir());
@@ -85,12 +89,12 @@ fn data_folder(report: &mut Report, dir: &Path) {
             "make it writable, or name another one with SIGNALBOX_DATA_DIR",
         ),
     }
-    match HostFile::read(dir) {
-        Ok(file) => report.good(
+    match HostFile::of_running(dir) {
+        Some(file) => report.good(
             "host",
             &format!("process {} at {}", file.pid, file.url.as_deref().unwrap_or("no address (sharing is off)")),
         ),
-        Err(_) => report.note("host", "none runs on this data folder: `signalbox serve` starts one"),
+        None => report.note("host", "none runs on this data folder: `signalbox serve` starts one"),
     }
 }
 

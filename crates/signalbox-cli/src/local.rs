@@ -47,7 +47,7 @@ pub(crate) fn init(path: Option<PathBuf>, name: &str, dry_run: bool) -> anyhow::
     match written {
         Ok(()) => {}
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-            eprintln!("{} exists already; nothing was written. Name another one with --name", file.display());
+            output::note!("{} exists already; nothing was written. Name another one with --name", file.display());
             return Ok(End::Failed);
         }
         Err(error) => return Err(error).with_context(|| format!("{} cannot be written", file.display())),
@@ -104,7 +104,7 @@ pub(crate) fn schema(name: Option<&str>) -> anyhow::Result<End> {
 /// The progress sequence of terminals (OSC 9;4), which the host reads out of a step's output.
 pub(crate) fn progress(value: f64, text: Option<&str>) -> End {
     if !(0.0..=1.0).contains(&value) {
-        eprintln!("signalbox: progress is 0 to 1, not {value}");
+        output::note!("signalbox: progress is 0 to 1, not {value}");
         return End::Usage;
     }
     let clean: String = text.unwrap_or_default().chars().filter(|c| !c.is_control()).take(120).collect();

@@ -4,6 +4,7 @@
 
 mod doctor;
 mod local;
+mod logs;
 mod output;
 mod remote;
 mod run;
@@ -265,11 +266,11 @@ fn main() -> ExitCode {
     // clap ends with 2 for wrong usage by itself.
     let cli = Cli::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_env("SIGNALBOX_LOG").unwrap_or_else(|_| "warn".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false).init();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("signalbox: the runtime could not be started: {error}");
+            output::note!("signalbox: the runtime could not be started: {error}");
             return End::Failed.into();
         }
     };
@@ -277,6 +278,7 @@ fn main() -> ExitCode {
         remote::complain(&error);
         remote::end_of(&error)
     });
+    let end = output::checked(end);
     // A blocking read of standard input must not hold the process up.
     runtime.shutdown_background();
     end.into()

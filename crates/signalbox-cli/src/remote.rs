@@ -64,7 +64,7 @@ pub(crate) fn find(target: &Target) -> anyhow::Result<Options> {
             dir.display()
         ))
     };
-    let file = HostFile::read(&dir).map_err(|_| none())?;
+    let file = HostFile::of_running(&dir).ok_or_else(none)?;
     let url = file.url.ok_or_else(|| {
         Unreachable("the host of this data folder does not listen: it is the desktop app, and sharing is off".into())
     })?;
@@ -108,7 +108,7 @@ pub(crate) async fn client(target: &Target) -> anyhow::Result<(Client, mpsc::Rec
 pub(crate) fn explain(error: CallError) -> anyhow::Error {
     if let Some(diagnostics) = error.details.as_ref().and_then(|details| details["diagnostics"].as_array()) {
         for found in diagnostics {
-            eprintln!(
+            output::note!(
                 "{}:{}: {}: {}",
                 found["line"],
                 found["column"],
@@ -130,9 +130,9 @@ pub(crate) fn complain(error: &anyhow::Error) {
             text.push_str(&cause);
         }
     }
-    eprintln!("signalbox: {text}");
+    output::note!("signalbox: {text}");
     if let Some(hint) = error.downcast_ref::<CallError>().and_then(|error| error.hint.as_ref()) {
-        eprintln!("hint: {hint}");
+        output::note!("hint: {hint}");
     }
 }
 
@@ -170,7 +170,7 @@ pub(crate) async fn call(
         }
         Err(error) => {
             let end = if error.code == ErrorCode::BadRequest { End::Usage } else { End::Failed };
-            eprintln!("{}", serde_json::to_string(&json!({ "error": error }))?);
+            output::note!("{}", serde_json::to_string(&json!({ "error": error }))?);
             Ok(end)
         }
     }

@@ -16,7 +16,7 @@ use signalbox_net::{Assets, listen};
 use signalbox_wire::method::{ProjectReply, RunStarted};
 use tokio::sync::mpsc;
 
-use crate::{End, Target, output, remote, serve};
+use crate::{End, Target, logs, output, remote, serve};
 
 /// What was asked for.
 pub(crate) struct Wish {
@@ -119,7 +119,7 @@ async fn follow(wish: &Wish, client: Client, mut updates: mpsc::Receiver<Update>
     loop {
         let update = tokio::select! {
             update = updates.recv() => update,
-            _ = tokio::signal::ctrl_c() => {
+            () = serve::ended() => {
                 interrupts += 1;
                 screen.note(if interrupts == 1 { "Cancelling; Ctrl-C again ends its processes at once." } else { "Ending its processes." });
                 let params = json!({ "run": started.run, "force": interrupts > 1 });
@@ -131,6 +131,17 @@ async fn follow(wish: &Wish, client: Client, mut updates: mpsc::Receiver<Update>
         };
         match update {
             Some(Update::Event(event)) if event.run.as_deref() == Some(started.run.as_str()) => {
+                if event.kind == "log" {
+                    if wish.json {
+                        output::line(&event.text);
+                    }
+                    if let Ok(chunk) = serde_json::from_str::<LogChunk>(event.data.get()) {
+                        let most = if wish.logs && !wish.json { u64::MAX } else { KEPT_LINES as u64 };
+                        let lines = logs::lines(&client, started.run.as_str(), &chunk, most).await;
+                        screen.log(chunk.step.as_str(), lines);
+                    }
+                    continue;
+                }
                 if let Some(conclusion) = screen.event(&event) {
                     screen.finish(conclusion);
                     return Ok(match conclusion {
@@ -183,7 +194,7 @@ impl Screen {
     /// A line for the person, not for a program.
     fn note(&self, text: &str) {
         if !self.json {
-            self.bars.suspend(|| eprintln!("{text}"));
+            self.bars.suspend(|| output::note!("{text}"));
         }
     }
 
@@ -203,7 +214,6 @@ impl Screen {
             }
             "step_updated" => self.step(&serde_json::from_str(data).ok()?),
             "step_completed" => self.step_done(&serde_json::from_str(data).ok()?),
-            "log" => self.log(&serde_json::from_str(data).ok()?),
             "approval_requested" => {
                 let approval: signalbox_model::Approval = serde_json::from_str(data).ok()?;
                 self.note(&format!(
@@ -274,14 +284,14 @@ impl Screen {
         }
     }
 
-    fn log(&mut self, chunk: &LogChunk) {
-        let tail = self.tails.entry(chunk.step.to_string()).or_default();
-        for line in chunk.text.lines() {
-            let line = output::safe(line);
-            if self.logs {
-                self.bars.suspend(|| eprintln!("  {} │ {line}", chunk.step));
+    fn log(&mut self, step: &str, lines: Vec<String>) {
+        let tail = self.tails.entry(step.to_owned()).or_default();
+        for line in lines {
+            // What was asked for goes where it can be piped; notes about the run stay on standard error.
+            if self.logs && !self.json {
+                self.bars.suspend(|| output::line(&format!("  {step} │ {line}")));
             }
-            if let Some(bar) = self.steps.get(chunk.step.as_str()) {
+            if let Some(bar) = self.steps.get(step) {
                 bar.set_message(line.clone());
             }
             tail.push_back(line);

@@ -77,7 +77,7 @@ pub(crate) async fn list(of: &Project, json: bool) -> anyhow::Result<End> {
         return Ok(End::Success);
     }
     if let Some(error) = &found.keychain_error {
-        eprintln!("signalbox: {error}");
+        output::note!("signalbox: {error}");
     }
     if found.secrets.is_empty() {
         output::line("no workflow here asks for a secret");

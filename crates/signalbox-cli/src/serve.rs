@@ -35,13 +35,19 @@ pub(crate) async fn serve(
             "Open {} (good once, for a minute; `signalbox login` makes another)",
             code["url"].as_str().unwrap_or_default()
         ));
+        if !listening.address.ip().is_loopback() {
+            output::note!(
+                "Whoever is in this network can reach it, and reads along what crosses it unencrypted: use it in a \
+                 network you trust, or behind a proxy with TLS. A token is needed all the same."
+            );
+        }
         output::line("Ctrl-C stops it.");
         ended().await;
         anyhow::Ok(())
     };
     let result = served.await;
     if result.is_ok() {
-        eprintln!("Stopping: connections are told to come back, steps at work are ended.");
+        output::note!("Stopping: connections are told to come back, steps at work are ended.");
     }
     host.close().await;
     result.map(|()| End::Success)
@@ -61,7 +67,7 @@ pub(crate) async fn open_project(host: &Host, path: &std::path::Path, trust: boo
 }
 
 /// Waits for Ctrl-C, or for the wish of a service manager to end.
-async fn ended() {
+pub(crate) async fn ended() {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};

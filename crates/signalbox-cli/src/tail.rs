@@ -1,11 +1,11 @@
 //! `signalbox tail`: follows events, across restarts of the host.
 
 use serde_json::json;
-use signalbox_client::{Received, Update};
-use signalbox_model::RoomFilter;
-use signalbox_wire::method::ProjectList;
+use signalbox_client::{Client, Received, Update};
+use signalbox_model::{LogChunk, RoomFilter};
+use signalbox_wire::method::{EventPage, ProjectList};
 
-use crate::{End, Target, output, remote};
+use crate::{End, Target, logs, output, remote};
 
 pub(crate) async fn tail(
     target: &Target,
@@ -27,20 +27,31 @@ pub(crate) async fn tail(
             options.rooms.push(RoomFilter::ProjectTree(project.id));
         }
     }
-    let (_client, mut updates) = remote::reach(options).await?;
+    let history = no_follow && options.resume.is_none();
+    let wanted = options.rooms.clone();
+    if history {
+        options.rooms.clear();
+    }
+    let (client, mut updates) = remote::reach(options).await?;
+    if history {
+        return all(&client, &wanted, json).await;
+    }
     loop {
+        if output::is_closed() {
+            return Ok(End::Success);
+        }
         let update = tokio::select! {
             update = updates.recv() => update,
             _ = tokio::signal::ctrl_c() => return Ok(End::Cancelled),
         };
         match update {
             Some(Update::Event(event)) if json => output::line(&event.text),
-            Some(Update::Event(event)) => output::line(&describe(&event)),
+            Some(Update::Event(event)) => show(&client, &event).await,
             Some(Update::Reset { room, reason }) if json => {
                 output::line(&json!({ "type": "reset", "room": room, "reason": reason }).to_string())
             }
             Some(Update::Reset { room, reason }) => {
-                eprintln!("{room}: events are missing here ({reason}); what follows is complete again")
+                output::note!("{room}: events are missing here ({reason}); what follows is complete again")
             }
             Some(Update::Synced(cursor)) => {
                 if json {
@@ -51,14 +62,14 @@ pub(crate) async fn tail(
                 }
             }
             Some(Update::Left { room, code }) => {
-                eprintln!("the room {room} cannot be followed: {code}");
+                output::note!("the room {room} cannot be followed: {code}");
                 return Ok(End::Failed);
             }
             Some(Update::Disconnected { why, retry_in: Some(wait), attempt }) => {
-                eprintln!("{why}; attempt {} in {:.1} s", attempt + 1, wait.as_secs_f64());
+                output::note!("{why}; attempt {} in {:.1} s", attempt + 1, wait.as_secs_f64());
             }
             Some(Update::Disconnected { why, retry_in: None, .. }) => {
-                eprintln!("{why}");
+                output::note!("{why}");
                 return Ok(End::Unreachable);
             }
             Some(Update::Connected(_) | Update::Snapshot { .. }) => {}
@@ -67,19 +78,45 @@ pub(crate) async fn tail(
     }
 }
 
+/// Everything that the log has of some rooms.
+async fn all(client: &Client, rooms: &[RoomFilter], json: bool) -> anyhow::Result<End> {
+    let mut params = json!({ "rooms": rooms, "limit": 1000 });
+    loop {
+        let page: EventPage = client.get("event.list", params.clone()).await.map_err(remote::explain)?;
+        for event in &page.events {
+            if json {
+                output::line(event.get());
+            } else {
+                show(client, &Received::parse(event.get())?).await;
+            }
+        }
+        if !page.more || output::is_closed() {
+            return Ok(End::Success);
+        }
+        params["after"] = json!(page.cursor);
+    }
+}
+
+/// An event in a line; what a step printed in as many as it has.
+async fn show(client: &Client, event: &Received) {
+    let chunk = (event.kind == "log").then(|| serde_json::from_str::<LogChunk>(event.data.get()));
+    let Some(Ok(chunk)) = chunk else {
+        output::line(&describe(event));
+        return;
+    };
+    for line in logs::lines(client, event.run.as_deref().unwrap_or_default(), &chunk, u64::MAX).await {
+        output::line(&format!("{:>8}  {:<18} {} │ {line}", event.seq, event.kind, chunk.step));
+    }
+}
+
 /// An event in a line.
-pub(crate) fn describe(event: &Received) -> String {
+fn describe(event: &Received) -> String {
     let data: serde_json::Value = serde_json::from_str(event.data.get()).unwrap_or_default();
     let text = |key: &str| data[key].as_str().map(output::safe).unwrap_or_default();
     let what = match event.kind.as_str() {
         "run_updated" => format!("{} #{} {} {}", text("workflow"), data["number"], text("status"), text("conclusion")),
         "step_updated" => format!("{} {} {}", text("key"), text("status"), text("reason")),
         "step_completed" => format!("{} {} {}", text("key"), text("conclusion"), text("reason")),
-        "log" => format!(
-            "{} | {}",
-            text("step"),
-            output::safe(data["text"].as_str().unwrap_or_default().trim_end_matches('\n')).replace('\u{fffd}', "\n")
-        ),
         "approval_requested" => format!("{}: {}", text("step"), text("question")),
         "approval_resolved" => format!("{} {}", text("step"), text("state")),
         "activity_created" => text("text"),

@@ -47,6 +47,17 @@ pub struct Received {
     pub text: String,
 }
 
+impl Received {
+    /// Reads an event as `event.list` gives it.
+    ///
+    /// # Errors
+    /// If it is none.
+    pub fn parse(text: &str) -> Result<Self, serde_json::Error> {
+        let EventFrame { kind, seq, prev, cursor, room, ts, actor, run, step, data } = serde_json::from_str(text)?;
+        Ok(Self { kind, seq, prev, cursor, room, ts, actor, run, step, data, text: text.to_owned() })
+    }
+}
+
 #[derive(Debug, Deserialize)]
 struct EventFrame {
     #[serde(rename = "type")]
@@ -123,9 +134,7 @@ pub(crate) fn parse(text: &str) -> Result<Frame, serde_json::Error> {
         }
         return serde_json::from_str(text).map(Frame::Control);
     }
-    let EventFrame { kind, seq, prev, cursor, room, ts, actor, run, step, data } = serde_json::from_str(text)?;
-    let text = text.to_owned();
-    Ok(Frame::Event(Box::new(Received { kind, seq, prev, cursor, room, ts, actor, run, step, data, text })))
+    Ok(Frame::Event(Box::new(Received::parse(text)?)))
 }
 
 fn raw(text: &str) -> Result<Control, serde_json::Error> {

@@ -89,6 +89,12 @@ impl HostFile {
         serde_json::from_slice(&std::fs::read(Self::path(data_dir))?).map_err(std::io::Error::other)
     }
 
+    /// Reads it, if a host really runs: one that was killed leaves its file behind.
+    #[must_use]
+    pub fn of_running(data_dir: &Path) -> Option<Self> {
+        if signalbox_store::is_open(data_dir) { Self::read(data_dir).ok() } else { None }
+    }
+
     fn write(&self, data_dir: &Path) -> Result<(), HostError> {
         let path = Self::path(data_dir);
         let failed = |source| HostError::HostFile { path: path.clone(), source };

@@ -1,7 +1,7 @@
 //! The engine's loop: one task owns the engine; it commits what the engine says, and only then does it.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     path::PathBuf,
     sync::Arc,
     time::Duration,
@@ -11,6 +11,7 @@ use signalbox_engine::{Context, Effect, Engine, Input, Outcome, Output, Refused,
 use signalbox_model::{
     Activity, Actor, Clock, EventData, NewEvent, Priority, ProjectId, Room, RunId, RunStatus, UnixMillis,
 };
+use signalbox_process::end_each;
 use signalbox_store::{Batch, KeyClaim, Store, StoreError};
 use signalbox_wire::{CallError, ErrorCode};
 use signalbox_workflow::{
@@ -28,6 +29,8 @@ use crate::{
 
 /// Messages that may wait for the engine. Executors wait past it.
 const QUEUE: usize = 1024;
+/// How long after the end of an attempt what it left running is looked for.
+const SWEEP: Duration = Duration::from_millis(500);
 /// Inputs of executors committed as one unit at most.
 const GROUP: usize = 128;
 
@@ -108,13 +111,22 @@ pub(crate) struct Parts {
     pub(crate) host: String,
 }
 
+/// An attempt, or its checks, at work.
+struct AtWork {
+    stop: watch::Sender<Stop>,
+    marker: String,
+}
+
 struct Loop {
     parts: Parts,
     engine: Engine,
     plans: Plans,
     timers: BTreeMap<(UnixMillis, u64), Timer>,
     timer_number: u64,
-    working: HashMap<StepAt, watch::Sender<Stop>>,
+    working: HashMap<StepAt, AtWork>,
+    /// Markers of attempts that ended: what they left running is looked for, for all of them at once.
+    ended: HashSet<String>,
+    sweep_at: Option<tokio::time::Instant>,
     inputs: mpsc::Sender<Input>,
 }
 
@@ -132,6 +144,8 @@ pub(crate) async fn start(parts: Parts) -> Result<EngineHandle, StoreError> {
         timers: BTreeMap::new(),
         timer_number: 0,
         working: HashMap::new(),
+        ended: HashSet::new(),
+        sweep_at: None,
         inputs,
     };
     let output = this.restore(Survived::No { ended })?;
@@ -194,6 +208,10 @@ impl Loop {
                     }
                     None => return,
                 },
+                () = tokio::time::sleep_until(self.sweep_at.unwrap_or_else(tokio::time::Instant::now)), if self.sweep_at.is_some() => {
+                    self.sweep_at = None;
+                    self.sweep_ended();
+                }
                 () = tokio::time::sleep(wait) => {
                     let now = self.parts.clock.now();
                     let later = self.timers.split_off(&(now + 1, 0));
@@ -222,8 +240,11 @@ impl Loop {
     async fn take(&mut self, group: Vec<Input>) {
         let mut output = Output::default();
         for input in group {
-            if let Input::Finished { at, .. } | Input::StartFailed { at, .. } | Input::Checked { at, .. } = &input {
-                self.working.remove(at);
+            if let Input::Finished { at, .. } | Input::StartFailed { at, .. } | Input::Checked { at, .. } = &input
+                && let Some(done) = self.working.remove(at)
+            {
+                self.ended.insert(done.marker);
+                self.sweep_at.get_or_insert_with(|| tokio::time::Instant::now() + SWEEP);
             }
             match self.apply(input) {
                 Ok(more) => {
@@ -337,8 +358,8 @@ impl Loop {
     }
 
     fn stop_step(&self, at: &StepAt, stop: Stop) {
-        if let Some(sender) = self.working.get(at) {
-            sender.send_if_modified(|current| {
+        if let Some(at_work) = self.working.get(at) {
+            at_work.stop.send_if_modified(|current| {
                 let more = stop > *current;
                 *current = (*current).max(stop);
                 more
@@ -365,7 +386,7 @@ impl Loop {
             log_limit: self.parts.log_limit,
             watched: run.plan().steps[at.step as usize].stall != signalbox_engine::Stall::default(),
         };
-        self.working.insert(at.clone(), sender);
+        self.working.insert(at.clone(), AtWork { stop: sender, marker: job.marker.clone() });
         Some((job, plan))
     }
 
@@ -426,10 +447,29 @@ impl Loop {
         tokio::spawn(job.checks(folder, checks));
     }
 
+    /// Ends what ended attempts left running outside their group. One look at the system costs as much as starting a
+    /// process, so it is taken for all that ended in a while, and never waited for.
+    fn sweep_ended(&mut self) {
+        let mut ended = std::mem::take(&mut self.ended);
+        // The checks of an attempt carry its marker.
+        for at_work in self.working.values() {
+            ended.remove(&at_work.marker);
+        }
+        if ended.is_empty() {
+            return;
+        }
+        tokio::task::spawn_blocking(move || {
+            let (killed, survivors) = end_each(&ended);
+            if killed > 0 || survivors {
+                tracing::info!(killed, survivors, "steps that ended had left processes running");
+            }
+        });
+    }
+
     /// At shutdown: ends every process. What they were doing is settled at the next start, as after a crash.
     async fn end_processes(&mut self) {
-        for sender in self.working.values() {
-            sender.send_replace(Stop::Kill);
+        for at_work in self.working.values() {
+            at_work.stop.send_replace(Stop::Kill);
         }
         let prefix = format!("{}/", self.parts.host);
         tokio::task::spawn_blocking(move || sweep(&prefix)).await.ok();

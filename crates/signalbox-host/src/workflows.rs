@@ -55,7 +55,12 @@ pub(crate) fn find(project: &Project, which: &str) -> Result<Workflow, CallError
         let name = path.file_stem().map_or_else(|| which.to_owned(), |stem| stem.to_string_lossy().into_owned());
         return Ok(read_text(name, Some(file), text));
     }
-    Err(CallError::not_found("workflow", which).hint(format!("`signalbox init` writes one into {FOLDER}")))
+    let names: Vec<String> = list(folder).into_iter().map(|workflow| workflow.name).collect();
+    Err(CallError::not_found("workflow", which).hint(match names.len() {
+        0 => format!("`signalbox init` writes one into {FOLDER}"),
+        1..=20 => format!("there are {}", names.join(", ")),
+        more => format!("there are {more}, see `signalbox call workflow.list`"),
+    }))
 }
 
 /// The path of a file that exists within a folder; an error if it leads out of it, also through a link.

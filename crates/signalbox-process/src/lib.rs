@@ -13,7 +13,7 @@ mod spawn;
 
 pub use mask::Masker;
 pub use output::{Piece, Progress};
-pub use platform::{end_all, leftovers, start_time};
+pub use platform::{end_all, end_each, leftovers, start_time};
 pub use spawn::{Exit, Handle, Report, SpawnError, Spec, spawn};
 
 /// The environment variable that marks a step's processes. Its value names the host, run, step and attempt.

@@ -7,7 +7,7 @@ mod imp;
 #[path = "platform/other.rs"]
 mod imp;
 
-pub use imp::{end_all, leftovers, start_time};
+pub use imp::{end_all, end_each, leftovers, start_time};
 pub(crate) use imp::{group_alive, prepare, signal_group};
 
 /// What to send to a process group.

@@ -34,6 +34,7 @@ use tokio::sync::{mpsc, oneshot};
 pub use error::StoreError;
 pub use frame::{Frame, RoomInfo};
 pub use logtext::{LogIndex, LogLines};
+pub use mark::is_open;
 pub use read::{Page, Reader, Resume};
 pub use retain::{Retained, RetentionPolicy};
 pub use search::Search;

@@ -63,6 +63,22 @@ impl Lease {
     }
 }
 
+/// Whether somebody holds the log in `dir`.
+///
+/// A lease that is being taken at this very moment may count or not.
+#[must_use]
+pub fn is_open(dir: &Path) -> bool {
+    // Shared and at once given back: a host that starts meanwhile has more patience than that.
+    let Ok(file) = File::open(dir.join("lock")) else { return false };
+    match file.try_lock_shared() {
+        Ok(()) => {
+            file.unlock().ok();
+            false
+        }
+        Err(_) => true,
+    }
+}
+
 impl Drop for Lease {
     fn drop(&mut self) {
         // The system drops the lock with the file as well; an error here changes nothing.

@@ -39,31 +39,32 @@ pub fn start_time(pid: u32) -> Option<u64> {
     fields.split_whitespace().nth(19)?.parse().ok()
 }
 
-/// Processes whose environment says that they belong to a step whose marker begins with `prefix`. Blocks.
-#[must_use]
-pub fn leftovers(prefix: &str) -> Vec<u32> {
-    let wanted = format!("{MARKER}={prefix}");
+/// Processes whose environment has a marker that `wanted` accepts.
+fn marked(wanted: &dyn Fn(&str) -> bool) -> Vec<u32> {
     let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
     let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let marker = |entry: &[u8]| {
+        let value = entry.strip_prefix(MARKER.as_bytes())?.strip_prefix(b"=")?;
+        std::str::from_utf8(value).ok().map(wanted)
+    };
     pids.filter(|pid| *pid != std::process::id())
         .filter(|pid| {
             // The environment of a zombie is empty, that of another user's process cannot be read: neither is ours to end.
-            std::fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environment| {
-                environment.split(|byte| *byte == 0).any(|entry| entry.starts_with(wanted.as_bytes()))
-            })
+            std::fs::read(format!("/proc/{pid}/environ"))
+                .is_ok_and(|environment| environment.split(|byte| *byte == 0).any(|entry| marker(entry) == Some(true)))
         })
         .collect()
 }
 
-/// Kills every process that [`leftovers`] finds, until none is found. Returns how many were killed, and whether some could not be. Blocks.
-#[must_use]
-pub fn end_all(prefix: &str) -> (u32, bool) {
+/// Kills what `wanted` accepts, until none is found.
+fn end(wanted: &dyn Fn(&str) -> bool) -> (u32, bool) {
     let mut killed = std::collections::HashSet::new();
+    let count = |killed: &std::collections::HashSet<u32>| u32::try_from(killed.len()).unwrap_or(u32::MAX);
     // A process that forks while it is being looked for is found in the next round.
     for _ in 0..50 {
-        let found = leftovers(prefix);
+        let found = marked(wanted);
         if found.is_empty() {
-            return (u32::try_from(killed.len()).unwrap_or(u32::MAX), false);
+            return (count(&killed), false);
         }
         for process in found {
             if let Some(target) = pid(process) {
@@ -73,7 +74,25 @@ pub fn end_all(prefix: &str) -> (u32, bool) {
         }
         wait_a_moment();
     }
-    (u32::try_from(killed.len()).unwrap_or(u32::MAX), !leftovers(prefix).is_empty())
+    (count(&killed), !marked(wanted).is_empty())
+}
+
+/// Processes whose environment says that they belong to a step whose marker begins with `prefix`. Blocks.
+#[must_use]
+pub fn leftovers(prefix: &str) -> Vec<u32> {
+    marked(&|marker| marker.starts_with(prefix))
+}
+
+/// Kills every process that [`leftovers`] finds, until none is found. Returns how many were killed, and whether some could not be. Blocks.
+#[must_use]
+pub fn end_all(prefix: &str) -> (u32, bool) {
+    end(&|marker| marker.starts_with(prefix))
+}
+
+/// Kills every process with one of these markers: one look at the system for all of them. Returns as [`end_all`]. Blocks.
+#[must_use]
+pub fn end_each(markers: &std::collections::HashSet<String>) -> (u32, bool) {
+    end(&|marker| markers.contains(marker))
 }
 
 #[expect(
