@@ -152,8 +152,25 @@ fn desktop() -> Result<()> {
         return Ok(());
     }
     build::binaries()?;
+    window(&["--workspace", "--exclude", "xtask"], &["--ignored", "--test-threads=1"])
+}
+
+/// How fast events come into a real page, measured by one of the desktop tests, in a release build.
+pub(crate) fn window_rate() -> Result<()> {
+    if !cfg!(target_os = "linux") {
+        println!("The window is driven with WebKitWebDriver, which is there on Linux only: not measured here.");
+        return Ok(());
+    }
+    setup::for_tests(true, true, false)?;
+    build::ui()?;
+    window(&["--release", "--package", "signalbox-desktop"], &["--ignored", "--nocapture", "real_page"])
+}
+
+/// Runs desktop tests.
+fn window(packages: &[&str], arguments: &[&str]) -> Result<()> {
+    let test = [&["test"], packages, &["--test", "desktop"]].concat();
     // Built before the display is there: a compiler's error is not to be looked for among its messages.
-    cargo(["test", "--workspace", "--exclude", "xtask", "--test", "desktop", "--no-run"]).run()?;
+    cargo([&test[..], &["--no-run"]].concat()).run()?;
     // A display and a session bus of their own: the person's screen, tray and running app are left alone.
     let tests = Program::new("xvfb-run").args([
         "--auto-servernum",
@@ -162,16 +179,5 @@ fn desktop() -> Result<()> {
         "--",
     ]);
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let tests = tests.args([cargo]).args([
-        "test",
-        "--workspace",
-        "--exclude",
-        "xtask",
-        "--test",
-        "desktop",
-        "--",
-        "--ignored",
-        "--test-threads=1",
-    ]);
-    tests.run()
+    tests.args([cargo]).args([&test[..], &["--"], arguments].concat()).run()
 }

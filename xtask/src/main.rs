@@ -22,7 +22,7 @@ Usage: cargo xtask COMMAND
   test [--only G]    runs every test; G is rust, ui, browser, desktop or lint, may be given several times
   build              builds the UI and the release binaries
   codegen [--check]  writes the TypeScript types of the protocol, or says whether they are up to date
-  bench              runs the benchmarks";
+  bench [PART]       runs the benchmarks: log, replay, fanout, engine, window";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -47,8 +47,12 @@ fn chore(arguments: &[&str]) -> Result<bool> {
         ["build"] => build::release(),
         ["codegen"] => build::codegen(),
         ["codegen", "--check"] => build::codegen_is_fresh(),
+        ["bench", "window"] => check::window_rate(),
         ["bench", rest @ ..] => {
-            process::cargo(["run", "--release", "--package", "signalbox-bench", "--"]).args(rest.iter().copied()).run()
+            process::cargo(["run", "--release", "--package", "signalbox-bench", "--"])
+                .args(rest.iter().copied())
+                .run()?;
+            if rest.is_empty() { check::window_rate() } else { Ok(()) }
         }
         [] | ["help" | "--help" | "-h"] => {
             println!("{USAGE}");

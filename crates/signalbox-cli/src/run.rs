@@ -184,7 +184,10 @@ impl Screen {
             overall.set_style(style.progress_chars("━━─"));
         }
         overall.set_prefix(format!("{} #{}", wish.workflow, started.number));
-        overall.enable_steady_tick(Duration::from_millis(200));
+        // Each bar that ticks has a thread.
+        if shown {
+            overall.enable_steady_tick(Duration::from_millis(200));
+        }
         let screen =
             Self { json: wish.json, logs: wish.logs, bars, overall, steps: BTreeMap::new(), tails: BTreeMap::new() };
         screen.note(&format!("{} #{} ({})", wish.workflow, started.number, started.run));
@@ -249,7 +252,9 @@ impl Screen {
                 bar.set_style(style);
             }
             bar.set_prefix(step.key.to_string());
-            bar.enable_steady_tick(Duration::from_millis(120));
+            if !bars.is_hidden() {
+                bar.enable_steady_tick(Duration::from_millis(120));
+            }
             bar
         });
         if let Some(reason) = &step.reason {

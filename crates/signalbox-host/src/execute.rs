@@ -111,7 +111,8 @@ impl Job {
         limit: Option<Duration>,
         announce: bool,
     ) -> Result<(Exit, Option<StopKind>), String> {
-        let log_so_far = self.log_so_far().await;
+        // A step's script is the first of its attempt; its checks write on behind it.
+        let log_so_far = if announce { (0, 0) } else { self.log_so_far().await };
         let (sender, mut reports) = mpsc::channel(REPORTS);
         let spec = Spec {
             argv: script.argv.iter().map(Into::into).collect(),
@@ -164,9 +165,6 @@ impl Job {
     }
 
     async fn log_so_far(&self) -> (u64, u64) {
-        if self.attempt == 0 {
-            return (0, 0);
-        }
         let (store, run, key, attempt) = (self.store.clone(), self.at.run.clone(), self.key.clone(), self.attempt);
         let read = move || store.read(|reader| reader.log_index(&run, &key, attempt));
         tokio::task::spawn_blocking(read)
@@ -210,15 +208,20 @@ impl Job {
         };
         let (file, folder, blobs) = (output.clone(), script.dir.clone(), self.store.blobs().clone());
         let masker = Masker::new(script.secrets.iter().cloned());
+        // Most steps hand nothing on: they need not wait for another thread to find that out.
+        let nothing = artifacts.is_empty() && std::fs::symlink_metadata(&file).is_err();
         let collect = move || {
             let outputs = read_outputs(&file, &masker);
             std::fs::remove_file(&file).ok();
             (outputs, collect_artifacts(&folder, &artifacts, &blobs))
         };
         // Outputs and artifacts of a failed attempt are kept as well: they are what a person looks at.
-        let (outputs, kept) = tokio::task::spawn_blocking(collect)
-            .await
-            .unwrap_or_else(|_| (Err("its outputs could not be read".into()), Ok(Vec::new())));
+        let (outputs, kept) = if nothing {
+            (Ok(IndexMap::new()), Ok(Vec::new()))
+        } else {
+            let collected = tokio::task::spawn_blocking(collect).await;
+            collected.unwrap_or_else(|_| (Err("its outputs could not be read".into()), Ok(Vec::new())))
+        };
         let bad_outputs = outputs.as_ref().err().or(kept.as_ref().err()).cloned();
         let outcome = Outcome {
             code: exit.code,

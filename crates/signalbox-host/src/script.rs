@@ -3,7 +3,7 @@
 //! In two stages: a [`Draft`] is made by the engine's loop, which knows the run; it is completed by the step's own task,
 //! because the keychain may ask a person and hashing files takes time, and the engine waits for neither.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::OnceLock};
 
 use indexmap::IndexMap;
 use signalbox_workflow::{
@@ -57,6 +57,17 @@ impl Setting<'_> {
     }
 }
 
+/// The system's shell, looked up once: else each process looks for it in every folder of `PATH` before it begins.
+fn shell() -> &'static str {
+    static FOUND: OnceLock<String> = OnceLock::new();
+    FOUND.get_or_init(|| {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let mut places = std::env::split_paths(&path).filter(|folder| folder.is_absolute()).map(|f| f.join("sh"));
+        let found = places.find(|place| place.is_file()).and_then(|place| place.into_os_string().into_string().ok());
+        found.unwrap_or_else(|| "sh".into())
+    })
+}
+
 impl Draft {
     /// # Errors
     /// If the step's folder is not within the project.
@@ -92,7 +103,7 @@ impl Draft {
         let mut argv: Vec<String> = match setting.shell {
             Some(shell) if !shell.is_empty() => shell.to_vec(),
             _ if cfg!(windows) => vec!["cmd".into(), "/C".into()],
-            _ => vec!["sh".into(), "-e".into(), "-c".into()],
+            _ => vec![shell().to_owned(), "-e".into(), "-c".into()],
         };
         argv.push(source.text.clone());
         Ok(Self { argv, folder: PathBuf::from(&view.plan.project.path), dir: setting.folder(view)?, env })

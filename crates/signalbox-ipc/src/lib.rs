@@ -24,6 +24,6 @@ pub const INBOX: usize = 1024;
 pub const OUTBOX: usize = 64;
 
 /// Bytes of events in a batch, about.
-const BATCH: usize = 64 * 1024;
+const BATCH: usize = 256 * 1024;
 /// Least time between two batches: a screen shows nothing sooner, and each batch costs the page a task.
 const BEAT: Duration = Duration::from_millis(12);

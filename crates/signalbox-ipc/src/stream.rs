@@ -198,8 +198,19 @@ impl<D: FnMut(String) -> bool + Send> Page<D> {
                 Some((rid, reply)) = calls.next(), if !calls.is_empty() => self.reply(rid, reply),
                 () = credit.added(), if !open => {}
                 batch = due(&mut session, beat, urgent), if open => {
-                    let batch = batch.map_err(|error| over(&error))?;
-                    let (events, bytes) = (batch.events, batch.bytes() as u64);
+                    let mut batch = batch.map_err(|error| over(&error))?;
+                    // A page of the log is less than a batch may hold. Not within the wait: that may be dropped.
+                    let mut bytes = batch.bytes();
+                    while bytes < BATCH {
+                        let more = session.ready(BATCH - bytes).await.map_err(|error| over(&error))?;
+                        if more.frames.is_empty() {
+                            break;
+                        }
+                        bytes += more.bytes();
+                        batch.events += more.events;
+                        batch.frames.extend(more.frames);
+                    }
+                    let (events, bytes) = (batch.events, bytes as u64);
                     credit.take();
                     if !self.flush(batch) {
                         return Err(Over(None));

@@ -6,6 +6,8 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
+    task::{Context, Poll, Wake},
+    time::{Duration, Instant},
 };
 
 use rusqlite::{Connection, OptionalExtension, params};
@@ -26,6 +28,19 @@ pub(crate) const EVENT_BYTES: usize = 256 * 1024;
 /// How many jobs one transaction takes at most, and about how many bytes: bounds the time to the first acknowledgement.
 const GROUP_JOBS: usize = 1024;
 const GROUP_BYTES: usize = 4 * 1024 * 1024;
+
+/// How long nothing must have come before the search index is written, and how many events it may lag behind at most.
+const QUIET: Duration = Duration::from_millis(20);
+const LAG: u64 = 50_000;
+
+/// Wakes the writer's thread.
+struct Unpark(std::thread::Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
 
 /// Events to append as one unit.
 #[derive(Default)]
@@ -180,8 +195,17 @@ impl Writer {
         drop(self.parts.lease);
     }
 
-    /// Waits for a job; while none waits, brings the search index up to date.
+    /// Waits for a job. When none came for [`QUIET`], brings the search index up to date, piece by piece.
     fn next_job(&mut self) -> Option<Job> {
+        let behind = self.parts.shared.head().saturating_sub(self.indexed);
+        // Who was just acknowledged is about to come back, and would wait for the index; but a burst that does not
+        // end must not leave the first search with an hour's work.
+        if behind > 0
+            && behind < LAG
+            && let Some(arrived) = self.wait(QUIET)
+        {
+            return arrived;
+        }
         while self.indexed < self.parts.shared.head() {
             match self.parts.queue.try_recv() {
                 Ok(job) => return Some(job),
@@ -197,6 +221,23 @@ impl Writer {
             }
         }
         self.parts.queue.blocking_recv()
+    }
+
+    /// The next job, or `Some(None)` when there will be no more; none if nothing came in that time.
+    fn wait(&mut self, time: Duration) -> Option<Option<Job>> {
+        let waker = Arc::new(Unpark(std::thread::current())).into();
+        let mut context = Context::from_waker(&waker);
+        let until = Instant::now() + time;
+        loop {
+            if let Poll::Ready(job) = self.parts.queue.poll_recv(&mut context) {
+                return Some(job);
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return None;
+            }
+            std::thread::park_timeout(left);
+        }
     }
 
     fn other(&mut self, job: Job) {

@@ -1,5 +1,7 @@
 //! Unix. Finding processes by their environment needs `/proc`, that is Linux; elsewhere only the group is known.
 
+use std::io::Read;
+
 use rustix::process::{Pid, Signal as Sig, kill_process, kill_process_group, test_kill_process_group};
 
 use super::Signal;
@@ -30,7 +32,10 @@ pub(crate) fn group_alive(group: u32) -> bool {
 /// When a process started, in clock ticks since boot; none if there is no such process. With the pid this names a process for good.
 #[must_use]
 pub fn start_time(pid: u32) -> Option<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // One read: it is asked for each process that starts, and no line is longer than this.
+    let mut line = [0; 1024];
+    let length = std::fs::File::open(format!("/proc/{pid}/stat")).and_then(|mut file| file.read(&mut line)).ok()?;
+    let stat = String::from_utf8_lossy(&line[..length]);
     // The command's name may hold spaces and parentheses: fields are counted after the last ')'.
     let fields = &stat[stat.rfind(')')? + 2..];
     if fields.starts_with('Z') {
