@@ -4,16 +4,22 @@ let now = Date.now();
 let timer: ReturnType<typeof setInterval> | undefined;
 const listeners = new Set<() => void>();
 
+/** Nobody reads the time of a hidden page; it is right again the moment it is seen. */
+function tick(): void {
+  if (document.visibilityState === 'hidden') return;
+  now = Date.now();
+  for (const each of listeners) each();
+}
+
 function subscribe(listener: () => void): () => void {
   listeners.add(listener);
-  timer ??= setInterval(() => {
-    now = Date.now();
-    for (const each of listeners) each();
-  }, 1_000);
+  timer ??= setInterval(tick, 1_000);
+  if (listeners.size === 1) document.addEventListener('visibilitychange', tick);
   return () => {
     listeners.delete(listener);
     if (listeners.size === 0) {
       clearInterval(timer);
+      document.removeEventListener('visibilitychange', tick);
       timer = undefined;
     }
   };
