@@ -314,7 +314,9 @@ export class World {
           title: `The host came back and picked up ${String(runs)} ${runs === 1 ? 'run' : 'runs'}`,
           text:
             crashed.length > 0
-              ? `The outcome of ${String(crashed.length)} steps is unknown. Look at the crashed steps and retry them if that is safe.`
+              ? crashed.length === 1
+                ? 'The outcome of 1 step is unknown. Look at it, and retry it if that is safe.'
+                : `The outcome of ${String(crashed.length)} steps is unknown. Look at them, and retry those for which that is safe.`
               : 'Nothing was lost.',
         });
         return;
