@@ -69,13 +69,7 @@ export function Shell({ route, children, onPalette, onHelp }: Props) {
           <span className="top-brand">
             <img src="/favicon.svg" width="22" height="22" alt="" />
           </span>
-          <button
-            type="button"
-            className="top-find"
-            aria-label="Search commands"
-            data-testid="open-palette"
-            onClick={onPalette}
-          >
+          <button type="button" className="top-find" data-testid="open-palette" onClick={onPalette}>
             <Icon name="search" size={15} />
             <span className="grow">Go to, run, or do…</span>
             <Kbd>{MOD}</Kbd>
