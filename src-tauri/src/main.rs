@@ -36,10 +36,35 @@ fn main() -> ExitCode {
     match run(arguments) {
         Ok(code) => ExitCode::from(u8::try_from(code).unwrap_or(1)),
         Err(error) => {
+            #[cfg(unix)]
+            begin_again(&error);
             eprintln!("signalbox-desktop: the app could not start: {error}\nNothing was changed.");
             ExitCode::FAILURE
         }
     }
+}
+
+/// A copy that ended a moment ago may still be known to the session bus: who starts then hands over to nobody and
+/// fails. This process begins again, a few times; it returns if that is not what happened, or is no use.
+#[cfg(unix)]
+fn begin_again(error: &tauri::Error) {
+    const AGAIN: &str = "SIGNALBOX_BEGAN_AGAIN";
+    let before: u32 = std::env::var(AGAIN).ok().and_then(|count| count.parse().ok()).unwrap_or(0);
+    if before >= 10 || !error.to_string().contains("single-instance") {
+        return;
+    }
+    wait_a_moment();
+    let Ok(program) = std::env::current_exe() else { return };
+    let mut again = std::process::Command::new(program);
+    again.args(std::env::args_os().skip(1)).env(AGAIN, (before + 1).to_string());
+    let failed = std::os::unix::process::CommandExt::exec(&mut again);
+    tracing::warn!(error = %failed, "the app could not begin again");
+}
+
+#[cfg(unix)]
+#[expect(clippy::disallowed_methods, reason = "the bus tells nobody when it has noticed an end; bounded by its caller")]
+fn wait_a_moment() {
+    std::thread::sleep(std::time::Duration::from_millis(200));
 }
 
 fn run(arguments: Arguments) -> tauri::Result<i32> {
