@@ -1,10 +1,11 @@
 import { useTopic, publish } from './topics';
 
+export type ProjectTab = 'runs' | 'workflows' | 'queue' | 'settings';
 export type RunTab = 'graph' | 'timeline' | 'steps';
 
 export type Route =
   | { name: 'projects' }
-  | { name: 'project'; project: string; tab: 'runs' | 'workflows' | 'queue' }
+  | { name: 'project'; project: string; tab: ProjectTab }
   | { name: 'workflow'; project: string; workflow: string }
   | { name: 'run'; project: string; run: string; tab?: RunTab; step?: string; attempt?: number; line?: number }
   | { name: 'inbox' }
@@ -30,7 +31,7 @@ export function parseRoute(path: string, search: string, hash: string): Route {
     return id === undefined
       ? { name: 'project', project, tab: 'workflows' }
       : { name: 'workflow', project, workflow: id };
-  if (kind === 'queue') return { name: 'project', project, tab: 'queue' };
+  if (kind === 'queue' || kind === 'settings') return { name: 'project', project, tab: kind };
   if (kind !== 'runs') return { name: 'missing', path };
   if (id === undefined) return { name: 'project', project, tab: 'runs' };
   const query = new URLSearchParams(search);
@@ -48,7 +49,7 @@ export function parseRoute(path: string, search: string, hash: string): Route {
 
 export const to = {
   projects: () => '/',
-  project: (project: string, tab: 'runs' | 'workflows' | 'queue' = 'runs') =>
+  project: (project: string, tab: ProjectTab = 'runs') =>
     `/projects/${encodeURIComponent(project)}${tab === 'runs' ? '' : `/${tab}`}`,
   workflow: (project: string, workflow: string) =>
     `/projects/${encodeURIComponent(project)}/workflows/${encodeURIComponent(workflow)}`,

@@ -1,3 +1,4 @@
+import { ProjectSettings } from '../features/projects/ProjectSettings';
 import { QueuePanel } from '../features/queue/QueuePanel';
 import { RunsList } from '../features/runs/RunsList';
 import { WorkflowCard } from '../features/workflows/WorkflowCard';
@@ -5,6 +6,7 @@ import type { Project } from '../platform/protocol';
 import { call, useRoom, useStale } from '../store/client';
 import { useProject, useQueue, useRuns } from '../store/read';
 import { navigate, to } from '../store/route';
+import type { ProjectTab } from '../store/route';
 import { Menu } from '../shared/Menu';
 import { Button, Empty, Link, Loading } from '../shared/parts';
 import { Page } from '../shared/Page';
@@ -15,8 +17,10 @@ import { useTick } from '../shared/useTick';
 import { NotHere } from './NotHere';
 
 const POLL_MS = 20_000;
+/** Workflows that are shown above the runs. */
+const QUICK = 3;
 
-export function ProjectView({ id, tab }: { id: string; tab: 'runs' | 'workflows' | 'queue' }) {
+export function ProjectView({ id, tab }: { id: string; tab: ProjectTab }) {
   const project = useProject(id);
   const room = useRoom(`project/${id}`);
   const queue = useQueue(id);
@@ -27,6 +31,7 @@ export function ProjectView({ id, tab }: { id: string; tab: 'runs' | 'workflows'
     ['runs', 'Runs', runs.filter((run) => run.status !== 'done').length],
     ['workflows', 'Workflows', 0],
     ['queue', 'Queue', queue?.runs.length ?? 0],
+    ['settings', 'Settings', 0],
   ] as const;
   return (
     <Page
@@ -41,7 +46,6 @@ export function ProjectView({ id, tab }: { id: string; tab: 'runs' | 'workflows'
       }
       actions={<ProjectMenu project={project} />}
     >
-      {!project.trusted && <Trust project={project} />}
       <nav className="tabs" aria-label="Parts of the project">
         {tabs.map(([key, label, n]) => (
           <Link
@@ -62,6 +66,8 @@ export function ProjectView({ id, tab }: { id: string; tab: 'runs' | 'workflows'
         <Runs project={id} />
       ) : tab === 'queue' ? (
         <QueuePanel project={id} />
+      ) : tab === 'settings' ? (
+        <ProjectSettings project={project} />
       ) : (
         <Workflows project={id} />
       )}
@@ -71,7 +77,8 @@ export function ProjectView({ id, tab }: { id: string; tab: 'runs' | 'workflows'
 
 function Runs({ project }: { project: string }) {
   const { data } = useQuery('workflow.list', { project }, useTick(POLL_MS));
-  const quick = (data?.workflows ?? []).filter((workflow) => workflow.valid).slice(0, 3);
+  const all = data?.workflows ?? [];
+  const quick = all.filter((workflow) => workflow.valid).slice(0, QUICK);
   return (
     <>
       {quick.length > 0 && (
@@ -80,6 +87,13 @@ function Runs({ project }: { project: string }) {
             <WorkflowCard key={workflow.name} project={project} workflow={workflow} />
           ))}
         </ul>
+      )}
+      {quick.length > 0 && all.length > quick.length && (
+        <p className="all-workflows">
+          <Link className="text" to={to.project(project, 'workflows')} data-testid="all-workflows">
+            All {all.length} workflows
+          </Link>
+        </p>
       )}
       <RunsList
         project={project}
@@ -125,22 +139,6 @@ function Workflows({ project }: { project: string }) {
   );
 }
 
-function Trust({ project }: { project: Project }) {
-  const stale = useStale();
-  const trust = useAction(() => call('project.trust', { project: project.id, trusted: true }), { toast: true });
-  return (
-    <div className="problem" data-kind="warning">
-      <div className="grow">
-        <p>This project is not trusted: its triggers, and programs that its own settings name, do nothing.</p>
-        <p>You can run its workflows by hand.</p>
-      </div>
-      <Button size="small" disabled={stale || trust.pending} onClick={() => void trust.run()}>
-        Trust it
-      </Button>
-    </div>
-  );
-}
-
 function ProjectMenu({ project }: { project: Project }) {
   const stale = useStale();
   const close = useAction(
@@ -150,14 +148,11 @@ function ProjectMenu({ project }: { project: Project }) {
     },
     { toast: true },
   );
-  const distrust = useAction(() => call('project.trust', { project: project.id, trusted: false }), { toast: true });
   return (
     <Menu
       trigger={<Button icon="more" kind="quiet" aria-label="More about this project" disabled={stale} />}
       entries={[
-        ...(project.trusted
-          ? [{ label: 'Take trust back', about: 'Its triggers stop', onSelect: () => void distrust.run() }]
-          : []),
+        { label: 'Settings', about: 'Trust and secrets', onSelect: () => navigate(to.project(project.id, 'settings')) },
         { label: 'Close project', about: 'Its runs are kept', onSelect: () => void close.run() },
       ]}
     />

@@ -12,6 +12,7 @@ const FILTERS = {
   active: { label: 'Active', test: (run: Run) => run.status !== 'done' },
   waiting: { label: 'Waiting', test: (run: Run) => run.status === 'waiting_input' },
   failed: { label: 'Failed', test: (run: Run) => isFailure(run.conclusion) },
+  cancelled: { label: 'Cancelled', test: (run: Run) => run.conclusion === 'cancelled' },
   success: { label: 'Succeeded', test: (run: Run) => run.conclusion === 'success' },
 } as const;
 

@@ -6,6 +6,7 @@ import type {
   EventData,
   QueueState,
   Run,
+  SecretInfo,
   ServerFrame,
   Snapshot,
   Step,
@@ -40,6 +41,11 @@ export class FakeHost {
   readonly #listeners = new Set<(room: string, frame: ServerFrame) => void>();
   readonly #approvals = new Map<string, Approval>();
   #activity: ActivityEntry[] = [];
+  readonly #secrets = new Map<string, SecretInfo>([
+    ['DEPLOY_KEY', { name: 'DEPLOY_KEY', workflows: ['release', 'ship-feature'], source: 'keychain' }],
+    ['NPM_TOKEN', { name: 'NPM_TOKEN', workflows: ['release'] }],
+    ['SLACK_WEBHOOK', { name: 'SLACK_WEBHOOK', workflows: ['nightly'], source: 'environment' }],
+  ]);
   readonly #queue: QueueState = { paused: false, runs: [] };
 
   constructor() {
@@ -190,6 +196,29 @@ export class FakeHost {
         return { projects };
       case 'project.open':
         return { project: projects[0] };
+      case 'project.trust': {
+        const at = projects.findIndex((each) => each.id === params['project']);
+        const was = projects[at] ?? fail('not_found', 'there is no such project');
+        const project = { ...was, trusted: params['trusted'] === true };
+        projects[at] = project;
+        this.#emit('host', { type: 'project_updated', data: project });
+        return { project };
+      }
+      case 'secret.list':
+        return params['project'] === 'checkout'
+          ? { secrets: [...this.#secrets.values()] }
+          : {
+              secrets: [{ name: 'BROWSER_FARM', workflows: ['browsers'] }],
+              keychain_error: 'no secret service answers on the session bus',
+            };
+      case 'secret.set':
+      case 'secret.remove': {
+        const secret =
+          this.#secrets.get(String(params['name'])) ?? fail('not_found', 'no workflow asks for such a secret');
+        const { source, ...rest } = secret;
+        this.#secrets.set(secret.name, method === 'secret.set' ? { ...rest, source: 'keychain' } : rest);
+        return method === 'secret.set' ? {} : { removed: source === 'keychain' };
+      }
       case 'workflow.list':
         return {
           workflows: params['project'] === 'checkout' ? [...workflows.values()].map((each) => each.workflow) : [],
