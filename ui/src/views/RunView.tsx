@@ -10,7 +10,7 @@ import { Timeline } from '../features/timeline/Timeline';
 import type { Run, Step } from '../platform/protocol';
 import { call, follow, show, useRoom, useStale, world } from '../store/client';
 import { useKeys } from '../store/keys';
-import { useApproval, useRun, useStep, useSteps } from '../store/read';
+import { useApproval, useOpenApprovals, useRun, useStep, useSteps } from '../store/read';
 import { remember, usePreference } from '../store/preferences';
 import { navigate, to } from '../store/route';
 import type { Route, RunTab } from '../store/route';
@@ -88,6 +88,7 @@ function Shown({ run, route, filled }: { run: Run; route: RunRoute; filled: bool
   const front = stepInFront(run, steps);
   const selected = route.step ?? (narrow ? undefined : front);
   const failed = failedStep(steps);
+  const asked = useOpenApprovals().find((approval) => approval.run === run.id);
   const choose = (step: string | undefined, attempt?: number) =>
     navigate(to.run(run.project, run.id, { tab: route.tab, step, attempt }), { replace: !narrow });
   const move = (by: number) => {
@@ -126,6 +127,11 @@ function Shown({ run, route, filled }: { run: Run; route: RunRoute; filled: bool
           </Link>
         }
       />
+      {narrow && !panel && asked && (
+        <div className="step-question run-asked">
+          <ApprovalCard key={asked.id} approval={asked} keys />
+        </div>
+      )}
       {narrow && panel ? (
         panel
       ) : (

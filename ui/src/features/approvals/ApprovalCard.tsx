@@ -1,8 +1,8 @@
-import { useState } from 'react';
+import { useEffect, useState } from 'react';
 import type { Approval, Decision } from '../../platform/protocol';
-import { call, useLink, useStale } from '../../store/client';
+import { call, show, useLink, useStale, world } from '../../store/client';
 import { useKeys } from '../../store/keys';
-import { useRun } from '../../store/read';
+import { useNotices, useRun } from '../../store/read';
 import { to } from '../../store/route';
 import { useNow } from '../../store/time';
 import { duration, exact } from '../../shared/format';
@@ -20,6 +20,7 @@ export function ApprovalCard({ approval, keys }: { approval: Approval; keys: boo
   const link = useLink();
   const stale = useStale();
   const run = useRun(approval.run);
+  useSeen(approval.id);
   const questions = (approval.form ?? []).map(formQuestion);
   const [answers, setAnswers] = useState(() => initialAnswers(questions));
   const [tried, setTried] = useState(false);
@@ -104,6 +105,16 @@ export function ApprovalCard({ approval, keys }: { approval: Approval; keys: boo
       {keys && <AnswerKeys onDecide={decide} />}
     </article>
   );
+}
+
+/** A notice of a question that is on the screen says nothing new, and lies over its buttons. */
+function useSeen(approval: string): void {
+  const notices = useNotices();
+  useEffect(() => {
+    const mine = notices.filter((notice) => notice.approval === approval);
+    for (const { id } of mine) world.dismiss(id);
+    if (mine.length > 0) show();
+  }, [notices, approval]);
 }
 
 function AnswerKeys({ onDecide }: { onDecide: (decision: Decision) => void }) {
