@@ -43,7 +43,11 @@ describe('the diagram', () => {
     ]);
     expect(diagram.units).toHaveLength(3);
     expect(diagram.tracks).toHaveLength(2);
-    expect(diagram.units.find((unit) => unit.id === 't')).toMatchObject({ group: true, compact: true });
+    const panel = diagram.units.find((unit) => unit.id === 't');
+    expect(panel).toMatchObject({ group: true, compact: true });
+    // 40 lamps of 22 px, in rows of 10, with 8 px at both sides, 30 px above and a border.
+    expect(panel?.width).toBeGreaterThanOrEqual(10 * 22 + 2 * 8 + 3);
+    expect(panel?.height).toBeGreaterThanOrEqual(4 * 22 + 30 + 3);
   });
 
   test('a thousand steps are laid out quickly, and a cycle or a hostile name ends', () => {

@@ -66,7 +66,7 @@ export const StepNode = memo(function StepNode({ data }: NodeProps<UnitNode>) {
       {/* From far away no text is painted: then the title is the name. */}
       <span className="signal-text">
         <span className="signal-title cut">{data.title}</span>
-        <span className="signal-sub cut">
+        <span className="signal-sub">
           {step ? <Sub step={step} look={look} /> : `${KIND_WORD[data.kind]}${data.many ? ' · for each value' : ''}`}
         </span>
       </span>
@@ -87,11 +87,19 @@ function Sub({ step, look }: { step: Step; look: Look }) {
       <b>{step.status === 'blocked' ? KIND_WORD[step.kind] : look.word}</b>
       {step.started_at !== undefined && step.conclusion !== 'skipped' && step.conclusion !== 'omitted' && (
         <>
-          {' · '}
-          <Elapsed from={step.started_at} until={step.ended_at} />
+          {' '}
+          <span>
+            {'· '}
+            <Elapsed from={step.started_at} until={step.ended_at} />
+          </span>
         </>
       )}
-      {attempt > 1 && ` · attempt ${String(attempt)}`}
+      {attempt > 1 && (
+        <>
+          {' '}
+          <span>· attempt {attempt}</span>
+        </>
+      )}
     </>
   );
 }
@@ -108,6 +116,7 @@ export const MatrixNode = memo(function MatrixNode({ data }: NodeProps<UnitNode>
   const keys = new Set(unit.keys);
   const steps = useSteps(run ?? NO_RUN).filter((step) => keys.has(step.key));
   const done = steps.filter((step) => step.status === 'done').length;
+  const failed = steps.filter((step) => step.status === 'done' && stepLook(step).tone === 'bad').length;
   const look = panelLook(steps);
   return (
     <div
@@ -121,7 +130,13 @@ export const MatrixNode = memo(function MatrixNode({ data }: NodeProps<UnitNode>
         <Lamp look={look} size={16} />
         <span className="cut grow">{data.title}</span>
         <span className="num muted">
-          {done}/{unit.keys.length}
+          {done === unit.keys.length
+            ? failed > 0
+              ? done
+              : `all ${String(done)}`
+            : `${String(done)}/${String(unit.keys.length)}`}
+          {' done'}
+          {failed > 0 && <b className="tone">, {failed} failed</b>}
         </span>
       </div>
       <div className="matrix-body">

@@ -36,6 +36,8 @@ export interface Diagram {
 export const NODE = { width: 196, height: 54 };
 const GROUP_HEAD = 30;
 const GROUP_PAD = 8;
+/** Both sides of it: within the size, as all boxes have it. */
+const GROUP_BORDER = 3;
 const CHILD = 34;
 const TILE = 22;
 const TILES = 10;
@@ -88,7 +90,9 @@ function unitsOf(stops: readonly Stop[]): { units: Map<string, Unit>; needs: Map
     if (!unit.group) continue;
     unit.compact = unit.keys.length > GROUP_TEXT_MAX;
     const tiles = Math.min(unit.keys.length, Math.max(TILES, Math.ceil(Math.sqrt(unit.keys.length * 1.6))));
-    unit.width = unit.compact ? Math.max(NODE.width, tiles * TILE + GROUP_PAD * 2) : NODE.width + GROUP_PAD * 2;
+    unit.width = unit.compact
+      ? Math.max(NODE.width, tiles * TILE + GROUP_PAD * 2 + GROUP_BORDER)
+      : NODE.width + GROUP_PAD * 2;
     unit.height =
       GROUP_HEAD + GROUP_PAD + (unit.compact ? Math.ceil(unit.keys.length / tiles) * TILE : unit.keys.length * CHILD);
   }

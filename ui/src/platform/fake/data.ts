@@ -373,6 +373,36 @@ export function past(): void {
       4000 + (i % 9) * 700,
     );
   for (let i = 400; i < 425; i += 1) begin(big, `s${String(i)}`, 'running', START - 9_000);
+  const ten = makeRun(
+    'website',
+    'browsers',
+    [
+      { key: 'prepare', id: 'prepare', title: 'Prepare', kind: 'command', needs: [] },
+      ...Array.from({ length: 10 }, (_, i) => ({
+        key: `shard[${String(i)}]`,
+        id: 'shard',
+        title: 'Shard',
+        kind: 'command' as const,
+        needs: ['prepare'],
+      })),
+      { key: 'report', id: 'report', title: 'Report', kind: 'command', needs: ['shard[0]'] },
+    ],
+    {
+      id: 'r_demotenfold',
+      status: 'done',
+      conclusion: 'crashed',
+      created_at: START - 40 * MIN,
+      started_at: START - 40 * MIN,
+      ended_at: START - 30 * MIN,
+      progress: 1,
+      steps_done: 12,
+      reason: 'The host stopped while Report ran',
+    },
+  );
+  finish(ten, 'prepare', 'success', START - 40 * MIN, 8_000);
+  for (let i = 0; i < 10; i += 1)
+    finish(ten, `shard[${String(i)}]`, i === 6 ? 'failed' : 'success', START - 39 * MIN, 20_000 + i * 300);
+  finish(ten, 'report', 'crashed', START - 38 * MIN, 185_000);
   const matrix = makeRun(
     'website',
     'browsers',
