@@ -85,7 +85,19 @@ impl Retry {
         let factor = if self.exponential { 2f64.powi(i32::try_from(retry.min(40)).unwrap_or(40)) } else { 1.0 };
         let base = (self.initial_ms as f64 * factor).min(self.cap_ms as f64);
         let spread = (random as f64 / u64::MAX as f64).mul_add(2.0, -1.0);
-        (base * self.jitter.clamp(0.0, 1.0).mul_add(spread, 1.0)).max(0.0) as u64
+        (base * self.jitter.clamp(0.0, 1.0).mul_add(spread, 1.0)).clamp(0.0, self.cap_ms as f64) as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_wait_is_longer_than_the_cap_whatever_chance_adds() {
+        let retry = Retry { max: 9, causes: Vec::new(), initial_ms: 100, exponential: true, cap_ms: 300, jitter: 0.5 };
+        assert_eq!([0, 1, 2, 60].map(|n| retry.wait_ms(n, u64::MAX)), [150, 300, 300, 300]);
+        assert_eq!([0, 1, 2, 60].map(|n| retry.wait_ms(n, 0)), [50, 100, 150, 150]);
     }
 }
 
