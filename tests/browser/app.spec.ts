@@ -155,6 +155,22 @@ test('a question is answered, and closes in every window at once', async ({ page
   await expect(page.getByTestId('node-after')).toHaveAttribute('data-state', 'success');
 });
 
+test('a question on the screen has its buttons in view and no notice over it, on a phone too', async ({ page }) => {
+  await enter(page);
+  await press(page, 'asks');
+  await page.getByTestId('field-goal').fill('a question in sight');
+  await page.getByTestId('run-submit').click();
+  await expect(page.getByTestId('approve')).toBeInViewport({ ratio: 1 });
+  // Sooner than it would go away by itself.
+  await expect(page.getByTestId('toast-approval')).toHaveCount(0, { timeout: 3_000 });
+  await page.setViewportSize({ width: 390, height: 844 });
+  await page.goto(page.url());
+  await expect(page.getByTestId('step-list')).toBeVisible();
+  await expect(page.getByTestId('approve')).toBeInViewport({ ratio: 1 });
+  await page.getByTestId('reject').click();
+  await expect(page.getByTestId('approve')).toHaveCount(0);
+});
+
 test('the inputs of a run are asked for, checked and remembered', async ({ page }) => {
   await enter(page);
   await press(page, 'asks');
