@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use signalbox_model::{Actor, Clock, EventData, Member, NewEvent, Room, SystemClock, UnixMillis};
 use signalbox_store::{Batch, Options, Store, StoreError, TokenChange};
-use signalbox_stream::{Connections, Hub, Session};
+use signalbox_stream::{Connection, Connections, Fanout, Feed, Framing, Hub, Outlet, Session};
 use signalbox_wire::{CallError, Caller, CloseCode, ErrorCode, Limits, dispatch, method};
 
 use crate::{
@@ -124,12 +124,13 @@ pub(crate) struct Inner {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) store: Store,
     pub(crate) hub: Arc<Hub>,
+    pub(crate) fanout: Arc<Fanout>,
     pub(crate) connections: Arc<Connections>,
     pub(crate) engine: EngineHandle,
     pub(crate) codes: Codes,
     pub(crate) started_at: UnixMillis,
     pub(crate) url: RwLock<Option<String>>,
-    pub(crate) metrics: Metrics,
+    pub(crate) metrics: Arc<Metrics>,
     pub(crate) token: String,
     pub(crate) owner: Member,
     /// Run numbers are given one at a time.
@@ -158,6 +159,10 @@ impl Host {
         let store =
             tokio::task::spawn_blocking(move || Store::open(store_options)).await.map_err(|_| StoreError::Closed)??;
         hub.start_at(store.head());
+        let metrics = Arc::new(Metrics::default());
+        let counted = Arc::clone(&metrics);
+        let fanout = Fanout::start(&hub, Box::new(move |events, bytes| counted.sent(events, bytes)));
+        let fanout = fanout.map_err(|source| StoreError::Folder { path: data_dir.clone(), source })?;
         let (owner, token) = auth::local_owner(&store).await?;
         let engine = runtime::start(runtime::Parts {
             store: store.clone(),
@@ -175,11 +180,12 @@ impl Host {
                 clock,
                 store,
                 hub,
+                fanout,
                 connections: Arc::default(),
                 engine,
                 codes: Codes::default(),
                 url: RwLock::new(None),
-                metrics: Metrics::default(),
+                metrics,
                 token,
                 owner,
                 numbers: tokio::sync::Mutex::new(()),
@@ -328,6 +334,14 @@ impl Host {
             rooms => usize::try_from(rooms).unwrap_or(usize::MAX),
         };
         Session::new(Arc::clone(&self.inner.hub), self.inner.store.clone(), caller, limits.replay_events.max(1), rooms)
+    }
+
+    /// A new subscriber that is written to through `outlet`.
+    #[must_use]
+    pub fn feed(&self, caller: Caller, outlet: Arc<Outlet>, connection: &Arc<Connection>, framing: Framing) -> Feed {
+        let stall = std::time::Duration::from_millis(self.inner.settings.limits.stall_ms.max(1));
+        let (session, fanout) = (self.session(caller), Arc::clone(&self.inner.fanout));
+        Feed::new(session, fanout, outlet, Arc::clone(connection), framing, stall)
     }
 
     /// Calls a method. With a key, a call that was answered before is answered alike and not done again.

@@ -25,7 +25,7 @@ pub enum Room {
 }
 
 /// What a subscription asks for.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, TS)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String")]
 #[ts(type = "string")]
@@ -34,6 +34,17 @@ pub enum RoomFilter {
     One(Room),
     /// `project/<id>/**`: a project's room and the rooms of its runs, present and future.
     ProjectTree(ProjectId),
+}
+
+impl RoomFilter {
+    /// Whether this asks for `room`, which belongs to `project` (none for `host` and `activity`).
+    #[must_use]
+    pub fn covers(&self, room: &Room, project: Option<&ProjectId>) -> bool {
+        match self {
+            Self::One(one) => one == room,
+            Self::ProjectTree(tree) => project == Some(tree),
+        }
+    }
 }
 
 /// Why a text names no room.

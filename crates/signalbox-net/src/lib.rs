@@ -10,6 +10,7 @@ mod rate;
 mod server;
 mod sse;
 mod websocket;
+mod wire;
 
 pub use assets::Assets;
 pub use server::{Listening, NetError, listen};

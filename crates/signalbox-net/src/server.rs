@@ -14,6 +14,7 @@ use crate::{
     guard::Guard,
     http::{self, Net},
     rate::{Calls, Logins},
+    wire::Wire,
 };
 
 /// Why the host does not listen.
@@ -132,7 +133,13 @@ async fn accept(listener: TcpListener, net: Arc<Net>) {
             }
         };
         stream.set_nodelay(true).ok();
-        let service = TowerToHyperService::new(router.clone().layer(axum::Extension(http::Peer(peer))));
+        let wire = Wire::new(stream);
+        let (service, shared) = (TowerToHyperService::new(router.clone()), Arc::clone(&wire.shared));
+        let service = hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+            request.extensions_mut().insert(http::Peer(peer));
+            request.extensions_mut().insert(Arc::clone(&shared));
+            hyper::service::Service::call(&service, request)
+        });
         let host = net.host.clone();
         tokio::spawn(async move {
             let connection = hyper::server::conn::http1::Builder::new()
@@ -140,7 +147,7 @@ async fn accept(listener: TcpListener, net: Arc<Net>) {
                 // Who sends a header a byte at a time is not waited for.
                 .header_read_timeout(Duration::from_secs(10))
                 .max_buf_size(64 * 1024)
-                .serve_connection(TokioIo::new(stream), service)
+                .serve_connection(TokioIo::new(wire), service)
                 .with_upgrades();
             let mut connection = std::pin::pin!(connection);
             let result = tokio::select! {

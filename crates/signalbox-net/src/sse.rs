@@ -4,25 +4,29 @@
 //! tells them apart. `id:` is the cursor, and a browser sends the last one back as `Last-Event-ID`.
 //! `reset`, `snapshot` and `synced` are in the stream as well.
 
-use std::{convert::Infallible, sync::Arc, sync::atomic::Ordering, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
     Extension,
     body::Body,
-    extract::{Path, Query, State},
-    http::{HeaderMap, Uri, header},
+    extract::{FromRequestParts, Path, Query, State, rejection::ExtensionRejection},
+    http::{HeaderMap, Uri, Version, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use bytes::{BufMut, Bytes, BytesMut};
+use futures_util::StreamExt;
 use signalbox_model::{Cursor, Role, RoomFilter};
-use signalbox_stream::{Registration, Session, Transport};
-use signalbox_wire::{CallError, Caller, ErrorCode};
-use tokio::sync::mpsc;
+use signalbox_stream::{Feed, FeedError, Framing, Listed, Registration, Transport};
+use signalbox_wire::{CallError, Caller, CloseCode, ErrorCode};
+use tokio::sync::oneshot;
 
-use crate::http::{Failure, Net, Peer, Shared, check_rooms, project_rooms};
+use crate::{
+    http::{Failure, Net, Peer, Shared, check_rooms, project_rooms},
+    wire,
+};
 
-/// Bytes taken from a session at a time.
-const BATCH: usize = 64 * 1024;
+const CHUNKED: Framing = Framing { kind: 1, encode: chunk, overhead: 96 };
+const PLAIN: Framing = Framing { kind: 2, encode: message, overhead: 64 };
 
 /// Query parameters of a stream.
 #[derive(Debug, serde::Deserialize)]
@@ -35,7 +39,7 @@ type Answer = Result<Response, Failure>;
 
 pub(crate) async fn rooms(
     State(net): Shared,
-    Extension(peer): Extension<Peer>,
+    socket: Socket,
     headers: HeaderMap,
     uri: Uri,
     Query(wanted): Query<Wanted>,
@@ -52,24 +56,42 @@ pub(crate) async fn rooms(
             CallError::bad_request("name at least one room: /api/v1/events?rooms=project/<id>/**,activity").into()
         );
     }
-    open(net, peer, caller, headers, rooms, wanted.after).await
+    open(net, socket, caller, headers, rooms, wanted.after).await
 }
 
 pub(crate) async fn project(
     State(net): Shared,
-    Extension(peer): Extension<Peer>,
+    socket: Socket,
     Path(project): Path<String>,
     headers: HeaderMap,
     uri: Uri,
     Query(wanted): Query<Wanted>,
 ) -> Answer {
     let caller = net.caller(&headers, &uri, Role::Viewer).await?;
-    open(net, peer, caller, headers, project_rooms(&project)?, wanted.after).await
+    open(net, socket, caller, headers, project_rooms(&project)?, wanted.after).await
+}
+
+/// The connection that a request came over.
+pub(crate) struct Socket {
+    peer: Peer,
+    shared: Arc<wire::Shared>,
+    version: Version,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Socket {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
+        let extension = |rejection: ExtensionRejection| rejection.into_response();
+        let Extension(peer) = Extension::from_request_parts(parts, state).await.map_err(extension)?;
+        let Extension(shared) = Extension::from_request_parts(parts, state).await.map_err(extension)?;
+        Ok(Self { peer, shared, version: parts.version })
+    }
 }
 
 async fn open(
     net: Arc<Net>,
-    peer: Peer,
+    Socket { peer, shared, version }: Socket,
     caller: Caller,
     headers: HeaderMap,
     rooms: Vec<RoomFilter>,
@@ -108,67 +130,75 @@ async fn open(
             },
         )?;
     net.host.metrics().accepted("sse");
-    let mut session = net.host.session(caller);
     let joined = if resume.is_some() { "resumed" } else { "snapshot" };
     *listed.rooms.lock().unwrap_or_else(|e| e.into_inner()) = (rooms.iter().map(ToString::to_string).collect(), joined);
-    session.join(None, rooms, resume).await.map_err(|error| CallError::bad_request(error.to_string()))?;
-    // One piece on its way: what comes after it stays in the log.
-    let (sender, receiver) = mpsc::channel(1);
-    tokio::spawn(feed(net, session, listed, sender));
-    let stream = futures_util::stream::unfold(receiver, |mut receiver| async {
-        receiver.recv().await.map(|bytes| (Ok::<Bytes, Infallible>(bytes), receiver))
+    // HTTP/1.0, which proxies still speak, has no chunks: the body ends with the connection.
+    let chunked = version >= Version::HTTP_11;
+    let framing = if chunked { CHUNKED } else { PLAIN };
+    let mut feed = net.host.feed(caller, Arc::clone(&shared.outlet), &listed, framing);
+    feed.join(None, rooms, resume).await.map_err(|error| CallError::bad_request(error.to_string()))?;
+    let (body, ended) = oneshot::channel();
+    tokio::spawn(serve(net, feed, listed, Arc::clone(&shared), chunked, body));
+    let opening = futures_util::stream::once(async { Ok::<_, Infallible>(Bytes::from_static(b"retry: 2000\n\n")) });
+    let end = futures_util::stream::once(async move {
+        shared.body_waits();
+        ended.await.ok();
+        Ok(Bytes::new())
     });
     let headers = [
         (header::CONTENT_TYPE, "text/event-stream"),
         (header::CACHE_CONTROL, "no-store"),
+        // What comes after the head is not hyper's, so no second response can follow it.
+        (header::CONNECTION, "close"),
         // nginx would hold messages back until its buffer is full.
         (header::HeaderName::from_static("x-accel-buffering"), "no"),
     ];
-    Ok((headers, Body::from_stream(stream)).into_response())
+    Ok((headers, Body::from_stream(opening.chain(end))).into_response())
 }
 
-async fn feed(net: Arc<Net>, mut session: Session, listed: signalbox_stream::Listed, sender: mpsc::Sender<Bytes>) {
-    let limits = &net.host.settings().limits;
-    let (ping, stall) = (Duration::from_millis(limits.ping_ms), Duration::from_millis(limits.stall_ms));
-    let mut opening = BytesMut::new();
-    opening.put_slice(b"retry: 2000\n\n");
-    let mut next = Some(opening.freeze());
+/// What follows the head of the response is written to the socket past hyper: first when hyper has nothing left to write,
+/// and until `body` is gone, which hyper drops with the connection.
+async fn serve(
+    net: Arc<Net>,
+    mut feed: Feed,
+    listed: Listed,
+    shared: Arc<wire::Shared>,
+    chunked: bool,
+    body: oneshot::Sender<()>,
+) {
+    let ping = Duration::from_millis(net.host.settings().limits.ping_ms.max(1));
+    let mut body = body;
+    tokio::select! {
+        () = shared.handed_over() => {}
+        () = body.closed() => return,
+    }
     loop {
-        if let Some(bytes) = next.take() {
-            match tokio::time::timeout(stall, sender.send(bytes)).await {
-                Ok(Ok(())) => {}
-                // The socket takes nothing: the client finds the rest with its cursor.
-                Err(_) => {
-                    net.host.metrics().closed(signalbox_wire::CloseCode::Slow.code());
-                    return;
-                }
-                Ok(Err(_)) => return,
-            }
-        }
         tokio::select! {
-            batch = session.next(BATCH) => match batch {
-                Ok(batch) => {
-                    listed.count(batch.events, batch.bytes() as u64);
-                    listed.sent.store(session.sent(), Ordering::Relaxed);
-                    listed.lag.store(net.host.head().saturating_sub(session.cursor()), Ordering::Relaxed);
-                    net.host.metrics().sent(batch.events, batch.bytes() as u64);
-                    let mut out = BytesMut::with_capacity(batch.bytes() + batch.frames.len() * 48);
-                    batch.frames.iter().for_each(|frame| message(frame, &mut out));
-                    next = Some(out.freeze());
+            error = feed.run() => {
+                match error {
+                    FeedError::Session(error) => tracing::warn!(%error, "a stream was ended"),
+                    FeedError::Socket(_) => {}
+                    // The socket takes nothing: the client finds the rest with its cursor.
+                    FeedError::Stalled => {
+                        net.host.metrics().closed(CloseCode::Slow.code());
+                        shared.outlet.abort();
+                    }
                 }
-                Err(error) => {
-                    tracing::warn!(%error, "a stream was ended");
+                return;
+            }
+            () = tokio::time::sleep(ping) => {
+                let comment: &[u8] = if chunked { b"8\r\n: ping\n\n\r\n" } else { b": ping\n\n" };
+                if shared.outlet.push_slice(comment).is_err() {
                     return;
                 }
-            },
-            () = tokio::time::sleep(ping) => next = Some(Bytes::from_static(b": ping\n\n")),
+            }
             _ = listed.closed() => return,
-            () = sender.closed() => return,
+            () = body.closed() => return,
         }
     }
 }
 
-/// A frame as a message. JSON has no line ends in it, so one `data:` line holds it.
+/// A frame as a message of the stream. JSON has no line ends in it, so one `data:` line holds it.
 fn message(frame: &[u8], out: &mut BytesMut) {
     if let Some(cursor) = cursor_of(frame) {
         out.put_slice(b"id: ");
@@ -178,6 +208,24 @@ fn message(frame: &[u8], out: &mut BytesMut) {
     out.put_slice(b"data: ");
     out.put_slice(frame);
     out.put_slice(b"\n\n");
+}
+
+/// The same as a chunk (RFC 9112, section 7.1).
+fn chunk(frame: &[u8], out: &mut BytesMut) {
+    let id = cursor_of(frame).map_or(0, |cursor| b"id: \n".len() + cursor.len());
+    let length = id + b"data: \n\n".len() + frame.len();
+    let mut digits = [0; 16];
+    let mut at = digits.len();
+    let mut rest = length;
+    while rest > 0 {
+        at -= 1;
+        digits[at] = b"0123456789abcdef"[rest % 16];
+        rest /= 16;
+    }
+    out.put_slice(&digits[at..]);
+    out.put_slice(b"\r\n");
+    message(frame, out);
+    out.put_slice(b"\r\n");
 }
 
 /// The cursor of an event or of `synced`: both have it near their beginning, before anything that came from outside.

@@ -8,11 +8,11 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use bytes::Bytes;
-use futures_util::{SinkExt, StreamExt, stream::FuturesUnordered};
+use bytes::{BufMut, BytesMut};
+use futures_util::{StreamExt, stream::FuturesUnordered};
 use hyper_util::rt::TokioIo;
 use signalbox_model::{Role, RoomFilter};
-use signalbox_stream::{Listed, Refused, Registration, Session, SessionError, Transport};
+use signalbox_stream::{Feed, FeedError, Framing, Listed, Outlet, Refused, Registration, SessionError, Transport};
 use signalbox_wire::{
     CallError, Caller, ClientFrame, CloseCode, ErrorCode, Hello, HostFrame, PROTOCOL_VERSION, SUBPROTOCOL,
 };
@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{
-        Message, Utf8Bytes,
+        Message,
         handshake::derive_accept_key,
         protocol::{CloseFrame, Role as Side, WebSocketConfig},
     },
@@ -29,16 +29,39 @@ use tokio_tungstenite::{
 use crate::{
     guard::{self, Source},
     http::{Failure, Net, Peer, Shared, check_rooms, project_rooms},
+    wire::Wire,
 };
 
-/// Bytes taken from a session at a time: within the stall limit a socket must take this much.
-const BATCH: usize = 64 * 1024;
 /// Calls of one connection at work at a time.
 const CALLS: usize = 32;
 /// Calls refused for their rate before the connection is closed.
 const REFUSALS: u32 = 200;
 
-type Socket = WebSocketStream<TokioIo<hyper::upgrade::Upgraded>>;
+/// Bytes that may wait for a client before nothing more is read of it.
+const UNSENT: usize = 1024 * 1024;
+
+type Socket = WebSocketStream<Wire>;
+
+/// A frame of ours as a text message (RFC 6455, section 5.2: final, opcode 1, not masked).
+const FRAMING: Framing = Framing { kind: 0, encode: text_message, overhead: 10 };
+
+fn text_message(frame: &[u8], out: &mut BytesMut) {
+    out.put_u8(0x81);
+    match frame.len() {
+        length @ 0..=125 => out.put_u8(u8::try_from(length).unwrap_or_default()),
+        length => match u16::try_from(length) {
+            Ok(length) => {
+                out.put_u8(126);
+                out.put_u16(length);
+            }
+            Err(_) => {
+                out.put_u8(127);
+                out.put_u64(length as u64);
+            }
+        },
+    }
+    out.put_slice(frame);
+}
 
 /// The connection is over; if it was us, with this code.
 struct Over(Option<CloseCode>);
@@ -117,14 +140,18 @@ fn upgrade<F: Future<Output = ()> + Send>(
     let upgrading = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
         let Ok(upgraded) = upgrading.await else { return };
+        let Ok(parts) = upgraded.downcast::<TokioIo<Wire>>() else {
+            tracing::error!("a connection is not of the kind that was accepted; it is closed");
+            return;
+        };
         // Small buffers: the library's own would cost an idle connection 256 KiB.
         let config = WebSocketConfig::default()
-            .read_buffer_size(4 * 1024)
-            .write_buffer_size(16 * 1024)
-            .max_write_buffer_size(4 * 1024 * 1024)
+            .read_buffer_size(1024)
+            .write_buffer_size(0)
             .max_message_size(Some(LARGEST))
             .max_frame_size(Some(LARGEST));
-        let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Side::Server, Some(config)).await;
+        let (wire, early) = (parts.io.into_inner(), parts.read_buf.to_vec());
+        let socket = WebSocketStream::from_partially_read(wire, early, Side::Server, Some(config)).await;
         // Boxed: the loop of a connection is a large future.
         Box::pin(serve(socket)).await;
     });
@@ -146,6 +173,7 @@ struct Connection {
     net: Arc<Net>,
     peer: Peer,
     socket: Socket,
+    outlet: Arc<Outlet>,
     stall: Duration,
     refusals: u32,
 }
@@ -153,22 +181,19 @@ struct Connection {
 impl Connection {
     fn new(net: Arc<Net>, peer: Peer, socket: Socket) -> Self {
         let stall = Duration::from_millis(net.host.settings().limits.stall_ms.max(1));
-        Self { net, peer, socket, stall, refusals: 0 }
+        let outlet = Arc::clone(&socket.get_ref().shared.outlet);
+        Self { net, peer, socket, outlet, stall, refusals: 0 }
     }
 
-    async fn send(&mut self, frames: impl IntoIterator<Item = Bytes>) -> Step<()> {
-        let write = async {
-            for frame in frames {
-                let text = Utf8Bytes::try_from(frame).map_err(|_| Over(None))?;
-                self.socket.feed(Message::Text(text)).await.map_err(|_| Over(None))?;
-            }
-            self.socket.flush().await.map_err(|_| Over(None))
-        };
-        tokio::time::timeout(self.stall, write).await.unwrap_or(Err(Over(Some(CloseCode::Slow))))
-    }
-
-    async fn say(&mut self, frame: &HostFrame) -> Step<()> {
-        self.send([Bytes::from(frame.to_json())]).await
+    /// Sends a frame before there is a feed.
+    async fn say(&self, frame: &HostFrame) -> Step<()> {
+        let bytes = FRAMING.encode_all(std::iter::once(frame.to_json().as_bytes()));
+        self.outlet.push(bytes).map_err(|_| Over(None))?;
+        match tokio::time::timeout(self.stall, self.outlet.flush()).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(Over(None)),
+            Err(_) => Err(Over(Some(CloseCode::Slow))),
+        }
     }
 
     /// The next frame of the client; none for what is no frame of ours but a sign of life.
@@ -294,12 +319,12 @@ impl Connection {
         rooms: Vec<RoomFilter>,
         resume: Option<signalbox_model::Cursor>,
     ) -> Step<()> {
-        let mut session = self.net.host.session(caller.clone());
+        let mut feed = self.net.host.feed(caller.clone(), Arc::clone(&self.outlet), &listed, FRAMING);
         let mode = if resume.is_some() { "resumed" } else { "snapshot" };
         if !rooms.is_empty() {
-            session.join(None, rooms, resume).await.map_err(|error| over(&error))?;
+            feed.join(None, rooms, resume).await.map_err(|error| over(&error))?;
         }
-        list_rooms(&listed, &session, mode);
+        list_rooms(&listed, &feed, mode);
         let ping = Duration::from_millis(self.net.host.settings().limits.ping_ms.max(1));
         // The first one at a random moment of the second half, so that many clients do not answer at once.
         let spread = u32::try_from(listed.id % 1000).unwrap_or(0);
@@ -307,11 +332,13 @@ impl Connection {
         let mut answer_by: Option<Instant> = None;
         let mut pinged_at = Instant::now();
         let mut calls = FuturesUnordered::new();
-        let far = Instant::now() + Duration::from_secs(3600 * 24 * 365);
         loop {
+            let deadline = answer_by.map_or(ping_at, |answer| answer.min(ping_at));
+            // Who does not read its answers is not asked for more.
+            let reads = self.outlet.unsent() < UNSENT;
             tokio::select! {
                 code = listed.closed() => return Err(Over(Some(code))),
-                message = self.socket.next(), if calls.len() < CALLS => {
+                message = self.socket.next(), if reads && calls.len() < CALLS => {
                     answer_by = None;
                     match self.parse(message)? {
                         None => {}
@@ -321,16 +348,16 @@ impl Connection {
                         }
                         Some(ClientFrame::Hello(_)) => return Err(Over(Some(CloseCode::BadRequest))),
                         Some(ClientFrame::Subscribe { rid, rooms, resume }) => {
-                            if let Err(error) = session.join(rid, rooms, resume).await {
-                                self.join_failed(rid, &error).await?;
+                            if let Err(error) = feed.join(rid, rooms, resume).await {
+                                join_failed(&feed, rid, &error)?;
                             }
-                            list_rooms(&listed, &session, mode);
+                            list_rooms(&listed, &feed, mode);
                         }
                         Some(ClientFrame::Unsubscribe { rid, rooms }) => {
-                            session.leave(&rooms);
-                            list_rooms(&listed, &session, mode);
+                            feed.leave(&rooms);
+                            list_rooms(&listed, &feed, mode);
                             if let Some(rid) = rid {
-                                self.reply(rid, Err(None)).await?;
+                                reply(&feed, rid, Err(None))?;
                             }
                         }
                         Some(ClientFrame::Call { rid, method, params, key }) => {
@@ -339,7 +366,7 @@ impl Connection {
                                 Err(error) => {
                                     self.refusals += 1;
                                     self.net.host.metrics().refused();
-                                    self.reply(rid, Err(Some(error))).await?;
+                                    reply(&feed, rid, Err(Some(error)))?;
                                     if self.refusals > REFUSALS {
                                         return Err(Over(Some(CloseCode::TooManyRequests)));
                                     }
@@ -350,42 +377,24 @@ impl Connection {
                         Some(ClientFrame::Presence { .. } | ClientFrame::Credit { .. }) => {}
                     }
                 }
-                Some((rid, reply)) = calls.next(), if !calls.is_empty() => self.reply(rid, reply).await?,
-                batch = session.next(BATCH) => {
-                    let batch = batch.map_err(|error| over(&error))?;
-                    let (events, bytes) = (batch.events, batch.bytes() as u64);
-                    self.send(batch.frames).await?;
-                    listed.count(events, bytes);
-                    self.net.host.metrics().sent(events, bytes);
-                    listed.sent.store(session.sent(), Ordering::Relaxed);
-                    listed.lag.store(self.net.host.head().saturating_sub(session.cursor()), Ordering::Relaxed);
-                }
-                () = tokio::time::sleep_until(ping_at) => {
-                    ping_at = Instant::now() + ping;
-                    pinged_at = Instant::now();
-                    answer_by.get_or_insert(Instant::now() + self.stall);
-                    self.say(&HostFrame::Ping { head: self.net.host.head(), sent: session.sent() }).await?;
-                }
-                () = tokio::time::sleep_until(answer_by.unwrap_or(far)), if answer_by.is_some() => {
-                    return Err(Over(Some(CloseCode::NoPong)));
+                Some((rid, answer)) = calls.next(), if reads && !calls.is_empty() => reply(&feed, rid, answer)?,
+                error = feed.run() => return Err(match error {
+                    FeedError::Session(error) => over(&error),
+                    FeedError::Socket(_) => Over(None),
+                    FeedError::Stalled => Over(Some(CloseCode::Slow)),
+                }),
+                () = tokio::time::sleep_until(deadline) => {
+                    let now = Instant::now();
+                    if answer_by.is_some_and(|answer| answer <= now) {
+                        return Err(Over(Some(CloseCode::NoPong)));
+                    }
+                    ping_at = now + ping;
+                    pinged_at = now;
+                    answer_by.get_or_insert(now + self.stall);
+                    say(&feed, &HostFrame::Ping { head: self.net.host.head(), sent: feed.sent() })?;
                 }
             }
         }
-    }
-
-    async fn join_failed(&mut self, rid: Option<u64>, error: &SessionError) -> Step<()> {
-        let SessionError::TooManyRooms { .. } = error else { return Err(over(error)) };
-        let error = CallError::new(ErrorCode::LimitExceeded, error.to_string()).hint("leave some rooms first");
-        self.reply(rid.unwrap_or(0), Err(Some(error))).await
-    }
-
-    async fn reply(&mut self, rid: u64, reply: Reply) -> Step<()> {
-        let (result, error) = match reply {
-            Ok(result) => (Some(result), None),
-            Err(None) => (serde_json::value::RawValue::from_string("{}".into()).ok(), None),
-            Err(error) => (None, error),
-        };
-        self.say(&HostFrame::Reply { rid, result, error }).await
     }
 
     /// Says goodbye, if it was us who ended it.
@@ -399,8 +408,7 @@ impl Connection {
         });
         let bye = HostFrame::Bye { code: code.code(), reason: code.reason().to_owned(), reconnect_ms };
         let goodbye = async {
-            let text = Utf8Bytes::from(bye.to_json());
-            self.socket.send(Message::Text(text)).await.ok();
+            self.outlet.push(FRAMING.encode_all(std::iter::once(bye.to_json().as_bytes()))).ok();
             let frame = CloseFrame { code: code.code().into(), reason: code.reason().into() };
             self.socket.close(Some(frame)).await.ok();
             // Read on until the other side has closed too: a reset would take the code with it.
@@ -408,6 +416,25 @@ impl Connection {
         };
         tokio::time::timeout(Duration::from_secs(2), goodbye).await.ok();
     }
+}
+
+fn say(feed: &Feed, frame: &HostFrame) -> Step<()> {
+    feed.say(frame.to_json().as_bytes()).map_err(|_| Over(None))
+}
+
+fn join_failed(feed: &Feed, rid: Option<u64>, error: &SessionError) -> Step<()> {
+    let SessionError::TooManyRooms { .. } = error else { return Err(over(error)) };
+    let error = CallError::new(ErrorCode::LimitExceeded, error.to_string()).hint("leave some rooms first");
+    reply(feed, rid.unwrap_or(0), Err(Some(error)))
+}
+
+fn reply(feed: &Feed, rid: u64, reply: Reply) -> Step<()> {
+    let (result, error) = match reply {
+        Ok(result) => (Some(result), None),
+        Err(None) => (serde_json::value::RawValue::from_string("{}".into()).ok(), None),
+        Err(error) => (None, error),
+    };
+    say(feed, &HostFrame::Reply { rid, result, error })
 }
 
 type Reply = Result<Box<serde_json::value::RawValue>, Option<CallError>>;
@@ -438,9 +465,8 @@ async fn recognise(net: Arc<Net>, token: String) -> Step<Caller> {
     }
 }
 
-fn list_rooms(listed: &Listed, session: &Session, mode: &'static str) {
-    *listed.rooms.lock().unwrap_or_else(|e| e.into_inner()) =
-        (session.rooms().map(ToString::to_string).collect(), mode);
+fn list_rooms(listed: &Listed, feed: &Feed, mode: &'static str) {
+    *listed.rooms.lock().unwrap_or_else(|e| e.into_inner()) = (feed.rooms().map(ToString::to_string).collect(), mode);
 }
 
 fn over(error: &SessionError) -> Over {

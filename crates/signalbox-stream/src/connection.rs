@@ -96,6 +96,12 @@ impl Connection {
         code.unwrap_or(CloseCode::Shutdown)
     }
 
+    /// Notes new events that went out in one piece, up to `last`.
+    pub(crate) fn delivered(&self, last: u64, events: u64, bytes: u64) {
+        self.sent.store(last, Ordering::Relaxed);
+        self.count(events, bytes);
+    }
+
     /// Counts what was sent.
     pub fn count(&self, events: u64, bytes: u64) {
         self.events.fetch_add(events, Ordering::Relaxed);

@@ -3,14 +3,16 @@
 use std::{
     collections::{HashMap, VecDeque},
     sync::{
-        Arc, Mutex, MutexGuard, RwLock,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        Arc, Mutex, MutexGuard, OnceLock, RwLock,
+        atomic::{AtomicBool, AtomicU64, Ordering, fence},
     },
 };
 
 use signalbox_model::{ProjectId, Room, RoomFilter};
 use signalbox_store::Frame;
 use tokio::sync::Notify;
+
+use crate::fanout::Bell;
 
 /// Events and bytes that the ring holds at most. Who falls behind it reads the log.
 const RING_EVENTS: usize = 65_536;
@@ -62,6 +64,9 @@ pub struct Hub {
     /// looks without being woken, finds what the head promises.
     head: AtomicU64,
     interest: Mutex<Interest>,
+    /// Wakes the fan-out, while it has somebody to write to.
+    bell: OnceLock<Arc<Bell>>,
+    audience: AtomicBool,
 }
 
 /// What the ring had for a session.
@@ -110,6 +115,13 @@ impl Hub {
         if let Some(last) = frames.last() {
             self.head.store(last.seq, Ordering::Release);
         }
+        // With the fence of `set_audience`: either this sees the audience, or the fan-out sees the head.
+        fence(Ordering::SeqCst);
+        if self.audience.load(Ordering::Relaxed)
+            && let Some(bell) = self.bell.get()
+        {
+            bell.ring();
+        }
         let interest = self.interest();
         let mut last_room = 0;
         for frame in frames {
@@ -123,6 +135,16 @@ impl Hub {
                 interest.trees.get(project).into_iter().flatten().for_each(|waker| waker.wake());
             }
         }
+    }
+
+    pub(crate) fn set_bell(&self, bell: Arc<Bell>) {
+        self.bell.set(bell).ok();
+    }
+
+    /// Says whether the fan-out wants to be woken. Look at the head after it, not before.
+    pub(crate) fn set_audience(&self, any: bool) {
+        self.audience.store(any, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
     }
 
     pub(crate) fn watch(&self, filter: &RoomFilter, waker: &Arc<Waker>) {

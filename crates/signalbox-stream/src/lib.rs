@@ -8,11 +8,17 @@
 //! `synced` comes only when the view is complete.
 
 mod connection;
+mod fanout;
+mod feed;
 mod hub;
+mod outlet;
 mod session;
 mod snapshot;
 
 pub use connection::{Connection, Connections, Listed, Refused, Registration, Transport};
+pub use fanout::{Fanout, Framing, OnSent};
+pub use feed::{Feed, FeedError};
 pub use hub::Hub;
+pub use outlet::{Outlet, Pipe};
 pub use session::{Batch, Session, SessionError};
 pub use snapshot::snapshot;

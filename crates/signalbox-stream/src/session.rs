@@ -294,12 +294,49 @@ impl Session {
     /// If the log cannot be read.
     pub async fn next(&mut self, max_bytes: usize) -> Result<Batch, SessionError> {
         loop {
-            self.waker.clear();
+            self.look();
             let batch = self.ready(max_bytes).await?;
             if !batch.frames.is_empty() {
                 return Ok(batch);
             }
-            self.waker.woken().await;
+            self.woken().await;
+        }
+    }
+
+    /// Forgets earlier wake-ups: call before [`ready`](Self::ready), and [`woken`](Self::woken) after it.
+    pub(crate) fn look(&self) {
+        self.waker.clear();
+    }
+
+    pub(crate) async fn woken(&self) {
+        self.waker.woken().await;
+    }
+
+    /// Events that were committed and not looked at yet, of any room.
+    pub(crate) fn behind(&self) -> u64 {
+        self.hub.head().saturating_sub(self.cursor)
+    }
+
+    /// Whether there are rooms, and nothing but new events can come from them.
+    pub(crate) fn is_caught_up(&self) -> bool {
+        self.pending.is_empty()
+            && !self.subscriptions.is_empty()
+            && self.subscriptions.iter().all(|subscription| subscription.from <= self.cursor)
+    }
+
+    /// Somebody else hands out the events from here on: nothing wakes this session until [`go_on`](Self::go_on).
+    pub(crate) fn rest(&self) {
+        for subscription in &self.subscriptions {
+            self.hub.unwatch(&subscription.filter, &self.waker);
+        }
+    }
+
+    /// Goes on after `cursor`; the newest event that was handed out is `sent`.
+    pub(crate) fn go_on(&mut self, cursor: u64, sent: u64) {
+        self.cursor = self.cursor.max(cursor);
+        self.sent = self.sent.max(sent);
+        for subscription in &self.subscriptions {
+            self.hub.watch(&subscription.filter, &self.waker);
         }
     }
 
@@ -354,11 +391,7 @@ impl Session {
 
     fn wants(&self, frame: &Frame) -> bool {
         self.subscriptions.iter().any(|subscription| {
-            frame.seq > subscription.from
-                && match &subscription.filter {
-                    RoomFilter::One(room) => *room == frame.room.room,
-                    RoomFilter::ProjectTree(project) => frame.room.project.as_ref() == Some(project),
-                }
+            frame.seq > subscription.from && subscription.filter.covers(&frame.room.room, frame.room.project.as_ref())
         })
     }
 

@@ -1,0 +1,123 @@
+//! A TCP connection whose way out is an [`Outlet`]: what hyper and tungstenite write goes through it like everything
+//! else, so that the fan-out can write between their frames, and never within one.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, ready},
+};
+
+use signalbox_stream::{Outlet, Pipe};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    sync::Notify,
+};
+
+/// Bytes that may wait in the outlet before the one who writes has to wait.
+const WAITING: usize = 256 * 1024;
+
+struct Tcp(Arc<TcpStream>);
+
+impl Pipe for Tcp {
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.try_write(bytes)
+    }
+
+    fn writable(&self) -> Pin<Box<dyn Future<Output = io::Result<()>> + Send + '_>> {
+        Box::pin(self.0.writable())
+    }
+}
+
+/// What the parts of one connection share.
+pub(crate) struct Shared {
+    pub(crate) outlet: Arc<Outlet>,
+    /// Set when a response's head is written and its body waits: at the next flush nothing of it is left in hyper.
+    body_waits: AtomicBool,
+    handed_over: AtomicBool,
+    flushed: Notify,
+}
+
+impl Shared {
+    /// To be called from the body of a response, when it has nothing more to give for now.
+    pub(crate) fn body_waits(&self) {
+        self.body_waits.store(true, Ordering::Release);
+    }
+
+    /// Waits until hyper has written all of the response, so far as there is one.
+    pub(crate) async fn handed_over(&self) {
+        while !self.handed_over.load(Ordering::Acquire) {
+            self.flushed.notified().await;
+        }
+    }
+}
+
+/// One end of a TCP connection.
+pub(crate) struct Wire {
+    stream: Arc<TcpStream>,
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl Wire {
+    pub(crate) fn new(stream: TcpStream) -> Self {
+        let stream = Arc::new(stream);
+        let outlet = Arc::new(Outlet::new(Tcp(Arc::clone(&stream))));
+        let shared = Shared {
+            outlet,
+            body_waits: AtomicBool::new(false),
+            handed_over: AtomicBool::new(false),
+            flushed: Notify::new(),
+        };
+        Self { stream, shared: Arc::new(shared) }
+    }
+
+    /// Waits until nothing is left in the outlet.
+    fn poll_drained(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.shared.outlet.try_flush()? {
+            ready!(self.stream.poll_write_ready(cx))?;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.stream.poll_read_ready(cx))?;
+            match self.stream.try_read_buf(buf) {
+                Ok(_) => return Poll::Ready(Ok(())),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Wire {
+    /// Takes all or nothing, so that a frame is whole in the outlet or not in it at all.
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.shared.outlet.unsent() > WAITING {
+            ready!(self.poll_drained(cx))?;
+        }
+        self.shared.outlet.push_slice(bytes)?;
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Whoever asks for this has no bytes of its own left.
+        if self.shared.body_waits.load(Ordering::Acquire) && !self.shared.handed_over.swap(true, Ordering::AcqRel) {
+            self.shared.flushed.notify_one();
+        }
+        self.poll_drained(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_drained(cx))?;
+        let socket = socket2::SockRef::from(&*self.stream);
+        Poll::Ready(socket.shutdown(std::net::Shutdown::Write))
+    }
+}
