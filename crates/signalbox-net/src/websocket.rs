@@ -10,6 +10,7 @@ use axum::{
 };
 use bytes::{BufMut, BytesMut};
 use futures_util::{StreamExt, stream::FuturesUnordered};
+use hyper::upgrade::Parts;
 use hyper_util::rt::TokioIo;
 use signalbox_model::{Role, RoomFilter};
 use signalbox_stream::{Feed, FeedError, Framing, Listed, Outlet, Refused, Registration, SessionError, Transport};
@@ -85,7 +86,7 @@ pub(crate) async fn full(
     upgrade(request, move |socket| async move {
         let mut connection = Connection::new(net, peer, socket);
         let over = connection.full(caller).await;
-        connection.close(over).await;
+        Box::pin(connection.close(over)).await;
     })
 }
 
@@ -101,7 +102,7 @@ pub(crate) async fn naive(
     upgrade(request, move |socket| async move {
         let mut connection = Connection::new(net, peer, socket);
         let over = connection.naive(caller, rooms).await;
-        connection.close(over).await;
+        Box::pin(connection.close(over)).await;
     })
 }
 
@@ -140,18 +141,20 @@ fn upgrade<F: Future<Output = ()> + Send>(
     let upgrading = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
         let Ok(upgraded) = upgrading.await else { return };
-        let Ok(parts) = upgraded.downcast::<TokioIo<Wire>>() else {
+        let Ok(Parts { io, read_buf, .. }) = upgraded.downcast::<TokioIo<Wire>>() else {
             tracing::error!("a connection is not of the kind that was accepted; it is closed");
             return;
         };
+        // Copied, mostly nothing: hyper's buffer must not live as long as the connection.
+        let early = read_buf.to_vec();
+        drop(read_buf);
         // Small buffers: the library's own would cost an idle connection 256 KiB.
         let config = WebSocketConfig::default()
             .read_buffer_size(1024)
             .write_buffer_size(0)
             .max_message_size(Some(LARGEST))
             .max_frame_size(Some(LARGEST));
-        let (wire, early) = (parts.io.into_inner(), parts.read_buf.to_vec());
-        let socket = WebSocketStream::from_partially_read(wire, early, Side::Server, Some(config)).await;
+        let socket = WebSocketStream::from_partially_read(io.into_inner(), early, Side::Server, Some(config)).await;
         // Boxed: the loop of a connection is a large future.
         Box::pin(serve(socket)).await;
     });
@@ -242,19 +245,19 @@ impl Connection {
 
     async fn full(&mut self, caller: Option<Caller>) -> Over {
         let served = async {
-            let hello = self.hello().await?;
+            let hello = Box::pin(self.hello()).await?;
             if hello.v != PROTOCOL_VERSION {
                 return Err(Over(Some(CloseCode::UnsupportedVersion)));
             }
             let caller = match &hello.token {
-                Some(token) => recognise(Arc::clone(&self.net), token.clone()).await?,
+                Some(token) => Box::pin(recognise(Arc::clone(&self.net), token.clone())).await?,
                 None => caller.ok_or(Over(Some(CloseCode::InvalidToken)))?,
             };
             let Hello { rid, client, rooms, resume, .. } = hello;
             let short = |text: &str| text.chars().filter(|c| !c.is_control()).take(60).collect::<String>();
             let name = format!("{}/{}", short(&client.name), short(&client.version));
             let listed = self.register(&caller, Transport::WebSocket, name, client.instance)?;
-            self.welcome(rid, &caller, &listed).await?;
+            Box::pin(self.welcome(rid, &caller, &listed)).await?;
             self.stream(caller, listed, rooms, resume).await
         };
         served.await.err().unwrap_or(Over(None))
@@ -263,7 +266,7 @@ impl Connection {
     async fn naive(&mut self, caller: Caller, rooms: Vec<RoomFilter>) -> Over {
         let served = async {
             let listed = self.register(&caller, Transport::NaiveWebSocket, "naive".into(), None)?;
-            self.welcome(None, &caller, &listed).await?;
+            Box::pin(self.welcome(None, &caller, &listed)).await?;
             self.stream(caller, listed, rooms, None).await
         };
         served.await.err().unwrap_or(Over(None))
@@ -322,7 +325,7 @@ impl Connection {
         let mut feed = self.net.host.feed(caller.clone(), Arc::clone(&self.outlet), &listed, FRAMING);
         let mode = if resume.is_some() { "resumed" } else { "snapshot" };
         if !rooms.is_empty() {
-            feed.join(None, rooms, resume).await.map_err(|error| over(&error))?;
+            Box::pin(feed.join(None, rooms, resume)).await.map_err(|error| over(&error))?;
         }
         list_rooms(&listed, &feed, mode);
         let ping = Duration::from_millis(self.net.host.settings().limits.ping_ms.max(1));
@@ -348,7 +351,7 @@ impl Connection {
                         }
                         Some(ClientFrame::Hello(_)) => return Err(Over(Some(CloseCode::BadRequest))),
                         Some(ClientFrame::Subscribe { rid, rooms, resume }) => {
-                            if let Err(error) = feed.join(rid, rooms, resume).await {
+                            if let Err(error) = Box::pin(feed.join(rid, rooms, resume)).await {
                                 join_failed(&feed, rid, &error)?;
                             }
                             list_rooms(&listed, &feed, mode);
@@ -362,7 +365,7 @@ impl Connection {
                         }
                         Some(ClientFrame::Call { rid, method, params, key }) => {
                             match self.net.calls.take(&caller.member, std::time::Instant::now()) {
-                                Ok(()) => calls.push(call(Arc::clone(&self.net), caller.clone(), rid, method, params, key)),
+                                Ok(()) => calls.push(Box::pin(call(Arc::clone(&self.net), caller.clone(), rid, method, params, key))),
                                 Err(error) => {
                                     self.refusals += 1;
                                     self.net.host.metrics().refused();

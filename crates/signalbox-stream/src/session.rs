@@ -156,7 +156,8 @@ impl Session {
             self.subscriptions.push(Subscription { filter: room.clone(), from: u64::MAX });
         }
         let first = self.subscriptions.len() == fresh.len() && self.pending.is_empty();
-        let result = self.read_join(&fresh, resume, first).await;
+        // Boxed, as everything that a session does rarely: what waits most of the time must be small.
+        let result = Box::pin(self.read_join(&fresh, resume, first)).await;
         let joined = match result {
             Ok(joined) => joined,
             Err(error) => {
@@ -325,7 +326,8 @@ impl Session {
     }
 
     /// Somebody else hands out the events from here on: nothing wakes this session until [`go_on`](Self::go_on).
-    pub(crate) fn rest(&self) {
+    pub(crate) fn rest(&mut self) {
+        self.pending = VecDeque::new();
         for subscription in &self.subscriptions {
             self.hub.unwatch(&subscription.filter, &self.waker);
         }
@@ -370,7 +372,7 @@ impl Session {
                 Taken::Frames(frames, looked) => (frames, looked),
                 // What was taken so far would be lost if this future were dropped at the next `await`.
                 Taken::Behind if !batch.frames.is_empty() => break,
-                Taken::Behind => match self.read_log(upto.min(head)).await? {
+                Taken::Behind => match Box::pin(self.read_log(upto.min(head))).await? {
                     Some((frames, looked)) => (frames, looked),
                     None => continue,
                 },
