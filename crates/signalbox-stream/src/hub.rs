@@ -18,11 +18,12 @@ use crate::fanout::Bell;
 const RING_EVENTS: usize = 65_536;
 const RING_BYTES: usize = 32 * 1024 * 1024;
 
-#[derive(Default)]
 struct Ring {
     /// Contiguous by `seq`.
     frames: VecDeque<Arc<Frame>>,
     bytes: usize,
+    /// How many it holds at most.
+    capacity: usize,
 }
 
 /// Wakes one session.
@@ -57,7 +58,6 @@ struct Interest {
 }
 
 /// Where the log's writer puts what it committed, and sessions take it. Shared by all of them.
-#[derive(Default)]
 pub struct Hub {
     ring: RwLock<Ring>,
     /// The newest event in the ring. Stored after the ring is filled and before anybody is woken: who is woken, or
@@ -81,7 +81,19 @@ impl Hub {
     /// An empty hub.
     #[must_use]
     pub fn new() -> Arc<Self> {
-        Arc::default()
+        Self::with_capacity(RING_EVENTS)
+    }
+
+    /// An empty hub that remembers so many events, at least one. Who falls behind them reads the log.
+    #[must_use]
+    pub fn with_capacity(events: usize) -> Arc<Self> {
+        Arc::new(Self {
+            ring: RwLock::new(Ring { frames: VecDeque::new(), bytes: 0, capacity: events.max(1) }),
+            head: AtomicU64::new(0),
+            interest: Mutex::default(),
+            bell: OnceLock::new(),
+            audience: AtomicBool::new(false),
+        })
     }
 
     /// Says where the log stands when it is opened. Call before the first session.
@@ -107,7 +119,7 @@ impl Hub {
                 ring.bytes += frame.json.len();
                 ring.frames.push_back(Arc::clone(frame));
             }
-            while ring.frames.len() > RING_EVENTS || ring.bytes > RING_BYTES {
+            while ring.frames.len() > ring.capacity || ring.bytes > RING_BYTES {
                 let Some(old) = ring.frames.pop_front() else { break };
                 ring.bytes -= old.json.len();
             }

@@ -274,11 +274,9 @@ impl Session {
                 json(&HostFrame::Left { room: room.clone(), code: "unsubscribed".into() })
             })
             .collect();
-        self.pending.push_front(Pending {
-            at: self.cursor.min(self.pending.front().map_or(u64::MAX, |p| p.at)),
-            frames,
-            events: 0,
-        });
+        // Behind everything promised before: a snapshot of the room that comes after `left` would look like a new stay.
+        let at = self.pending.back().map_or(self.cursor, |pending| pending.at.max(self.cursor));
+        self.pending.push_back(Pending { at, frames, events: 0 });
         self.waker.wake();
     }
 
