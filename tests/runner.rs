@@ -14,6 +14,8 @@ mod crash;
 mod engine;
 #[path = "integration/examples.rs"]
 mod examples;
+#[path = "integration/pitfalls.rs"]
+mod pitfalls;
 #[path = "integration/protection.rs"]
 mod protection;
 #[cfg(target_os = "linux")]

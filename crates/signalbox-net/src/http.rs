@@ -314,9 +314,20 @@ pub(crate) fn project_rooms(project: &str) -> Result<Vec<RoomFilter>, Failure> {
 /// Refuses a project that is not there, before a stream is opened on it.
 pub(crate) async fn check_rooms(net: &Net, caller: &Caller, rooms: &[RoomFilter]) -> Result<(), Failure> {
     for room in rooms {
-        let (RoomFilter::ProjectTree(project) | RoomFilter::One(Room::Project(project))) = room else { continue };
-        let params = serde_json::value::to_raw_value(&json!({ "project": project })).ok();
-        net.host.call(caller, "project.get", params.as_deref()).await?;
+        // The same answer as the methods give: what is not theirs is as if it were not there.
+        let (method, params) = match room {
+            RoomFilter::ProjectTree(project) | RoomFilter::One(Room::Project(project)) => {
+                ("project.get", json!({ "project": project }))
+            }
+            RoomFilter::One(Room::Run(run)) => ("run.get", json!({ "run": run })),
+            RoomFilter::One(Room::Host | Room::Activity) if caller.projects.is_empty() => continue,
+            RoomFilter::One(Room::Host | Room::Activity) => {
+                let text = format!("the room {room} speaks of every project, and this token is for some");
+                return Err(CallError::new(ErrorCode::Forbidden, text).into());
+            }
+        };
+        let params = serde_json::value::to_raw_value(&params).ok();
+        net.host.call(caller, method, params.as_deref()).await?;
     }
     Ok(())
 }
