@@ -10,6 +10,8 @@ mod boundaries;
 mod command_line;
 #[path = "integration/crash.rs"]
 mod crash;
+#[path = "integration/crash_disk.rs"]
+mod crash_disk;
 #[path = "integration/engine.rs"]
 mod engine;
 #[path = "integration/examples.rs"]
