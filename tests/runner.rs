@@ -10,6 +10,10 @@ mod boundaries;
 mod command_line;
 #[path = "integration/crash.rs"]
 mod crash;
+#[path = "integration/crash_clients.rs"]
+mod crash_clients;
+#[path = "integration/crash_clock.rs"]
+mod crash_clock;
 #[path = "integration/crash_disk.rs"]
 mod crash_disk;
 #[path = "integration/engine.rs"]

@@ -20,6 +20,7 @@ mod script;
 pub mod secrets;
 pub mod settings;
 mod system;
+mod timers;
 mod workflows;
 
 pub use auth::{AuthError, LOCAL_MEMBER};

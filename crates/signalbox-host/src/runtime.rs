@@ -1,13 +1,13 @@
 //! The engine's loop: one task owns the engine; it commits what the engine says, and only then does it.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     path::PathBuf,
     sync::Arc,
     time::Duration,
 };
 
-use signalbox_engine::{Context, Effect, Engine, Input, Outcome, Output, Refused, Restored, StepAt, Survived, Timer};
+use signalbox_engine::{Context, Effect, Engine, Input, Outcome, Output, Refused, Restored, StepAt, Survived};
 use signalbox_model::{
     Activity, Actor, Clock, EventData, NewEvent, Priority, ProjectId, Room, RunId, RunStatus, UnixMillis,
 };
@@ -18,13 +18,17 @@ use signalbox_workflow::{
     Plan,
     plan::{Check, Command, Work},
 };
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::Instant,
+};
 
 use crate::{
     execute::{Job, Stop, sweep},
     expressions::{Plans, View},
     ids, plan,
     script::{Draft, Setting},
+    timers::Timers,
 };
 
 /// Messages that may wait for the engine. Executors wait past it.
@@ -121,12 +125,11 @@ struct Loop {
     parts: Parts,
     engine: Engine,
     plans: Plans,
-    timers: BTreeMap<(UnixMillis, u64), Timer>,
-    timer_number: u64,
+    timers: Timers,
     working: HashMap<StepAt, AtWork>,
     /// Markers of attempts that ended: what they left running is looked for, for all of them at once.
     ended: HashSet<String>,
-    sweep_at: Option<tokio::time::Instant>,
+    sweep_at: Option<Instant>,
     inputs: mpsc::Sender<Input>,
 }
 
@@ -141,8 +144,7 @@ pub(crate) async fn start(parts: Parts) -> Result<EngineHandle, StoreError> {
         parts,
         engine: Engine::new(slots),
         plans: Plans::default(),
-        timers: BTreeMap::new(),
-        timer_number: 0,
+        timers: Timers::default(),
         working: HashMap::new(),
         ended: HashSet::new(),
         sweep_at: None,
@@ -181,7 +183,7 @@ impl Loop {
 
     async fn run(mut self, mut requests: mpsc::Receiver<Request>, mut inputs: mpsc::Receiver<Input>) {
         loop {
-            let wait = self.next_timer();
+            let wait = self.timers.wait(self.parts.clock.now(), Instant::now());
             tokio::select! {
                 // What processes say goes first: it frees slots.
                 biased;
@@ -208,31 +210,32 @@ impl Loop {
                     }
                     None => return,
                 },
-                () = tokio::time::sleep_until(self.sweep_at.unwrap_or_else(tokio::time::Instant::now)), if self.sweep_at.is_some() => {
+                () = tokio::time::sleep_until(self.sweep_at.unwrap_or_else(Instant::now)), if self.sweep_at.is_some() => {
                     self.sweep_at = None;
                     self.sweep_ended();
                 }
                 () = tokio::time::sleep(wait) => {
-                    let now = self.parts.clock.now();
-                    let later = self.timers.split_off(&(now + 1, 0));
-                    let due = std::mem::replace(&mut self.timers, later);
-                    self.take(due.into_values().map(Input::Timer).collect()).await;
+                    let due = self.timers.due(self.parts.clock.now(), Instant::now());
+                    self.take(due.into_iter().map(Input::Timer).collect()).await;
                 }
             }
         }
     }
 
-    /// Until the next timer; at most a few seconds, so that a clock that was set, or a machine that slept, is noticed.
-    fn next_timer(&self) -> Duration {
-        let longest = Duration::from_secs(5);
-        let Some(((at, _), _)) = self.timers.first_key_value() else { return longest };
-        let wait = u64::try_from(at - self.parts.clock.now()).unwrap_or(0);
-        Duration::from_millis(wait).min(longest)
+    /// The time. A clock that was set since the last look is no time that passed: the engine is told.
+    fn now(&mut self) -> UnixMillis {
+        let now = self.parts.clock.now();
+        let by = self.timers.set_by(now, Instant::now());
+        if by != 0 {
+            tracing::info!(milliseconds = by, "the clock was set, or the machine slept");
+            self.engine.clock_was_set(by);
+        }
+        now
     }
 
     fn apply(&mut self, input: Input) -> Result<Output, Refused> {
-        let mut random = ids::random;
-        let mut cx = Context { now: self.parts.clock.now(), random: &mut random, expressions: &self.plans };
+        let (mut random, now) = (ids::random, self.now());
+        let mut cx = Context { now, random: &mut random, expressions: &self.plans };
         self.engine.apply(input, &mut cx)
     }
 
@@ -244,7 +247,7 @@ impl Loop {
                 && let Some(done) = self.working.remove(at)
             {
                 self.ended.insert(done.marker);
-                self.sweep_at.get_or_insert_with(|| tokio::time::Instant::now() + SWEEP);
+                self.sweep_at.get_or_insert_with(|| Instant::now() + SWEEP);
             }
             match self.apply(input) {
                 Ok(more) => {
@@ -344,8 +347,7 @@ impl Loop {
                 Effect::Terminate(at) => self.stop_step(&at, Stop::Terminate),
                 Effect::Kill(at) => self.stop_step(&at, Stop::Kill),
                 Effect::Arm { timer, at } => {
-                    self.timer_number += 1;
-                    self.timers.insert((at, self.timer_number), timer);
+                    self.timers.arm(timer, at, self.parts.clock.now(), Instant::now());
                 }
                 Effect::Ended(run) => {
                     let prefix = format!("{}/{run}/", self.parts.host);
