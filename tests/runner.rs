@@ -16,6 +16,9 @@ mod crash_clients;
 mod crash_clock;
 #[path = "integration/crash_disk.rs"]
 mod crash_disk;
+#[cfg(target_os = "linux")]
+#[path = "integration/crash_files.rs"]
+mod crash_files;
 #[path = "integration/engine.rs"]
 mod engine;
 #[path = "integration/examples.rs"]

@@ -14,6 +14,7 @@ mod ids;
 pub mod keychain;
 pub mod metrics;
 mod plan;
+mod planless;
 mod projects;
 mod runtime;
 mod script;
