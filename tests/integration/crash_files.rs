@@ -117,20 +117,8 @@ fn publish_one(host: &Host, id: &str) {
     host.call("event.publish", json!({ "project": id, "type": "x_after", "data": 1 })).expect("it goes on");
 }
 
-#[test]
-fn a_run_whose_steps_end_while_the_disk_is_full_goes_on_when_there_is_space() {
-    let Some(mount) = Mount::memory("4m") else {
-        eprintln!("skipped: no right to mount a file system");
-        return;
-    };
-    let workflow = "signalbox: 1\nname: two\nsteps:\n  one: { kind: command, run: 'touch begun; until test -e full; do sleep 0.05; done; touch ended' }\n  loud: { kind: command, run: 'until test -e full; do sleep 0.05; done; echo said while it was full' }\n  two: { kind: command, needs: [one, loud], run: touch second }\n";
-    let project = Project::new(&[("two", workflow)]);
-    let host = Host::start_with(&mount.data(), &[project.path()], &[NO_LIMIT]);
-    let id = host.project_id();
-    let run = host.start_run("two", json!({}));
-    let there = |name: &str| project.path().join(name).exists().then_some(());
-    until("the first step", || there("begun"));
-    host.wait_step(&run, "loud", "running");
+/// Publishes until the disk is full; gives the places of what was acknowledged.
+fn fill(mount: &Mount, host: &Host, id: &str) -> Vec<u64> {
     let mut acknowledged = Vec::new();
     let text = "x".repeat(60_000);
     let refused = loop {
@@ -149,15 +137,65 @@ fn a_run_whose_steps_end_while_the_disk_is_full_goes_on_when_there_is_space() {
             Err(_) => refusals += 1,
         }
     }
-    fs::write(project.path().join("full"), "").unwrap();
-    until("the first step's end", || there("ended"));
-    // Its end waits to be recorded. Others are not made to wait with it.
+    acknowledged
+}
+
+/// Waits until the engine cannot record what happened, and says so at once to whoever calls it.
+fn engine_waits(host: &Host, run: &str) {
     until("the engine to wait", || {
         let asked = Instant::now();
         let answer = host.call("run.resume", json!({ "run": run }));
         assert!(asked.elapsed() < Duration::from_secs(5), "answered after {:?}: {answer:?}", asked.elapsed());
         answer.is_err_and(|error| error["code"] == "unavailable").then_some(())
     });
+}
+
+#[test]
+fn a_host_whose_disk_is_full_can_be_stopped_and_started_again() {
+    let Some(mount) = Mount::memory("4m") else {
+        eprintln!("skipped: no right to mount a file system");
+        return;
+    };
+    let workflow = "signalbox: 1\nname: one\nsteps:\n  one: { kind: command, run: 'touch begun; until test -e full; do sleep 0.05; done' }\n";
+    let project = Project::new(&[("one", workflow)]);
+    let mut host = Host::start_with(&mount.data(), &[project.path()], &[NO_LIMIT]);
+    let id = host.project_id();
+    let run = host.start_run("one", json!({}));
+    until("the step", || project.path().join("begun").exists().then_some(()));
+    host.wait_step(&run, "one", "running");
+    let acknowledged = fill(&mount, &host, &id);
+    fs::write(project.path().join("full"), "").unwrap();
+    engine_waits(&host, &run);
+    assert!(done("kill", &["-TERM", &host.pid().to_string()]));
+    until("the host's end", || host.ended());
+    fs::remove_file(mount.data().join("filler")).unwrap();
+    mount.remount("size=30m");
+    let host = Host::start_with(&mount.data(), &[project.path()], &[NO_LIMIT]);
+    assert_eq!(places(&host, &id, "x_fill"), acknowledged);
+    let found = host.wait_done(&run);
+    assert_eq!(found["run"]["conclusion"], "crashed", "how its step ended was never recorded: {found}");
+    drop(host);
+}
+
+#[test]
+fn a_run_whose_steps_end_while_the_disk_is_full_goes_on_when_there_is_space() {
+    let Some(mount) = Mount::memory("4m") else {
+        eprintln!("skipped: no right to mount a file system");
+        return;
+    };
+    let workflow = "signalbox: 1\nname: two\nsteps:\n  one: { kind: command, run: 'touch begun; until test -e full; do sleep 0.05; done; touch ended' }\n  loud: { kind: command, run: 'until test -e full; do sleep 0.05; done; echo said while it was full' }\n  two: { kind: command, needs: [one, loud], run: touch second }\n";
+    let project = Project::new(&[("two", workflow)]);
+    let host = Host::start_with(&mount.data(), &[project.path()], &[NO_LIMIT]);
+    let id = host.project_id();
+    let run = host.start_run("two", json!({}));
+    let there = |name: &str| project.path().join(name).exists().then_some(());
+    until("the first step", || there("begun"));
+    host.wait_step(&run, "loud", "running");
+    let acknowledged = fill(&mount, &host, &id);
+    fs::write(project.path().join("full"), "").unwrap();
+    until("the first step's end", || there("ended"));
+    // Its end waits to be recorded. Others are not made to wait with it.
+    engine_waits(&host, &run);
     let error = host.call("run.start", json!({ "project": id, "workflow": "two" })).unwrap_err();
     assert!(error["message"].is_string(), "{error}");
     let status = host.call("system.status", json!({})).unwrap();
