@@ -11,7 +11,10 @@ use std::{
 
 use serde_json::{Value, json};
 use signalbox_host::{HostOptions, Settings};
-use signalbox_model::{Clock, SystemClock, UnixMillis};
+use signalbox_model::{
+    Actor, Clock, CustomType, EventBody, ManualClock, MemberId, NewEvent, Room, SystemClock, UnixMillis,
+};
+use signalbox_store::{Batch, Durability, KeyClaim, Options, RetentionPolicy, Store, StoreError};
 
 use crate::support::{Host, Project, until};
 
@@ -225,4 +228,45 @@ fn a_host_that_slept_goes_on_where_it_was() {
         seen.sort_unstable();
         assert_eq!(seen, (1..=14).collect::<Vec<u64>>());
     }
+}
+
+/// A key is for callers that try again soon: a day by the clock, and setting the clock back makes that no shorter.
+#[test]
+fn a_key_is_known_for_its_day_when_the_clock_is_set_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::new(1_800_000_000_000));
+    let store = Store::open(Options {
+        dir: dir.path().to_owned(),
+        durability: Durability::Process,
+        clock: Arc::clone(&clock) as Arc<dyn Clock>,
+        publish: Box::new(|_| {}),
+    })
+    .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let publish = |text: &str| {
+        let body = EventBody::Custom(CustomType::new("x_key").unwrap(), json!({ "text": text }));
+        let event = NewEvent::new(Room::Activity, Actor::new("tester").unwrap(), body);
+        let claim = KeyClaim {
+            member: MemberId::new("m_aaaaaaaa").unwrap(),
+            key: "once".into(),
+            reply: Box::new(|committed| committed.last.to_string()),
+        };
+        runtime.block_on(store.append(Batch { events: vec![event], key: Some(claim), tokens: Vec::new() }))
+    };
+    let clean = || assert_eq!(runtime.block_on(store.retain(RetentionPolicy::default())).unwrap().events, 0);
+    let first = publish("first").unwrap().last;
+    let again = || match publish("again") {
+        Err(StoreError::Repeated { reply }) => assert_eq!(reply, first.to_string()),
+        other => panic!("the key was forgotten: {other:?}"),
+    };
+    for hours in [0, -5, 20, 8] {
+        clock.advance(hours * HOUR);
+        clean();
+        again();
+    }
+    // 23 hours after the first call by the clock; two more and its day is over.
+    clock.advance(2 * HOUR);
+    clean();
+    assert!(publish("a day later").unwrap().last > first);
+    store.close();
 }
