@@ -10,6 +10,15 @@ mod boundaries;
 mod command_line;
 #[path = "integration/crash.rs"]
 mod crash;
+#[path = "integration/crash_clients.rs"]
+mod crash_clients;
+#[path = "integration/crash_clock.rs"]
+mod crash_clock;
+#[path = "integration/crash_disk.rs"]
+mod crash_disk;
+#[cfg(target_os = "linux")]
+#[path = "integration/crash_files.rs"]
+mod crash_files;
 #[path = "integration/engine.rs"]
 mod engine;
 #[path = "integration/examples.rs"]

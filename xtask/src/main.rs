@@ -1,4 +1,4 @@
-//! The project's chores: `cargo xtask setup | run | test | build | codegen | bench`.
+//! The project's chores: `cargo xtask setup | run | test | build | codegen | bench | soak`.
 //!
 //! It builds in seconds and needs nothing but Rust; what else a chore needs, it installs or names.
 
@@ -8,6 +8,7 @@ mod process;
 mod run;
 mod sample;
 mod setup;
+mod soak;
 
 use std::process::ExitCode;
 
@@ -22,7 +23,9 @@ Usage: cargo xtask COMMAND
   test [--only G]    runs every test; G is rust, ui, browser, desktop or lint, may be given several times
   build              builds the UI and the release binaries
   codegen [--check]  writes the TypeScript types of the protocol, or says whether they are up to date
-  bench [PART]       runs the benchmarks: log, replay, fanout, engine, window";
+  bench [PART]       runs the benchmarks: log, replay, fanout, engine, window
+  soak [--minutes N] [--seed S] [--clients N]
+                     kills, stalls and cuts for N minutes, and holds what everybody saw against the log (Linux)";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -54,6 +57,7 @@ fn chore(arguments: &[&str]) -> Result<bool> {
                 .run()?;
             if rest.is_empty() { check::window_rate() } else { Ok(()) }
         }
+        ["soak", rest @ ..] => soak::run(rest),
         [] | ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             Ok(())

@@ -188,6 +188,13 @@ impl Engine {
         }
     }
 
+    /// The clock was set by so many milliseconds, or the machine slept: that is no time in which a step was silent.
+    pub fn clock_was_set(&mut self, by: UnixMillis) {
+        for state in self.runs.values_mut().flat_map(|run| &mut run.steps) {
+            state.last_alive = state.last_alive.saturating_add(by);
+        }
+    }
+
     /// Applies an input.
     ///
     /// # Errors

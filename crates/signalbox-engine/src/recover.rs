@@ -152,7 +152,10 @@ impl Engine {
                     self.hungry.insert((run.run.created_at, id.clone()));
                 }
                 StepStatus::Scheduled => {
-                    out.effects.push(Effect::Arm { timer: Timer::Retry(at), at: step.due_at.unwrap_or(now) });
+                    // A clock that was set back meanwhile makes no wait longer than it may be.
+                    let cap = i64::try_from(run.plan.steps[index as usize].retry.cap_ms).unwrap_or(i64::MAX);
+                    let due = step.due_at.unwrap_or(now).min(now.saturating_add(cap));
+                    out.effects.push(Effect::Arm { timer: Timer::Retry(at), at: due });
                 }
                 StepStatus::WaitingInput => {
                     if let Some((matrix, _)) = run.plan.steps[index as usize].matrix {

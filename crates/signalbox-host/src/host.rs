@@ -452,9 +452,9 @@ pub(crate) fn store_error(error: StoreError) -> CallError {
         StoreError::Refused { .. } => CallError::conflict(error.to_string()),
         StoreError::TooLarge { .. } => CallError::new(ErrorCode::LimitExceeded, error.to_string()),
         StoreError::NotFound(_) => CallError::new(ErrorCode::NotFound, error.to_string()),
-        StoreError::DiskFull | StoreError::ReadOnly(_) | StoreError::Closed => {
-            CallError::new(ErrorCode::Unavailable, error.to_string())
-        }
+        StoreError::Closed => CallError::new(ErrorCode::Unavailable, error.to_string()),
+        // The same call may succeed later: who has a key can simply make it again.
+        error if error.is_transient() => CallError::new(ErrorCode::Unavailable, error.to_string()),
         _ => CallError::new(ErrorCode::Internal, error.to_string()),
     }
 }

@@ -14,12 +14,14 @@ mod ids;
 pub mod keychain;
 pub mod metrics;
 mod plan;
+mod planless;
 mod projects;
 mod runtime;
 mod script;
 pub mod secrets;
 pub mod settings;
 mod system;
+mod timers;
 mod workflows;
 
 pub use auth::{AuthError, LOCAL_MEMBER};

@@ -1,13 +1,13 @@
 //! The engine's loop: one task owns the engine; it commits what the engine says, and only then does it.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     path::PathBuf,
     sync::Arc,
     time::Duration,
 };
 
-use signalbox_engine::{Context, Effect, Engine, Input, Outcome, Output, Refused, Restored, StepAt, Survived, Timer};
+use signalbox_engine::{Context, Effect, Engine, Input, Outcome, Output, Refused, Restored, StepAt, Survived};
 use signalbox_model::{
     Activity, Actor, Clock, EventData, NewEvent, Priority, ProjectId, Room, RunId, RunStatus, UnixMillis,
 };
@@ -18,13 +18,17 @@ use signalbox_workflow::{
     Plan,
     plan::{Check, Command, Work},
 };
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::Instant,
+};
 
 use crate::{
     execute::{Job, Stop, sweep},
     expressions::{Plans, View},
-    ids, plan,
+    ids, plan, planless,
     script::{Draft, Setting},
+    timers::Timers,
 };
 
 /// Messages that may wait for the engine. Executors wait past it.
@@ -121,12 +125,11 @@ struct Loop {
     parts: Parts,
     engine: Engine,
     plans: Plans,
-    timers: BTreeMap<(UnixMillis, u64), Timer>,
-    timer_number: u64,
+    timers: Timers,
     working: HashMap<StepAt, AtWork>,
     /// Markers of attempts that ended: what they left running is looked for, for all of them at once.
     ended: HashSet<String>,
-    sweep_at: Option<tokio::time::Instant>,
+    sweep_at: Option<Instant>,
     inputs: mpsc::Sender<Input>,
 }
 
@@ -141,8 +144,7 @@ pub(crate) async fn start(parts: Parts) -> Result<EngineHandle, StoreError> {
         parts,
         engine: Engine::new(slots),
         plans: Plans::default(),
-        timers: BTreeMap::new(),
-        timer_number: 0,
+        timers: Timers::default(),
         working: HashMap::new(),
         ended: HashSet::new(),
         sweep_at: None,
@@ -158,30 +160,38 @@ pub(crate) async fn start(parts: Parts) -> Result<EngineHandle, StoreError> {
 impl Loop {
     /// Builds the engine anew from the log.
     fn restore(&mut self, survived: Survived) -> Result<Output, StoreError> {
-        let (runs, queues) = self.parts.store.read(|reader| {
-            let mut runs = Vec::new();
+        let now = self.parts.clock.now();
+        let (runs, lost, queues) = self.parts.store.read(|reader| {
+            let (mut runs, mut lost) = (Vec::new(), Vec::new());
             for run in reader.active_runs(None)? {
                 match load_run(&self.parts.store, reader, &run.id)? {
                     Some(found) => runs.push(found),
                     None => {
-                        tracing::error!(run = %run.id, "the plan of an unfinished run is missing: it stays as it is")
+                        tracing::error!(run = %run.id, "the plan of an unfinished run is gone or broken: it cannot go on");
+                        let steps = reader.steps(&run.id)?.into_iter().map(Arc::unwrap_or_clone).collect();
+                        let questions = reader.approvals_of_run(&run.id)?.into_iter().map(Arc::unwrap_or_clone);
+                        lost.extend(planless::end(Arc::unwrap_or_clone(run), steps, questions.collect(), now));
                     }
                 }
             }
-            Ok((runs, reader.queues()?))
+            Ok((runs, lost, reader.queues()?))
         })?;
         self.plans.0 = runs.iter().map(|(restored, plan)| (restored.run.id.clone(), Arc::clone(plan))).collect();
         let runs = runs.into_iter().map(|(restored, _)| restored).collect();
         let mut random = ids::random;
-        let mut cx = Context { now: self.parts.clock.now(), random: &mut random, expressions: &self.plans };
-        let (engine, output) = Engine::restore(self.parts.slots, runs, &queues, survived, &mut cx);
+        let mut cx = Context { now, random: &mut random, expressions: &self.plans };
+        let (engine, mut output) = Engine::restore(self.parts.slots, runs, &queues, survived, &mut cx);
         self.engine = engine;
+        // While the processes of a run live it is not over, whatever became of its plan.
+        if survived != Survived::Yes {
+            output.events.extend(lost);
+        }
         Ok(output)
     }
 
     async fn run(mut self, mut requests: mpsc::Receiver<Request>, mut inputs: mpsc::Receiver<Input>) {
         loop {
-            let wait = self.next_timer();
+            let wait = self.timers.wait(self.parts.clock.now(), Instant::now());
             tokio::select! {
                 // What processes say goes first: it frees slots.
                 biased;
@@ -190,61 +200,53 @@ impl Loop {
                     while group.len() < GROUP && let Ok(more) = inputs.try_recv() {
                         group.push(more);
                     }
-                    self.take(group).await;
-                }
-                request = requests.recv() => match request {
-                    Some(Request::Call { input, plan, key, reply }) => {
-                        let answer = self.call(*input, plan, key).await;
-                        reply.send(answer).ok();
-                    }
-                    Some(Request::Figures(reply)) => {
-                        let active = self.engine.runs().filter(|run| run.run().status != RunStatus::Done).count();
-                        reply.send((u32::try_from(active).unwrap_or(u32::MAX), self.engine.used_slots())).ok();
-                    }
-                    Some(Request::Stop(reply)) => {
-                        self.end_processes().await;
-                        reply.send(()).ok();
+                    if !self.take(group, &mut requests).await {
                         return;
                     }
-                    None => return,
+                }
+                request = requests.recv() => if !self.serve(request).await {
+                    return;
                 },
-                () = tokio::time::sleep_until(self.sweep_at.unwrap_or_else(tokio::time::Instant::now)), if self.sweep_at.is_some() => {
+                () = tokio::time::sleep_until(self.sweep_at.unwrap_or_else(Instant::now)), if self.sweep_at.is_some() => {
                     self.sweep_at = None;
                     self.sweep_ended();
                 }
                 () = tokio::time::sleep(wait) => {
-                    let now = self.parts.clock.now();
-                    let later = self.timers.split_off(&(now + 1, 0));
-                    let due = std::mem::replace(&mut self.timers, later);
-                    self.take(due.into_values().map(Input::Timer).collect()).await;
+                    let due = self.timers.due(self.parts.clock.now(), Instant::now());
+                    if !self.take(due.into_iter().map(Input::Timer).collect(), &mut requests).await {
+                        return;
+                    }
                 }
             }
         }
     }
 
-    /// Until the next timer; at most a few seconds, so that a clock that was set, or a machine that slept, is noticed.
-    fn next_timer(&self) -> Duration {
-        let longest = Duration::from_secs(5);
-        let Some(((at, _), _)) = self.timers.first_key_value() else { return longest };
-        let wait = u64::try_from(at - self.parts.clock.now()).unwrap_or(0);
-        Duration::from_millis(wait).min(longest)
+    /// The time. A clock that was set since the last look is no time that passed: the engine is told.
+    fn now(&mut self) -> UnixMillis {
+        let now = self.parts.clock.now();
+        let by = self.timers.set_by(now, Instant::now());
+        if by != 0 {
+            tracing::info!(milliseconds = by, "the clock was set, or the machine slept");
+            self.engine.clock_was_set(by);
+        }
+        now
     }
 
     fn apply(&mut self, input: Input) -> Result<Output, Refused> {
-        let mut random = ids::random;
-        let mut cx = Context { now: self.parts.clock.now(), random: &mut random, expressions: &self.plans };
+        let (mut random, now) = (ids::random, self.now());
+        let mut cx = Context { now, random: &mut random, expressions: &self.plans };
         self.engine.apply(input, &mut cx)
     }
 
-    /// Applies what processes and timers say, as one unit.
-    async fn take(&mut self, group: Vec<Input>) {
+    /// Applies what processes and timers say, as one unit. Returns whether the loop goes on.
+    async fn take(&mut self, group: Vec<Input>, requests: &mut mpsc::Receiver<Request>) -> bool {
         let mut output = Output::default();
         for input in group {
             if let Input::Finished { at, .. } | Input::StartFailed { at, .. } | Input::Checked { at, .. } = &input
                 && let Some(done) = self.working.remove(at)
             {
                 self.ended.insert(done.marker);
-                self.sweep_at.get_or_insert_with(|| tokio::time::Instant::now() + SWEEP);
+                self.sweep_at.get_or_insert_with(|| Instant::now() + SWEEP);
             }
             match self.apply(input) {
                 Ok(more) => {
@@ -259,11 +261,13 @@ impl Loop {
         loop {
             match self.commit(&output, None).await {
                 Ok(()) => break,
-                Err(StoreError::Closed) => return,
+                Err(StoreError::Closed) => return false,
                 Err(error) if error.is_transient() => {
                     // What a process did cannot be undone or asked again: hold on until it can be recorded.
                     tracing::error!(%error, "the engine cannot record what happened; it waits");
-                    tokio::time::sleep(wait).await;
+                    if !self.refuse(&error, Instant::now() + wait, requests).await {
+                        return false;
+                    }
                     wait = (wait * 2).min(Duration::from_secs(5));
                 }
                 Err(error) => {
@@ -272,13 +276,57 @@ impl Loop {
                         Ok(restored) => output = restored,
                         Err(error) => {
                             tracing::error!(%error, "the engine could not be built anew");
-                            return;
+                            return false;
                         }
                     }
                 }
             }
         }
         self.perform(output.effects).await;
+        true
+    }
+
+    /// Waits, while what happened cannot be recorded: calls are refused meanwhile, not left without an answer. Returns
+    /// whether the loop goes on.
+    async fn refuse(&mut self, why: &StoreError, until: Instant, requests: &mut mpsc::Receiver<Request>) -> bool {
+        loop {
+            let request = tokio::select! {
+                () = tokio::time::sleep_until(until) => return true,
+                request = requests.recv() => request,
+            };
+            match request {
+                Some(Request::Call { reply, .. }) => {
+                    let text = format!("the engine waits until it can record what happened: {why}");
+                    reply.send(Err(CallError::new(ErrorCode::Unavailable, text).hint("nothing was done"))).ok();
+                }
+                request => {
+                    if !self.serve(request).await {
+                        return false;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Does what others ask. Returns whether the loop goes on.
+    async fn serve(&mut self, request: Option<Request>) -> bool {
+        match request {
+            None => return false,
+            Some(Request::Call { input, plan, key, reply }) => {
+                let answer = self.call(*input, plan, key).await;
+                reply.send(answer).ok();
+            }
+            Some(Request::Figures(reply)) => {
+                let active = self.engine.runs().filter(|run| run.run().status != RunStatus::Done).count();
+                reply.send((u32::try_from(active).unwrap_or(u32::MAX), self.engine.used_slots())).ok();
+            }
+            Some(Request::Stop(reply)) => {
+                self.end_processes().await;
+                reply.send(()).ok();
+                return false;
+            }
+        }
+        true
     }
 
     /// Applies what a member wants. If it cannot be recorded it did not happen.
@@ -344,8 +392,7 @@ impl Loop {
                 Effect::Terminate(at) => self.stop_step(&at, Stop::Terminate),
                 Effect::Kill(at) => self.stop_step(&at, Stop::Kill),
                 Effect::Arm { timer, at } => {
-                    self.timer_number += 1;
-                    self.timers.insert((at, self.timer_number), timer);
+                    self.timers.arm(timer, at, self.parts.clock.now(), Instant::now());
                 }
                 Effect::Ended(run) => {
                     let prefix = format!("{}/{run}/", self.parts.host);
@@ -492,7 +539,7 @@ fn refused(refused: Refused) -> CallError {
 
 type Loaded = (Restored, Arc<Plan>);
 
-/// A run with its plan, steps and questions.
+/// A run with its plan, steps and questions; none if the plan is gone or broken.
 fn load_run(store: &Store, reader: &signalbox_store::Reader<'_>, id: &RunId) -> Result<Option<Loaded>, StoreError> {
     let Some(run) = reader.run(id)? else { return Ok(None) };
     let content = match store.blobs().get(&run.plan) {
@@ -500,7 +547,8 @@ fn load_run(store: &Store, reader: &signalbox_store::Reader<'_>, id: &RunId) -> 
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    let plan: Arc<Plan> = Arc::new(serde_json::from_slice(&content)?);
+    let Ok(plan) = serde_json::from_slice::<Plan>(&content) else { return Ok(None) };
+    let plan = Arc::new(plan);
     let restored = Restored {
         plan: Arc::new(plan::engine_plan(&plan)),
         steps: reader.steps(id)?.into_iter().map(Arc::unwrap_or_clone).collect(),
