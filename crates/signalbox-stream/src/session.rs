@@ -60,6 +60,8 @@ struct Pending {
     at: u64,
     frames: Vec<Bytes>,
     events: u64,
+    /// The last frame is a `synced` with this `rid`: it promises every event up to `at`.
+    synced: Option<Option<u64>>,
 }
 
 /// Room prefix for pages read from the log.
@@ -257,11 +259,11 @@ impl Session {
         let synced = json(&HostFrame::Synced { rid, cursor: Cursor { epoch: self.store.epoch().clone(), seq: head } });
         if first {
             self.cursor = from;
-            self.pending.push_back(Pending { at: from, frames, events });
-            self.pending.push_back(Pending { at: head, frames: vec![synced], events: 0 });
+            self.pending.push_back(Pending { at: from, frames, events, synced: None });
+            self.pending.push_back(Pending { at: head, frames: vec![synced], events: 0, synced: Some(rid) });
         } else {
             frames.push(synced);
-            self.pending.push_back(Pending { at: head, frames, events });
+            self.pending.push_back(Pending { at: head, frames, events, synced: Some(rid) });
         }
     }
 
@@ -276,7 +278,7 @@ impl Session {
             .collect();
         // Behind everything promised before: a snapshot of the room that comes after `left` would look like a new stay.
         let at = self.pending.back().map_or(self.cursor, |pending| pending.at.max(self.cursor));
-        self.pending.push_back(Pending { at, frames, events: 0 });
+        self.pending.push_back(Pending { at, frames, events: 0, synced: None });
         self.waker.wake();
     }
 
@@ -430,16 +432,28 @@ impl Session {
         // What was promised at earlier places is part of the new snapshots, but for answers that carry an rid.
         let mut kept: Vec<Pending> = self.pending.drain(..).collect();
         self.cursor = joined.head;
+        // A `synced` promises events that are not replayed any more: it is said again behind the snapshots.
+        let mut asked = Vec::new();
         for pending in &mut kept {
             pending.at = self.cursor;
+            if let Some(rid) = pending.synced.take() {
+                pending.frames.pop();
+                asked.extend(rid);
+            }
         }
         self.pending.push_back(Pending {
             at: self.cursor,
             frames: vec![json(&HostFrame::Lagging { behind })],
             events: 0,
+            synced: None,
         });
         self.pending.extend(kept);
         self.answer(None, joined, false);
+        for rid in asked {
+            let cursor = Cursor { epoch: self.store.epoch().clone(), seq: self.cursor };
+            let frames = vec![json(&HostFrame::Synced { rid: Some(rid), cursor })];
+            self.pending.push_back(Pending { at: self.cursor, frames, events: 0, synced: Some(Some(rid)) });
+        }
         Ok(())
     }
 }

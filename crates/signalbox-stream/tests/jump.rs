@@ -33,7 +33,6 @@ fn event() -> NewEvent {
 }
 
 #[tokio::test]
-#[ignore = "`jump` keeps the `synced` that the resume had promised and sends it first: it claims events that never came"]
 async fn a_synced_of_a_replay_that_was_given_up_is_not_said() {
     let dir = tempfile::tempdir().unwrap();
     let (store, _) = open(dir.path());
