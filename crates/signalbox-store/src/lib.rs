@@ -7,12 +7,13 @@
 //! * An event and the rows derived from it are in the same transaction, so a snapshot read in one
 //!   read transaction is exact at its `seq`, and [`Store::rebuild_differences`] finds no difference.
 //! * `seq` is contiguous; `prev` is the event before it in the same room.
-//! * A log that lost what was already handed out gets a new epoch ([`mark`]).
+//! * A log that lost what was already handed out gets a new epoch, and so does one that was put back from a copy ([`mark`]).
 //! * The log is the buffer: nobody has a queue of their own. [`Store::read`] serves any cursor.
 
 pub mod blob;
 mod error;
 mod frame;
+mod identity;
 mod logtext;
 mod mark;
 mod projection;
@@ -111,7 +112,7 @@ impl Store {
         let mut db = Connection::open(&path)?;
         schema::prepare(&mut db, &path, options.durability)?;
         let mut mark = mark::Mark::open(&dir)?;
-        let epoch = mark.settle(&mut db)?;
+        let epoch = mark.settle(&mut db, &path)?;
         let blobs = blob::Blobs::open(dir.join("blobs"))?;
         let state = Arc::new(writer::Shared::new(schema::head(&db)?));
         let (jobs, queue) = mpsc::channel(QUEUE);

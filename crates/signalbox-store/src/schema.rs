@@ -67,11 +67,25 @@ pub(crate) fn epoch(db: &Connection) -> Result<Option<Epoch>, StoreError> {
     text.map(|text| Epoch::new(text).map_err(|error| StoreError::Row(error.to_string()))).transpose()
 }
 
-pub(crate) fn new_epoch(db: &Connection) -> Result<Epoch, StoreError> {
+/// What [`crate::identity`] said of the database's file when the epoch was given.
+pub(crate) fn identity(db: &Connection) -> Result<Option<String>, StoreError> {
+    Ok(db.query_row("SELECT value FROM meta WHERE key = 'file'", [], |row| row.get(0)).optional()?)
+}
+
+pub(crate) fn remember_identity(db: &Connection, identity: &str) -> Result<(), StoreError> {
+    db.execute("INSERT OR REPLACE INTO meta(key, value) VALUES ('file', ?1)", [identity])?;
+    Ok(())
+}
+
+/// Gives the log a new epoch, as the file that it is now.
+pub(crate) fn new_epoch(db: &mut Connection, identity: &str) -> Result<Epoch, StoreError> {
     const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
     let mut random = [0u8; 10];
     getrandom::fill(&mut random).map_err(|error| StoreError::Io(std::io::Error::other(error)))?;
     let text: String = random.iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)])).collect();
-    db.execute("INSERT OR REPLACE INTO meta(key, value) VALUES ('epoch', ?1)", [&text])?;
+    let transaction = db.transaction()?;
+    transaction.execute("INSERT OR REPLACE INTO meta(key, value) VALUES ('epoch', ?1)", [&text])?;
+    remember_identity(&transaction, identity)?;
+    transaction.commit()?;
     Epoch::new(text).map_err(|error| StoreError::Row(error.to_string()))
 }
