@@ -111,7 +111,7 @@ impl<'a> Reader<'a> {
         };
         let head: Option<u64> = self
             .db
-            .prepare_cached("SELECT head FROM rooms WHERE name = ?1")?
+            .prepare_cached("SELECT head FROM room_heads WHERE name = ?1")?
             .query_row([name], |row| row.get(0))
             .optional()?;
         Ok(head.unwrap_or(0))
@@ -126,21 +126,20 @@ impl<'a> Reader<'a> {
             room: name.parse().map_err(|e| malformed(&e))?,
             project: project.map(|p| ProjectId::new(p).map_err(|e| malformed(&e))).transpose()?,
         };
-        Ok(RoomRow { info: Arc::new(info), floor: row.get(4)? })
+        Ok(RoomRow { info: Arc::new(info), floor: row.get(3)? })
     }
 
-    /// Rooms of `filters` with events after `after`, each once.
+    /// Rooms of `filters` that may have events after `after`, each once: those that do, and live ones.
     fn rooms(&self, filters: &[RoomFilter], after: u64) -> Result<Vec<RoomRow>, StoreError> {
         let mut found: Vec<RoomRow> = Vec::new();
         for filter in filters {
             let (sql, name) = match filter {
                 RoomFilter::One(room) => {
-                    ("SELECT id, name, project, head, floor FROM rooms WHERE name = ?1 AND head > ?2", room.to_string())
+                    ("SELECT id, name, project, floor FROM rooms WHERE name = ?1 AND head > ?2", room.to_string())
                 }
-                RoomFilter::ProjectTree(project) => (
-                    "SELECT id, name, project, head, floor FROM rooms WHERE project = ?1 AND head > ?2",
-                    project.to_string(),
-                ),
+                RoomFilter::ProjectTree(project) => {
+                    ("SELECT id, name, project, floor FROM rooms WHERE project = ?1 AND head > ?2", project.to_string())
+                }
             };
             let mut statement = self.db.prepare_cached(sql)?;
             let mut rows = statement.query(params![name, after])?;
@@ -220,7 +219,7 @@ impl<'a> Reader<'a> {
     /// Events by number, in the order given; those that are not kept, or not visible to `sees`, are left out.
     pub fn events_by_seq(&self, seqs: &[u64], sees: impl Fn(&RoomInfo) -> bool) -> Result<Vec<Arc<Frame>>, StoreError> {
         let mut statement = self.db.prepare_cached(
-            "SELECT e.seq, e.prev, e.ts, e.type, e.actor, e.run, e.step, e.data, r.id, r.name, r.project, r.head, r.floor
+            "SELECT e.seq, e.prev, e.ts, e.type, e.actor, e.run, e.step, e.data, r.id, r.name, r.project
              FROM events e JOIN rooms r ON r.id = e.room WHERE e.seq = ?1",
         )?;
         let mut frames = Vec::new();

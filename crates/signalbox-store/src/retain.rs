@@ -3,7 +3,7 @@
 use rusqlite::{Connection, params};
 use signalbox_model::{ProjectId, UnixMillis};
 
-use crate::{StoreError, blob::Blobs};
+use crate::{StoreError, blob::Blobs, schema};
 
 /// What to keep.
 #[derive(Debug, Clone, Default)]
@@ -28,6 +28,7 @@ pub struct Retained {
 /// Events deleted in one transaction: bounds how long appends wait.
 const SLICE: u64 = 2_000;
 
+/// Every room must be settled: the newest event of one may be among those that go.
 pub(crate) fn apply(
     db: &mut Connection,
     blobs: &Blobs,
@@ -130,6 +131,7 @@ fn trim(
             transaction.prepare_cached("DELETE FROM events WHERE seq = ?1")?.execute([seq])?;
         }
         transaction.execute("UPDATE rooms SET floor = ?2 WHERE id = ?1", params![room, last])?;
+        schema::deleted(&transaction, *last)?;
         transaction.commit()?;
         done.events += seqs.len() as u64;
         // After the commit: a file without a reference is waste, a reference without a file is a loss.

@@ -8,7 +8,7 @@ use signalbox_model::Epoch;
 use crate::{Durability, StoreError};
 
 /// Each entry brings the schema from its index to the next version. Only ever appended to.
-const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql"), include_str!("schema/2.sql")];
 
 /// The newest schema that this version knows.
 #[expect(clippy::cast_possible_truncation, reason = "a handful of migrations")]
@@ -55,11 +55,36 @@ pub(crate) fn in_memory() -> Result<Connection, StoreError> {
 }
 
 pub(crate) fn head(db: &Connection) -> Result<u64, StoreError> {
-    let newest: Option<u64> = db.query_row("SELECT max(seq) FROM events", [], |row| row.get(0))?;
-    // Retention may have taken the newest event; the rooms remember.
-    let remembered: Option<u64> = db.query_row("SELECT max(head) FROM rooms", [], |row| row.get(0))?;
-    Ok(newest.unwrap_or(0).max(remembered.unwrap_or(0)))
+    // Retention may have taken the newest event.
+    Ok(db
+        .prepare_cached(
+            "SELECT max(coalesce((SELECT max(seq) FROM events), 0),
+                        coalesce((SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'deleted'), 0))",
+        )?
+        .query_row([], |row| row.get(0))?)
 }
+
+/// Remembers that retention deleted events up to this one, not necessarily all of them.
+pub(crate) fn deleted(db: &Connection, seq: u64) -> Result<(), StoreError> {
+    db.prepare_cached(
+        "INSERT INTO meta(key, value) VALUES ('deleted', CAST(?1 AS TEXT)) ON CONFLICT(key)
+         DO UPDATE SET value = CAST(max(CAST(value AS INTEGER), ?1) AS TEXT)",
+    )?
+    .execute([seq])?;
+    Ok(())
+}
+
+/// The `head` of a room whose newest event is to be looked up: it got events since the rooms were last settled.
+pub(crate) const LIVE: u64 = signalbox_model::Cursor::MAX_SEQ;
+
+/// Says in each live room's row which event is its newest.
+pub(crate) fn settle(db: &Connection) -> Result<(), StoreError> {
+    db.prepare_cached(SETTLE)?.execute([])?;
+    Ok(())
+}
+
+const SETTLE: &str = "UPDATE rooms SET head = (SELECT head FROM room_heads AS now WHERE now.id = rooms.id)
+     WHERE head = 9007199254740991";
 
 pub(crate) fn epoch(db: &Connection) -> Result<Option<Epoch>, StoreError> {
     let text: Option<String> =

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::Value;
 use signalbox_model::ProjectId;
 
-use crate::{Frame, Reader, RoomInfo, StoreError};
+use crate::{Frame, Reader, RoomInfo, StoreError, schema};
 use std::sync::Arc;
 
 /// What to search for.
@@ -58,8 +58,7 @@ pub(crate) fn index_some(db: &mut Connection, after: u64, count: u64) -> Result<
     }
     if upto == after {
         // A gap left by retention: nothing after it.
-        let newest: Option<u64> = transaction.query_row("SELECT max(head) FROM rooms", [], |row| row.get(0))?;
-        upto = newest.unwrap_or(after).max(after);
+        upto = schema::head(&transaction)?.max(after);
     }
     transaction
         .prepare_cached("INSERT OR REPLACE INTO meta(key, value) VALUES ('indexed', ?1)")?

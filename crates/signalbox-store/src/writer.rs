@@ -19,7 +19,7 @@ use crate::{
     blob::Blobs,
     frame::Parts as EventParts,
     mark::{Lease, Mark},
-    projection, retain, search,
+    projection, retain, schema, search,
 };
 
 /// Largest `data` of one event, in bytes. What is larger belongs into a blob.
@@ -159,7 +159,14 @@ pub(crate) struct Parts {
 struct RoomState {
     info: Arc<RoomInfo>,
     head: u64,
+    /// Whether its row says so already ([`schema::LIVE`]): then a commit to it writes nothing but the event.
+    live: bool,
 }
+
+/// A subscriber of a whole project looks into each live room: settle them before they are more than this many, and in a
+/// quiet moment before they are many.
+const LIVE: usize = 512;
+const LIVE_QUIET: usize = 64;
 
 /// Rooms remembered at most; past it the memory is cleared and filled again from the table.
 const ROOMS: usize = 50_000;
@@ -167,6 +174,8 @@ const ROOMS: usize = 50_000;
 pub(crate) struct Writer {
     parts: Parts,
     rooms: HashMap<Room, RoomState>,
+    /// How many rooms are live in the table.
+    live: usize,
     indexed: u64,
 }
 
@@ -174,11 +183,13 @@ type Waiting = (Box<Batch>, oneshot::Sender<Result<Committed, StoreError>>);
 
 impl Writer {
     pub(crate) fn new(parts: Parts) -> Self {
-        Self { parts, rooms: HashMap::new(), indexed: 0 }
+        Self { parts, rooms: HashMap::new(), live: 0, indexed: 0 }
     }
 
     pub(crate) fn run(mut self) {
         self.indexed = search::indexed(&self.parts.db).unwrap_or(0);
+        // Those that were live when the process before this one ended.
+        self.settle_or_warn();
         while let Some(job) = self.next_job() {
             match job {
                 Job::Append(batch, reply) => {
@@ -220,7 +231,24 @@ impl Writer {
                 }
             }
         }
+        if self.live > LIVE_QUIET {
+            self.settle_or_warn();
+        }
         self.parts.queue.blocking_recv()
+    }
+
+    fn settle(&mut self) -> Result<(), StoreError> {
+        schema::settle(&self.parts.db)?;
+        self.live = 0;
+        self.rooms.values_mut().for_each(|room| room.live = false);
+        Ok(())
+    }
+
+    fn settle_or_warn(&mut self) {
+        if let Err(error) = self.settle() {
+            // They stay live: that costs readers time and nothing else.
+            tracing::warn!(%error, "the heads of rooms could not be written");
+        }
     }
 
     /// The next job, or `Some(None)` when there will be no more; none if nothing came in that time.
@@ -248,7 +276,7 @@ impl Writer {
             Job::Index(reply) => {
                 let result = loop {
                     if self.indexed >= self.parts.shared.head() {
-                        break Ok(());
+                        break if self.live > LIVE_QUIET { self.settle() } else { Ok(()) };
                     }
                     match search::index_some(&mut self.parts.db, self.indexed, 4096) {
                         Ok(upto) => self.indexed = upto,
@@ -259,7 +287,9 @@ impl Writer {
             }
             Job::Retain(policy, reply) => {
                 let now = self.parts.clock.now();
-                reply.send(retain::apply(&mut self.parts.db, &self.parts.blobs, &policy, now)).ok();
+                let settled = self.settle();
+                let done = settled.and_then(|()| retain::apply(&mut self.parts.db, &self.parts.blobs, &policy, now));
+                reply.send(done).ok();
             }
         }
     }
@@ -290,6 +320,9 @@ impl Writer {
         let head = self.parts.shared.head();
         let mut frames = Vec::new();
         let mut answers = Vec::with_capacity(group.len());
+        if self.live > LIVE {
+            self.settle_or_warn();
+        }
         match self.transact(&mut group, head, &mut frames, &mut answers) {
             Ok(newest) => {
                 if newest > head {
@@ -333,14 +366,18 @@ impl Writer {
         if self.rooms.len() > ROOMS {
             self.rooms.clear();
         }
-        let Self { parts, rooms, .. } = self;
+        let Self { parts, rooms, live, .. } = self;
         let transaction = parts.db.transaction()?;
         let mut next = head + 1;
         let mut touched: Vec<Room> = Vec::new();
         for (batch, _) in group.iter_mut() {
             let start = (next, frames.len());
             // Only a batch that can fail on its own account after its first write pays for a savepoint.
-            let guarded = batch.key.is_some() || batch.events.iter().any(|event| projection::can_refuse(&event.body));
+            let guarded = batch.key.is_some()
+                || batch.events.iter().any(|event| {
+                    let opens_run = matches!(event.room, Room::Run(_)) && !rooms.contains_key(&event.room);
+                    opens_run || projection::can_refuse(&event.body)
+                });
             if guarded {
                 transaction.prepare_cached("SAVEPOINT batch")?.execute([])?;
             }
@@ -382,19 +419,20 @@ impl Writer {
         }
         touched.sort_unstable();
         touched.dedup();
+        let mut woken = 0;
         for room in &touched {
-            if let Some(state) = rooms.get(room) {
-                write_head(&transaction, state)?;
+            if let Some(state) = rooms.get_mut(room).filter(|state| !state.live) {
+                transaction
+                    .prepare_cached("UPDATE rooms SET head = ?2 WHERE id = ?1")?
+                    .execute(params![state.info.id, schema::LIVE])?;
+                state.live = true;
+                woken += 1;
             }
         }
         transaction.commit()?;
+        *live += woken;
         Ok(next - 1)
     }
-}
-
-fn write_head(db: &Connection, state: &RoomState) -> Result<(), StoreError> {
-    db.prepare_cached("UPDATE rooms SET head = ?2 WHERE id = ?1")?.execute(params![state.info.id, state.head])?;
-    Ok(())
 }
 
 /// One batch within the group's transaction.
@@ -520,14 +558,14 @@ impl BatchJob<'_> {
 /// The room's state, and whether it had to be made.
 fn open_room(db: &Connection, room: &Room) -> Result<(RoomState, bool), StoreError> {
     let name = room.to_string();
-    let known: Option<(i64, Option<String>, u64)> = db
-        .prepare_cached("SELECT id, project, head FROM rooms WHERE name = ?1")?
-        .query_row([&name], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+    let known: Option<(i64, Option<String>, u64, bool)> = db
+        .prepare_cached("SELECT id, project, head, live FROM room_heads WHERE name = ?1")?
+        .query_row([&name], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
         .optional()?;
     let parse = |text: String| ProjectId::new(text).map_err(|error| StoreError::Row(error.to_string()));
     let new = known.is_none();
-    let (id, project, head) = match known {
-        Some((id, project, head)) => (id, project.map(parse).transpose()?, head),
+    let (id, project, head, live) = match known {
+        Some((id, project, head, live)) => (id, project.map(parse).transpose()?, head, live),
         None => {
             let project = match room {
                 Room::Project(project) => Some(project.clone()),
@@ -536,8 +574,8 @@ fn open_room(db: &Connection, room: &Room) -> Result<(RoomState, bool), StoreErr
             };
             db.prepare_cached("INSERT INTO rooms(name, project, head) VALUES (?1, ?2, 0)")?
                 .execute(params![name, project.as_ref().map(ProjectId::as_str)])?;
-            (db.last_insert_rowid(), project, 0)
+            (db.last_insert_rowid(), project, 0, false)
         }
     };
-    Ok((RoomState { info: Arc::new(RoomInfo { id, room: room.clone(), project }), head }, new))
+    Ok((RoomState { info: Arc::new(RoomInfo { id, room: room.clone(), project }), head, live }, new))
 }
