@@ -27,7 +27,6 @@ pub(crate) fn prepare(db: &mut Connection, path: &Path, durability: Durability) 
     db.pragma_update(None, "synchronous", synchronous)?;
     // 16 MiB: the tables that every commit touches stay in memory.
     db.pragma_update(None, "cache_size", -16_384)?;
-    db.pragma_update(None, "wal_autocheckpoint", 2_000)?;
     db.set_prepared_statement_cache_capacity(64);
     for (version, migration) in (1u32..).zip(MIGRATIONS).skip(found as usize) {
         let transaction = db.transaction()?;
