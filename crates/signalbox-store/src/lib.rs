@@ -18,6 +18,8 @@ mod frame;
 mod identity;
 mod logtext;
 mod mark;
+#[cfg(test)]
+mod plans;
 mod projection;
 mod read;
 mod retain;

@@ -8,7 +8,7 @@ use signalbox_model::Epoch;
 use crate::{Durability, StoreError};
 
 /// Each entry brings the schema from its index to the next version. Only ever appended to.
-const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql"), include_str!("schema/2.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql"), include_str!("schema/2.sql"), include_str!("schema/3.sql")];
 
 /// The newest schema that this version knows.
 #[expect(clippy::cast_possible_truncation, reason = "a handful of migrations")]
@@ -53,14 +53,12 @@ pub(crate) fn in_memory() -> Result<Connection, StoreError> {
     Ok(db)
 }
 
+pub(crate) const HEAD: &str = "SELECT max(coalesce((SELECT max(seq) FROM events), 0),
+            coalesce((SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'deleted'), 0))";
+
 pub(crate) fn head(db: &Connection) -> Result<u64, StoreError> {
     // Retention may have taken the newest event.
-    Ok(db
-        .prepare_cached(
-            "SELECT max(coalesce((SELECT max(seq) FROM events), 0),
-                        coalesce((SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'deleted'), 0))",
-        )?
-        .query_row([], |row| row.get(0))?)
+    Ok(db.prepare_cached(HEAD)?.query_row([], |row| row.get(0))?)
 }
 
 /// Remembers that retention deleted events up to this one, not necessarily all of them.
@@ -82,7 +80,7 @@ pub(crate) fn settle(db: &Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
-const SETTLE: &str = "UPDATE rooms SET head = (SELECT head FROM room_heads AS now WHERE now.id = rooms.id)
+pub(crate) const SETTLE: &str = "UPDATE rooms SET head = (SELECT head FROM room_heads AS now WHERE now.id = rooms.id)
      WHERE head = 9007199254740991";
 
 pub(crate) fn epoch(db: &Connection) -> Result<Option<Epoch>, StoreError> {

@@ -56,6 +56,8 @@ fn run(n: u32) -> NewEvent {
 enum Op {
     /// Notes to these rooms in one batch: 0 to 2 are the host, the feed and the project, others runs that were opened.
     Notes(Vec<usize>),
+    /// So many events that are none of the project's.
+    Elsewhere(usize),
     /// Opens so many runs, with a note in each.
     Runs(u32),
     /// A batch that is refused after it wrote to a room.
@@ -75,6 +77,7 @@ enum Op {
 fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         6 => prop::collection::vec(0usize..9, 1..6).prop_map(Op::Notes),
+        2 => (20usize..80).prop_map(Op::Elsewhere),
         2 => (1u32..4).prop_map(Op::Runs),
         1 => Just(Op::Runs(70)),
         1 => Just(Op::Runs(600)),
@@ -183,6 +186,7 @@ impl Log {
                 let events: Vec<_> = rooms.iter().map(|n| note(&model.room(*n))).collect();
                 self.append(events, model);
             }
+            Op::Elsewhere(count) => self.append(vec![note(&Room::Host); *count], model),
             Op::Runs(count) => {
                 let mut events = Vec::new();
                 for _ in 0..*count {
@@ -263,6 +267,18 @@ impl Log {
                     kept.sort_unstable();
                     let page = reader.events(one, after, model.head, kept.len() + 1)?;
                     assert_eq!(page.frames.iter().map(|frame| frame.seq).collect::<Vec<_>>(), kept, "{filter:?}");
+                    let (mut from, mut pages) = (after, kept.chunks(4).take(8));
+                    loop {
+                        let page = reader.events(one, from, model.head, 4)?;
+                        let seqs: Vec<_> = page.frames.iter().map(|frame| frame.seq).collect();
+                        let Some(wanted) = pages.next() else { break };
+                        assert_eq!(seqs, wanted, "page of {filter:?} after {from}");
+                        from = page.upto;
+                        if !page.more {
+                            assert_eq!(pages.next(), None);
+                            break;
+                        }
+                    }
                 }
                 Ok(())
             })
