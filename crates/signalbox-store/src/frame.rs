@@ -42,12 +42,29 @@ pub(crate) struct Parts<'a> {
 impl Parts<'_> {
     /// The frame's text. `kind`, epoch and room are of alphabets that need no escaping.
     pub(crate) fn encode(&self, epoch: &Epoch, room: &Room) -> Bytes {
-        let mut out = String::with_capacity(self.data.len() + 200);
-        let Self { seq, prev, ts, kind, .. } = self;
-        let _ = write!(
-            out,
-            r#"{{"type":"{kind}","seq":{seq},"prev":{prev},"cursor":"{epoch}.{seq}","room":"{room}","ts":{ts},"actor":"#
-        );
+        let mut out = String::with_capacity(self.data.len() + 256);
+        let mut digits = Digits::default();
+        // Piece by piece: the formatting machinery would take as long as the rest of an append outside SQLite.
+        out.push_str(r#"{"type":""#);
+        out.push_str(self.kind);
+        out.push_str(r#"","seq":"#);
+        let seq = digits.of(self.seq);
+        out.push_str(seq);
+        let place = out.len() - seq.len()..out.len();
+        out.push_str(r#","prev":"#);
+        out.push_str(digits.of(self.prev));
+        out.push_str(r#","cursor":""#);
+        out.push_str(epoch.as_str());
+        out.push('.');
+        out.extend_from_within(place);
+        out.push_str(r#"","room":""#);
+        let _ = write!(out, "{room}");
+        out.push_str(r#"","ts":"#);
+        if self.ts < 0 {
+            out.push('-');
+        }
+        out.push_str(digits.of(self.ts.unsigned_abs()));
+        out.push_str(r#","actor":"#);
         push_json(&mut out, self.actor);
         if let Some(run) = self.run {
             out.push_str(r#","run":"#);
@@ -61,6 +78,24 @@ impl Parts<'_> {
         out.push_str(self.data);
         out.push('}');
         Bytes::from(out)
+    }
+}
+
+/// Room for a number as text.
+#[derive(Default)]
+struct Digits([u8; 20]);
+
+impl Digits {
+    fn of(&mut self, mut number: u64) -> &str {
+        let mut at = self.0.len();
+        loop {
+            at -= 1;
+            self.0[at] = b'0' + u8::try_from(number % 10).unwrap_or(0);
+            number /= 10;
+            if number == 0 {
+                return std::str::from_utf8(&self.0[at..]).unwrap_or("0");
+            }
+        }
     }
 }
 

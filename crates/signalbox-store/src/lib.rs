@@ -2,24 +2,30 @@
 //!
 //! What holds here, and what the tests of this crate check:
 //!
-//! * One writer thread; it takes what waits, commits it as one transaction, and only then
-//!   acknowledges and publishes. Nothing is published that is not committed.
+//! * One writer, behind one lock: its thread takes what waits, commits it as one transaction, and only then publishes
+//!   and acknowledges; a caller that finds nobody else commits its batch by itself. Nothing is published that is not
+//!   committed.
 //! * An event and the rows derived from it are in the same transaction, so a snapshot read in one
 //!   read transaction is exact at its `seq`, and [`Store::rebuild_differences`] finds no difference.
 //! * `seq` is contiguous; `prev` is the event before it in the same room.
-//! * A log that lost what was already handed out gets a new epoch ([`mark`]).
+//! * A log that lost what was already handed out gets a new epoch, and so does one that was put back from a copy ([`mark`]).
 //! * The log is the buffer: nobody has a queue of their own. [`Store::read`] serves any cursor.
 
+mod batch;
 pub mod blob;
 mod error;
 mod frame;
+mod identity;
 mod logtext;
 mod mark;
+#[cfg(test)]
+mod plans;
 mod projection;
 mod read;
 mod retain;
 mod schema;
 mod search;
+mod thread;
 mod writer;
 
 use std::{
@@ -31,6 +37,7 @@ use rusqlite::{Connection, OpenFlags};
 use signalbox_model::{Clock, Cursor, Epoch};
 use tokio::sync::{mpsc, oneshot};
 
+pub use batch::{Batch, Committed, KeyClaim, TokenChange};
 pub use error::StoreError;
 pub use frame::{Frame, RoomInfo};
 pub use logtext::{LogIndex, LogLines};
@@ -38,7 +45,6 @@ pub use mark::is_open;
 pub use read::{Page, Reader, Resume};
 pub use retain::{Retained, RetentionPolicy};
 pub use search::Search;
-pub use writer::{Batch, Committed, KeyClaim, TokenChange};
 
 /// What a committed event survives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -62,7 +68,7 @@ impl Durability {
     }
 }
 
-/// Receives what was committed, in order, on the writer's thread. Must not block.
+/// Receives what was committed, in order, on the writer's thread or a caller's, one at a time. Must not block.
 pub type Publish = Box<dyn Fn(&[Arc<Frame>]) + Send>;
 
 /// How to open a log.
@@ -88,10 +94,12 @@ struct Inner {
     epoch: Epoch,
     durability: Durability,
     blobs: blob::Blobs,
-    jobs: Mutex<Option<mpsc::Sender<writer::Job>>>,
+    jobs: Mutex<Option<mpsc::Sender<thread::Job>>>,
+    desk: thread::Desk,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
+    thread_handle: std::thread::Thread,
     readers: Mutex<Vec<Connection>>,
-    state: Arc<writer::Shared>,
+    state: Arc<thread::Shared>,
 }
 
 /// Jobs that may wait for the writer. Further callers wait in `append`.
@@ -111,13 +119,12 @@ impl Store {
         let mut db = Connection::open(&path)?;
         schema::prepare(&mut db, &path, options.durability)?;
         let mut mark = mark::Mark::open(&dir)?;
-        let epoch = mark.settle(&mut db)?;
+        let epoch = mark.settle(&mut db, &path)?;
         let blobs = blob::Blobs::open(dir.join("blobs"))?;
-        let state = Arc::new(writer::Shared::new(schema::head(&db)?));
+        let state = Arc::new(thread::Shared::new(schema::head(&db)?));
         let (jobs, queue) = mpsc::channel(QUEUE);
         let writer = writer::Writer::new(writer::Parts {
             db,
-            queue,
             clock: options.clock,
             publish: options.publish,
             epoch: epoch.clone(),
@@ -125,10 +132,13 @@ impl Store {
             lease,
             blobs: blobs.clone(),
             shared: Arc::clone(&state),
-        });
+            slow: options.durability == Durability::Power,
+        })?;
+        let desk = Arc::new(Mutex::new(Some(writer)));
+        let (thread_desk, shared) = (Arc::clone(&desk), Arc::clone(&state));
         let thread = std::thread::Builder::new()
             .name("log-writer".into())
-            .spawn(move || writer.run())
+            .spawn(move || thread::WriterThread::run(thread_desk, queue, shared))
             .map_err(|source| StoreError::Folder { path: dir, source })?;
         Ok(Self {
             inner: Arc::new(Inner {
@@ -137,6 +147,8 @@ impl Store {
                 durability: options.durability,
                 blobs,
                 jobs: Mutex::new(Some(jobs)),
+                desk,
+                thread_handle: thread.thread().clone(),
                 thread: Mutex::new(Some(thread)),
                 readers: Mutex::new(Vec::new()),
                 state,
@@ -150,14 +162,31 @@ impl Store {
     /// [`StoreError::Refused`] if a state in the batch is not newer than what is stored,
     /// [`StoreError::Repeated`] if its key was used before, and others if nothing could be stored.
     pub async fn append(&self, batch: Batch) -> Result<Committed, StoreError> {
-        let (reply, answer) = oneshot::channel();
-        self.send(writer::Job::Append(Box::new(batch), reply)).await?;
-        answer.await.map_err(|_| StoreError::Closed)?
+        // A task that appends and appends must not keep the others of its thread from theirs.
+        tokio::task::coop::consume_budget().await;
+        let Inner { desk, state, thread_handle, .. } = &*self.inner;
+        let jobs = self.jobs()?;
+        let mut submission = Box::new(batch::Submission::new(batch)?);
+        let result = match thread::commit_alone(desk, state, thread_handle, &mut submission) {
+            Some(result) => result,
+            None => {
+                let (reply, answer) = oneshot::channel();
+                let job = thread::Job::Append(submission, reply, state.ticket());
+                jobs.send(job).await.map_err(|_| StoreError::Closed)?;
+                let (_submission, result) = answer.await.map_err(|_| StoreError::Closed)?;
+                result
+            }
+        };
+        let (first, last) = result?;
+        Ok(Committed { first, last, cursor: Cursor { epoch: self.inner.epoch.clone(), seq: last } })
     }
 
-    async fn send(&self, job: writer::Job) -> Result<(), StoreError> {
-        let jobs = self.inner.jobs.lock().unwrap_or_else(|e| e.into_inner()).clone();
-        jobs.ok_or(StoreError::Closed)?.send(job).await.map_err(|_| StoreError::Closed)
+    fn jobs(&self) -> Result<mpsc::Sender<thread::Job>, StoreError> {
+        self.inner.jobs.lock().unwrap_or_else(|e| e.into_inner()).clone().ok_or(StoreError::Closed)
+    }
+
+    async fn send(&self, job: thread::Job) -> Result<(), StoreError> {
+        self.jobs()?.send(job).await.map_err(|_| StoreError::Closed)
     }
 
     /// Runs `read` with a connection of its own, in one read transaction: everything it sees is of one moment.
@@ -193,7 +222,7 @@ impl Store {
     /// If the database cannot be written.
     pub async fn index_now(&self) -> Result<(), StoreError> {
         let (reply, answer) = oneshot::channel();
-        self.send(writer::Job::Index(reply)).await?;
+        self.send(thread::Job::Index(reply)).await?;
         answer.await.map_err(|_| StoreError::Closed)?
     }
 
@@ -203,7 +232,7 @@ impl Store {
     /// If the database cannot be written.
     pub async fn retain(&self, policy: RetentionPolicy) -> Result<Retained, StoreError> {
         let (reply, answer) = oneshot::channel();
-        self.send(writer::Job::Retain(policy, reply)).await?;
+        self.send(thread::Job::Retain(policy, reply)).await?;
         answer.await.map_err(|_| StoreError::Closed)?
     }
 

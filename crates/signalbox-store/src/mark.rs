@@ -1,9 +1,17 @@
-//! The lease on the data folder, and the high-water mark that tells a shortened log.
+//! The lease on the data folder, and what tells a log that is not the one that was handed out.
 //!
-//! The mark is a small file beside the database: epoch and newest sequence number, written after
-//! each commit and before its events are handed out. A database whose newest event is below the
-//! mark of its own epoch lost events that somebody may have seen (an older copy was put back, or
-//! the power failed under `durability = "process"`), so it gets a new epoch and every client a `reset`.
+//! * The high-water mark, a small file beside the database: epoch and newest sequence number, written after each commit
+//!   and before its events are handed out. A database whose newest event is below the mark of its own epoch lost events
+//!   that somebody may have seen (an older copy of it was put back, or the power failed under `durability = "process"`).
+//! * The identity of the database's file, remembered inside it. A folder that was put back as a whole brings an older
+//!   mark along, but its database is another file than the one that remembered itself.
+//!
+//! Either gives a new epoch, and so every client a `reset`. A folder that is moved within its file system keeps its
+//! epoch; a copy of it is another log.
+//!
+//! Not told: a backup that is written over the same files, database and mark, instead of replacing them, and a disk or
+//! machine that is put back to an earlier moment as a whole. Delete `log.mark` before starting on
+//! such a folder: a log without a mark gets a new epoch as well.
 
 use std::{
     fs::{File, OpenOptions},
@@ -15,7 +23,7 @@ use std::{
 use rusqlite::Connection;
 use signalbox_model::Epoch;
 
-use crate::{StoreError, schema};
+use crate::{StoreError, identity, schema};
 
 /// Held while the log is open: no second process writes to the same folder.
 pub(crate) struct Lease(File);
@@ -109,9 +117,11 @@ impl Mark {
     }
 
     /// Finds out whether the database is the log that was handed out, and gives it a new epoch if not.
-    pub(crate) fn settle(&mut self, db: &mut Connection) -> Result<Epoch, StoreError> {
+    pub(crate) fn settle(&mut self, db: &mut Connection, path: &Path) -> Result<Epoch, StoreError> {
         let head = schema::head(db)?;
         let stored = schema::epoch(db)?;
+        let identity = identity::of(path).map_err(|source| StoreError::Folder { path: path.to_owned(), source })?;
+        let remembered = schema::identity(db)?;
         let marked = self.read();
         let keep = match (&stored, &marked) {
             (None, _) => false,
@@ -119,12 +129,20 @@ impl Mark {
             // The mark was deleted, or the database was copied here without it: nothing tells what was handed out.
             (Some(_), None) => head == 0,
         };
+        // A database from before files were remembered is taken for what it says it is.
+        let same_file = remembered.as_ref().is_none_or(|remembered| *remembered == identity);
+        let keep = keep && same_file;
         let epoch = match stored {
-            Some(epoch) if keep => epoch,
+            Some(epoch) if keep => {
+                if remembered.is_none() {
+                    schema::remember_identity(db, &identity)?;
+                }
+                epoch
+            }
             old => {
-                let epoch = schema::new_epoch(db)?;
+                let epoch = schema::new_epoch(db, &identity)?;
                 if let Some(old) = old {
-                    tracing::warn!(%old, new = %epoch, head, "the log is not the one that was handed out before: new epoch, every client starts from a snapshot");
+                    tracing::warn!(%old, new = %epoch, head, same_file, "the log is not the one that was handed out before: new epoch, every client starts from a snapshot");
                 }
                 epoch
             }

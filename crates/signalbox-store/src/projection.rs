@@ -191,12 +191,14 @@ pub(crate) fn differences(db: &Connection) -> Result<Vec<String>, StoreError> {
     let mut found = Vec::new();
     let mut heads = std::collections::HashMap::<i64, u64>::new();
     let mut last = 0u64;
-    let mut rooms = db.prepare("SELECT id, name, project, head, floor FROM rooms")?;
+    let mut stored = std::collections::HashMap::<i64, u64>::new();
+    let mut rooms = db.prepare("SELECT id, name, project, head, floor FROM room_heads")?;
     let mut rows = rooms.query([])?;
     let mut trimmed = false;
     while let Some(row) = rows.next()? {
         let (id, name, project): (i64, String, Option<String>) = (row.get(0)?, row.get(1)?, row.get(2)?);
         trimmed |= row.get::<_, u64>(4)? > 0;
+        stored.insert(id, row.get(3)?);
         name.parse::<Room>().map_err(|error| StoreError::Row(error.to_string()))?;
         replay
             .execute("INSERT INTO rooms(id, name, project, head) VALUES (?1, ?2, ?3, 0)", params![id, name, project])?;
@@ -227,6 +229,12 @@ pub(crate) fn differences(db: &Connection) -> Result<Vec<String>, StoreError> {
     if trimmed {
         // Retention keeps the rows and drops the events behind them: then only what is still backed can be compared.
         return Ok(found);
+    }
+    for (room, head) in stored {
+        let replayed = heads.get(&room).copied().unwrap_or(0);
+        if head != replayed {
+            found.push(format!("room {room} says its last event is {head}, it is {replayed}"));
+        }
     }
     for (table, order) in DERIVED {
         compare(db, &replay, table, order, &mut found)?;

@@ -1,6 +1,10 @@
 //! Reading: replay for any cursor, and the derived state, all within one read transaction.
 
-use std::sync::Arc;
+use std::{
+    collections::{HashMap, HashSet, hash_map::Entry},
+    ops::ControlFlow,
+    sync::Arc,
+};
 
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 use serde::de::DeserializeOwned;
@@ -61,6 +65,26 @@ pub struct Page {
     pub more: bool,
 }
 
+/// What must be found by an index however long the log is; `plans` holds them to it.
+pub(crate) const ROOM_HEAD: &str = "SELECT head FROM room_heads WHERE name = ?1";
+pub(crate) const ROOM: &str = "SELECT id, name, project, floor FROM rooms WHERE name = ?1 AND head > ?2";
+pub(crate) const ROOMS_OF_PROJECT: &str = "SELECT id, name, project, floor FROM rooms WHERE project = ?1 AND head > ?2";
+pub(crate) const COUNT: &str = "SELECT count(*) FROM (SELECT 1 FROM events WHERE room = ?1 AND seq > ?2 LIMIT ?3)";
+pub(crate) const NEXT_OF_ANY: &str = "SELECT seq, prev, ts, type, actor, run, step, data, room FROM events
+     WHERE seq > ?1 AND seq <= ?2 ORDER BY seq LIMIT ?3";
+pub(crate) const NEXT_OF_ROOM: &str = "SELECT seq, prev, ts, type, actor, run, step, data FROM events
+     WHERE room = ?1 AND seq > ?2 AND seq <= ?3 ORDER BY seq LIMIT ?4";
+pub(crate) const LATEST_OF_ROOM: &str =
+    "SELECT seq, prev, ts, type, actor, run, step, data FROM events WHERE room = ?1 ORDER BY seq DESC LIMIT ?2";
+pub(crate) const ACTIVE_RUNS: &str = "SELECT data FROM runs WHERE project = ?1 AND status <> 'done' ORDER BY number";
+pub(crate) const RUNS: &str =
+    "SELECT data FROM runs WHERE project = ?1 AND number < ?2 AND ?3 IS NULL ORDER BY number DESC LIMIT ?4";
+pub(crate) const RUNS_OF_STATUS: &str =
+    "SELECT data FROM runs WHERE project = ?1 AND number < ?2 AND status = ?3 ORDER BY number DESC LIMIT ?4";
+pub(crate) const STEPS: &str = "SELECT data FROM steps WHERE run = ?1 ORDER BY idx";
+pub(crate) const OPEN_APPROVALS: &str = "SELECT data FROM approvals WHERE state = 'open' ORDER BY opened";
+pub(crate) const ALL_APPROVALS: &str = "SELECT data FROM approvals ORDER BY opened DESC LIMIT ?1";
+
 struct RoomRow {
     info: Arc<RoomInfo>,
     floor: u64,
@@ -109,11 +133,7 @@ impl<'a> Reader<'a> {
             RoomFilter::One(room) => room.to_string(),
             RoomFilter::ProjectTree(project) => Room::Project(project.clone()).to_string(),
         };
-        let head: Option<u64> = self
-            .db
-            .prepare_cached("SELECT head FROM rooms WHERE name = ?1")?
-            .query_row([name], |row| row.get(0))
-            .optional()?;
+        let head: Option<u64> = self.db.prepare_cached(ROOM_HEAD)?.query_row([name], |row| row.get(0)).optional()?;
         Ok(head.unwrap_or(0))
     }
 
@@ -126,32 +146,35 @@ impl<'a> Reader<'a> {
             room: name.parse().map_err(|e| malformed(&e))?,
             project: project.map(|p| ProjectId::new(p).map_err(|e| malformed(&e))).transpose()?,
         };
-        Ok(RoomRow { info: Arc::new(info), floor: row.get(4)? })
+        Ok(RoomRow { info: Arc::new(info), floor: row.get(3)? })
     }
 
-    /// Rooms of `filters` with events after `after`, each once.
-    fn rooms(&self, filters: &[RoomFilter], after: u64) -> Result<Vec<RoomRow>, StoreError> {
-        let mut found: Vec<RoomRow> = Vec::new();
+    /// Rooms of `filters` that may have events after `after`, each once: those that do, and live ones. Until `each` says
+    /// that it has seen enough.
+    fn rooms<B>(
+        &self,
+        filters: &[RoomFilter],
+        after: u64,
+        mut each: impl FnMut(RoomRow) -> Result<ControlFlow<B>, StoreError>,
+    ) -> Result<ControlFlow<B>, StoreError> {
+        let mut seen = HashSet::new();
         for filter in filters {
             let (sql, name) = match filter {
-                RoomFilter::One(room) => {
-                    ("SELECT id, name, project, head, floor FROM rooms WHERE name = ?1 AND head > ?2", room.to_string())
-                }
-                RoomFilter::ProjectTree(project) => (
-                    "SELECT id, name, project, head, floor FROM rooms WHERE project = ?1 AND head > ?2",
-                    project.to_string(),
-                ),
+                RoomFilter::One(room) => (ROOM, room.to_string()),
+                RoomFilter::ProjectTree(project) => (ROOMS_OF_PROJECT, project.to_string()),
             };
             let mut statement = self.db.prepare_cached(sql)?;
             let mut rows = statement.query(params![name, after])?;
             while let Some(row) = rows.next()? {
                 let room = self.room_row(row)?;
-                if !found.iter().any(|known| known.info.id == room.info.id) {
-                    found.push(room);
+                if (filters.len() == 1 || seen.insert(room.info.id))
+                    && let ControlFlow::Break(end) = each(room)?
+                {
+                    return Ok(ControlFlow::Break(end));
                 }
             }
         }
-        Ok(found)
+        Ok(ControlFlow::Continue(()))
     }
 
     /// Whether what `filters` cover can be replayed from `cursor`, with at most `limit` events.
@@ -163,38 +186,30 @@ impl<'a> Reader<'a> {
             return Ok(Resume::Future);
         }
         let mut missed = 0u64;
-        for room in self.rooms(filters, cursor.seq)? {
+        let end = self.rooms(filters, cursor.seq, |room| {
             if cursor.seq < room.floor {
-                return Ok(Resume::TooOld);
+                return Ok(ControlFlow::Break(Resume::TooOld));
             }
             let count: u64 = self
                 .db
-                .prepare_cached("SELECT count(*) FROM (SELECT 1 FROM events WHERE room = ?1 AND seq > ?2 LIMIT ?3)")?
+                .prepare_cached(COUNT)?
                 .query_row(params![room.info.id, cursor.seq, limit + 1], |row| row.get(0))?;
             missed += count;
-            if missed > limit {
-                return Ok(Resume::TooFarBehind);
-            }
-        }
-        Ok(Resume::Yes { missed })
+            let too_far = missed > limit;
+            Ok(if too_far { ControlFlow::Break(Resume::TooFarBehind) } else { ControlFlow::Continue(()) })
+        })?;
+        Ok(end.break_value().unwrap_or(Resume::Yes { missed }))
     }
 
     /// Events of `filters` with `after < seq <= upto`, oldest first, at most `limit`.
     pub fn events(&self, filters: &[RoomFilter], after: u64, upto: u64, limit: usize) -> Result<Page, StoreError> {
-        let rooms = self.rooms(filters, after)?;
         let mut frames = Vec::new();
-        for room in &rooms {
-            let mut statement = self.db.prepare_cached(
-                "SELECT seq, prev, ts, type, actor, run, step, data FROM events
-                 WHERE room = ?1 AND seq > ?2 AND seq <= ?3 ORDER BY seq LIMIT ?4",
-            )?;
-            let mut rows = statement.query(params![room.info.id, after, upto, limit + 1])?;
-            while let Some(row) = rows.next()? {
-                frames.push(self.frame(row, &room.info)?);
-            }
+        let mut reached = after;
+        if filters.iter().any(|filter| matches!(filter, RoomFilter::ProjectTree(_))) {
+            reached = self.next_of_any(filters, after, upto, limit, &mut frames)?;
         }
-        if rooms.len() > 1 {
-            frames.sort_unstable_by_key(|frame| frame.seq);
+        if frames.len() <= limit && reached < upto {
+            self.next_of_each(filters, reached, upto, limit + 1 - frames.len(), &mut frames)?;
         }
         let more = frames.len() > limit;
         frames.truncate(limit);
@@ -202,12 +217,90 @@ impl<'a> Reader<'a> {
         Ok(Page { frames, upto, more })
     }
 
+    /// A project has thousands of rooms, and most events near each other are of a few projects: reads the log itself for
+    /// a while, and leaves out what is not covered. Up to `limit + 1` events; returns how far it came.
+    fn next_of_any(
+        &self,
+        filters: &[RoomFilter],
+        after: u64,
+        upto: u64,
+        limit: usize,
+        frames: &mut Vec<Arc<Frame>>,
+    ) -> Result<u64, StoreError> {
+        let covered = |room: &RoomInfo| {
+            filters.iter().any(|filter| match filter {
+                RoomFilter::One(one) => *one == room.room,
+                RoomFilter::ProjectTree(project) => room.project.as_ref() == Some(project),
+            })
+        };
+        let looked_at = 4 * (limit + 1);
+        let mut rooms: HashMap<i64, Option<Arc<RoomInfo>>> = HashMap::new();
+        let mut statement = self.db.prepare_cached(NEXT_OF_ANY)?;
+        let mut rows = statement.query(params![after, upto, looked_at])?;
+        let (mut count, mut reached) = (0, after);
+        while let Some(row) = rows.next()? {
+            count += 1;
+            let id = row.get(8)?;
+            let room = match rooms.entry(id) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => new.insert(Some(self.room_by_id(id)?).filter(|room| covered(room))),
+            };
+            reached = row.get(0)?;
+            if let Some(room) = room {
+                frames.push(self.frame(row, room)?);
+                if frames.len() > limit {
+                    return Ok(reached);
+                }
+            }
+        }
+        Ok(if count < looked_at { upto } else { reached })
+    }
+
+    fn room_by_id(&self, id: i64) -> Result<Arc<RoomInfo>, StoreError> {
+        let mut statement = self.db.prepare_cached("SELECT id, name, project, floor FROM rooms WHERE id = ?1")?;
+        let mut rows = statement.query([id])?;
+        let row = rows.next()?.ok_or_else(|| StoreError::Row(format!("there is no room {id}")))?;
+        Ok(self.room_row(row)?.info)
+    }
+
+    /// The next `wanted` events of the rooms, from the index of each.
+    fn next_of_each(
+        &self,
+        filters: &[RoomFilter],
+        after: u64,
+        mut upto: u64,
+        wanted: usize,
+        frames: &mut Vec<Arc<Frame>>,
+    ) -> Result<(), StoreError> {
+        let start = frames.len();
+        let mut several = 0;
+        let _: ControlFlow<()> = self.rooms(filters, after, |room| {
+            several += 1;
+            let mut statement = self.db.prepare_cached(NEXT_OF_ROOM)?;
+            let mut rows = statement.query(params![room.info.id, after, upto, wanted])?;
+            while let Some(row) = rows.next()? {
+                frames.push(self.frame(row, &room.info)?);
+            }
+            // Of the rooms that follow only what is older than the newest event wanted so far.
+            if several > 1 && frames.len() - start >= 2 * wanted {
+                frames[start..].sort_unstable_by_key(|frame| frame.seq);
+                frames.truncate(start + wanted);
+                upto = frames.last().map_or(upto, |frame| frame.seq);
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        if several > 1 {
+            frames[start..].sort_unstable_by_key(|frame| frame.seq);
+            frames.truncate(start + wanted);
+        }
+        Ok(())
+    }
+
     /// The newest `limit` events of one room, oldest first.
     pub fn latest_of_room(&self, room: &Room, limit: usize) -> Result<Vec<Arc<Frame>>, StoreError> {
-        let Some(room) = self.rooms(&[RoomFilter::One(room.clone())], 0)?.pop() else { return Ok(Vec::new()) };
-        let mut statement = self.db.prepare_cached(
-            "SELECT seq, prev, ts, type, actor, run, step, data FROM events WHERE room = ?1 ORDER BY seq DESC LIMIT ?2",
-        )?;
+        let found = self.rooms(&[RoomFilter::One(room.clone())], 0, |room| Ok(ControlFlow::Break(room)))?;
+        let Some(room) = found.break_value() else { return Ok(Vec::new()) };
+        let mut statement = self.db.prepare_cached(LATEST_OF_ROOM)?;
         let mut rows = statement.query(params![room.info.id, limit])?;
         let mut frames = Vec::new();
         while let Some(row) = rows.next()? {
@@ -220,7 +313,7 @@ impl<'a> Reader<'a> {
     /// Events by number, in the order given; those that are not kept, or not visible to `sees`, are left out.
     pub fn events_by_seq(&self, seqs: &[u64], sees: impl Fn(&RoomInfo) -> bool) -> Result<Vec<Arc<Frame>>, StoreError> {
         let mut statement = self.db.prepare_cached(
-            "SELECT e.seq, e.prev, e.ts, e.type, e.actor, e.run, e.step, e.data, r.id, r.name, r.project, r.head, r.floor
+            "SELECT e.seq, e.prev, e.ts, e.type, e.actor, e.run, e.step, e.data, r.id, r.name, r.project
              FROM events e JOIN rooms r ON r.id = e.room WHERE e.seq = ?1",
         )?;
         let mut frames = Vec::new();
@@ -295,16 +388,13 @@ impl<'a> Reader<'a> {
 
     /// The steps of a run, by index.
     pub fn steps(&self, run: &RunId) -> Result<Vec<Arc<Step>>, StoreError> {
-        self.many("SELECT data FROM steps WHERE run = ?1 ORDER BY idx", &[&run.as_str()])
+        self.many(STEPS, &[&run.as_str()])
     }
 
     /// Runs that are not done, oldest first, of one project or of all.
     pub fn active_runs(&self, project: Option<&ProjectId>) -> Result<Vec<Arc<Run>>, StoreError> {
         match project {
-            Some(project) => self.many(
-                "SELECT data FROM runs WHERE project = ?1 AND status <> 'done' ORDER BY number",
-                &[&project.as_str()],
-            ),
+            Some(project) => self.many(ACTIVE_RUNS, &[&project.as_str()]),
             None => self.many("SELECT data FROM runs WHERE status <> 'done' ORDER BY project, number", &[]),
         }
     }
@@ -320,11 +410,7 @@ impl<'a> Reader<'a> {
         let before = before.unwrap_or(Cursor::MAX_SEQ);
         let status = status.map(serde_json::to_value).transpose()?;
         let status = status.as_ref().and_then(|status| status.as_str());
-        self.many(
-            "SELECT data FROM runs WHERE project = ?1 AND number < ?2 AND (?3 IS NULL OR status = ?3)
-             ORDER BY number DESC LIMIT ?4",
-            &[&project.as_str(), &before, &status, &limit],
-        )
+        self.many(if status.is_some() { RUNS_OF_STATUS } else { RUNS }, &[&project.as_str(), &before, &status, &limit])
     }
 
     /// The highest run number of a project; 0 for none.
@@ -343,13 +429,12 @@ impl<'a> Reader<'a> {
 
     /// Open questions, oldest first.
     pub fn open_approvals(&self) -> Result<Vec<Arc<Approval>>, StoreError> {
-        self.many("SELECT data FROM approvals WHERE state = 'open' ORDER BY opened", &[])
+        self.many(OPEN_APPROVALS, &[])
     }
 
     /// The newest questions, settled or not, oldest first.
     pub fn all_approvals(&self, limit: usize) -> Result<Vec<Arc<Approval>>, StoreError> {
-        let mut found: Vec<Arc<Approval>> =
-            self.many("SELECT data FROM approvals ORDER BY opened DESC LIMIT ?1", &[&limit])?;
+        let mut found: Vec<Arc<Approval>> = self.many(ALL_APPROVALS, &[&limit])?;
         found.reverse();
         Ok(found)
     }

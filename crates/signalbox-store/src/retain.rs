@@ -1,9 +1,9 @@
 //! Retention: deletes the detail of old runs and old events of projects. Run summaries stay.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use signalbox_model::{ProjectId, UnixMillis};
 
-use crate::{StoreError, blob::Blobs};
+use crate::{StoreError, blob::Blobs, schema};
 
 /// What to keep.
 #[derive(Debug, Clone, Default)]
@@ -25,9 +25,13 @@ pub struct Retained {
     pub blobs: u64,
 }
 
+pub(crate) const NEWEST: &str = "SELECT ts FROM events WHERE room = ?1 ORDER BY seq DESC LIMIT 1";
+pub(crate) const OLDEST: &str = "SELECT seq, ts FROM events WHERE room = ?1 ORDER BY seq LIMIT ?2";
+
 /// Events deleted in one transaction: bounds how long appends wait.
 const SLICE: u64 = 2_000;
 
+/// Every room must be settled: the newest event of one may be among those that go.
 pub(crate) fn apply(
     db: &mut Connection,
     blobs: &Blobs,
@@ -41,8 +45,7 @@ pub(crate) fn apply(
     if let Some(age) = policy.max_age_ms {
         let oldest = now.saturating_sub_unsigned(age);
         for (room, _) in ended_run_rooms(db, project)? {
-            let newest: Option<i64> =
-                db.query_row("SELECT max(ts) FROM events WHERE room = ?1", [room], |row| row.get(0))?;
+            let newest: Option<i64> = db.prepare_cached(NEWEST)?.query_row([room], |row| row.get(0)).optional()?;
             if newest.is_some_and(|ts| ts < oldest) {
                 trim(db, blobs, room, None, &mut done)?;
             }
@@ -98,11 +101,12 @@ fn trim(
 ) -> Result<(), StoreError> {
     loop {
         let transaction = db.transaction()?;
+        // The oldest of the room, and of these the old ones: to look for more would be to look at every event it has.
         let seqs: Vec<u64> = {
-            let mut statement = transaction.prepare_cached(
-                "SELECT seq FROM events WHERE room = ?1 AND (?2 IS NULL OR ts < ?2) ORDER BY seq LIMIT ?3",
-            )?;
-            statement.query_map(params![room, older_than, SLICE], |row| row.get(0))?.collect::<Result<_, _>>()?
+            let mut statement = transaction.prepare_cached(OLDEST)?;
+            let rows = statement.query_map(params![room, SLICE], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            let rows: Vec<(u64, UnixMillis)> = rows.collect::<Result<_, _>>()?;
+            rows.into_iter().filter(|(_, ts)| older_than.is_none_or(|old| *ts < old)).map(|(seq, _)| seq).collect()
         };
         let Some(last) = seqs.last() else { return Ok(()) };
         let mut unused = Vec::new();
@@ -130,6 +134,7 @@ fn trim(
             transaction.prepare_cached("DELETE FROM events WHERE seq = ?1")?.execute([seq])?;
         }
         transaction.execute("UPDATE rooms SET floor = ?2 WHERE id = ?1", params![room, last])?;
+        schema::deleted(&transaction, *last)?;
         transaction.commit()?;
         done.events += seqs.len() as u64;
         // After the commit: a file without a reference is waste, a reference without a file is a loss.

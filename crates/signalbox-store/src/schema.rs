@@ -8,7 +8,7 @@ use signalbox_model::Epoch;
 use crate::{Durability, StoreError};
 
 /// Each entry brings the schema from its index to the next version. Only ever appended to.
-const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql"), include_str!("schema/2.sql"), include_str!("schema/3.sql")];
 
 /// The newest schema that this version knows.
 #[expect(clippy::cast_possible_truncation, reason = "a handful of migrations")]
@@ -27,7 +27,6 @@ pub(crate) fn prepare(db: &mut Connection, path: &Path, durability: Durability) 
     db.pragma_update(None, "synchronous", synchronous)?;
     // 16 MiB: the tables that every commit touches stay in memory.
     db.pragma_update(None, "cache_size", -16_384)?;
-    db.pragma_update(None, "wal_autocheckpoint", 2_000)?;
     db.set_prepared_statement_cache_capacity(64);
     for (version, migration) in (1u32..).zip(MIGRATIONS).skip(found as usize) {
         let transaction = db.transaction()?;
@@ -54,12 +53,35 @@ pub(crate) fn in_memory() -> Result<Connection, StoreError> {
     Ok(db)
 }
 
+pub(crate) const HEAD: &str = "SELECT max(coalesce((SELECT max(seq) FROM events), 0),
+            coalesce((SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'deleted'), 0))";
+
 pub(crate) fn head(db: &Connection) -> Result<u64, StoreError> {
-    let newest: Option<u64> = db.query_row("SELECT max(seq) FROM events", [], |row| row.get(0))?;
-    // Retention may have taken the newest event; the rooms remember.
-    let remembered: Option<u64> = db.query_row("SELECT max(head) FROM rooms", [], |row| row.get(0))?;
-    Ok(newest.unwrap_or(0).max(remembered.unwrap_or(0)))
+    // Retention may have taken the newest event.
+    Ok(db.prepare_cached(HEAD)?.query_row([], |row| row.get(0))?)
 }
+
+/// Remembers that retention deleted events up to this one, not necessarily all of them.
+pub(crate) fn deleted(db: &Connection, seq: u64) -> Result<(), StoreError> {
+    db.prepare_cached(
+        "INSERT INTO meta(key, value) VALUES ('deleted', CAST(?1 AS TEXT)) ON CONFLICT(key)
+         DO UPDATE SET value = CAST(max(CAST(value AS INTEGER), ?1) AS TEXT)",
+    )?
+    .execute([seq])?;
+    Ok(())
+}
+
+/// The `head` of a room whose newest event is to be looked up: it got events since the rooms were last settled.
+pub(crate) const LIVE: u64 = signalbox_model::Cursor::MAX_SEQ;
+
+/// Says in each live room's row which event is its newest.
+pub(crate) fn settle(db: &Connection) -> Result<(), StoreError> {
+    db.prepare_cached(SETTLE)?.execute([])?;
+    Ok(())
+}
+
+pub(crate) const SETTLE: &str = "UPDATE rooms SET head = (SELECT head FROM room_heads AS now WHERE now.id = rooms.id)
+     WHERE head = 9007199254740991";
 
 pub(crate) fn epoch(db: &Connection) -> Result<Option<Epoch>, StoreError> {
     let text: Option<String> =
@@ -67,11 +89,25 @@ pub(crate) fn epoch(db: &Connection) -> Result<Option<Epoch>, StoreError> {
     text.map(|text| Epoch::new(text).map_err(|error| StoreError::Row(error.to_string()))).transpose()
 }
 
-pub(crate) fn new_epoch(db: &Connection) -> Result<Epoch, StoreError> {
+/// What [`crate::identity`] said of the database's file when the epoch was given.
+pub(crate) fn identity(db: &Connection) -> Result<Option<String>, StoreError> {
+    Ok(db.query_row("SELECT value FROM meta WHERE key = 'file'", [], |row| row.get(0)).optional()?)
+}
+
+pub(crate) fn remember_identity(db: &Connection, identity: &str) -> Result<(), StoreError> {
+    db.execute("INSERT OR REPLACE INTO meta(key, value) VALUES ('file', ?1)", [identity])?;
+    Ok(())
+}
+
+/// Gives the log a new epoch, as the file that it is now.
+pub(crate) fn new_epoch(db: &mut Connection, identity: &str) -> Result<Epoch, StoreError> {
     const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
     let mut random = [0u8; 10];
     getrandom::fill(&mut random).map_err(|error| StoreError::Io(std::io::Error::other(error)))?;
     let text: String = random.iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)])).collect();
-    db.execute("INSERT OR REPLACE INTO meta(key, value) VALUES ('epoch', ?1)", [&text])?;
+    let transaction = db.transaction()?;
+    transaction.execute("INSERT OR REPLACE INTO meta(key, value) VALUES ('epoch', ?1)", [&text])?;
+    remember_identity(&transaction, identity)?;
+    transaction.commit()?;
     Epoch::new(text).map_err(|error| StoreError::Row(error.to_string()))
 }

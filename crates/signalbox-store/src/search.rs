@@ -1,13 +1,14 @@
 //! Full-text search over events (SQLite FTS5).
 //!
 //! The index is written by the writer while nothing waits, so it costs appends nothing; a search
-//! brings it up to date first. Output of steps is not in it: [`crate::Reader::walk_log`] searches that.
+//! brings it up to date first. Output of steps is not in it, only that there was some: [`crate::Reader::walk_log`]
+//! searches that.
 
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::Value;
 use signalbox_model::ProjectId;
 
-use crate::{Frame, Reader, RoomInfo, StoreError};
+use crate::{Frame, Reader, RoomInfo, StoreError, schema};
 use std::sync::Arc;
 
 /// What to search for.
@@ -37,29 +38,38 @@ pub(crate) fn index_some(db: &mut Connection, after: u64, count: u64) -> Result<
     let mut upto = after;
     {
         let mut select = transaction.prepare_cached(
-            "SELECT seq, type, actor, step, CASE type WHEN 'log' THEN NULL ELSE data END FROM events
-             WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+            "SELECT e.seq, e.type, e.actor, e.step, CASE e.type WHEN 'log' THEN NULL ELSE e.data END, r.project
+             FROM events e JOIN rooms r ON r.id = e.room WHERE e.seq > ?1 ORDER BY e.seq LIMIT ?2",
         )?;
-        let mut insert = transaction.prepare_cached("INSERT INTO search(rowid, body) VALUES (?1, ?2)")?;
+        let mut insert = transaction.prepare_cached("INSERT INTO search(rowid, body, tags) VALUES (?1, ?2, ?3)")?;
+        let (mut body, mut tags) = (String::new(), String::new());
         let mut rows = select.query(params![after, count])?;
         while let Some(row) = rows.next()? {
             upto = row.get(0)?;
-            let Some(data) = row.get_ref(4)?.as_str_or_null().unwrap_or(None) else { continue };
-            let mut body = format!("{} {}", row.get::<_, String>(1)?, row.get::<_, String>(2)?);
-            if let Some(step) = row.get::<_, Option<String>>(3)? {
-                body.push(' ');
-                body.push_str(&step);
+            body.clear();
+            tags.clear();
+            let kind = row.get_ref(1)?.as_str().unwrap_or_default();
+            push_tag(&mut tags, 't', kind);
+            if let Some(project) = row.get_ref(5)?.as_str_or_null().unwrap_or(None) {
+                tags.push(' ');
+                push_tag(&mut tags, 'p', project);
             }
-            if let Ok(value) = serde_json::from_str(data) {
-                collect_text(&value, &mut body);
+            if let Some(data) = row.get_ref(4)?.as_str_or_null().unwrap_or(None) {
+                body.push_str(kind);
+                for column in 2..4 {
+                    body.push(' ');
+                    body.push_str(row.get_ref(column)?.as_str_or_null().unwrap_or(None).unwrap_or_default());
+                }
+                if let Ok(value) = serde_json::from_str(data) {
+                    collect_text(&value, &mut body);
+                }
             }
-            insert.execute(params![upto, body])?;
+            insert.execute(params![upto, body, tags])?;
         }
     }
     if upto == after {
         // A gap left by retention: nothing after it.
-        let newest: Option<u64> = transaction.query_row("SELECT max(head) FROM rooms", [], |row| row.get(0))?;
-        upto = newest.unwrap_or(after).max(after);
+        upto = schema::head(&transaction)?.max(after);
     }
     transaction
         .prepare_cached("INSERT OR REPLACE INTO meta(key, value) VALUES ('indexed', ?1)")?
@@ -80,11 +90,44 @@ fn collect_text(value: &Value, out: &mut String) {
     }
 }
 
-/// Each word quoted, so that nothing a person types is taken as the query language.
-fn fts_query(text: &str) -> Option<String> {
-    let words: Vec<String> = text.split_whitespace().map(|word| format!("\"{}\"", word.replace('"', "\"\""))).collect();
-    if words.is_empty() { None } else { Some(format!("{}*", words.join(" "))) }
+/// One word, whatever is in `of`.
+fn push_tag(out: &mut String, kind: char, of: &str) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    out.push(kind);
+    for byte in of.bytes() {
+        out.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        out.push(char::from(DIGITS[usize::from(byte & 15)]));
+    }
 }
+
+fn tag(kind: char, of: &str) -> String {
+    let mut out = String::new();
+    push_tag(&mut out, kind, of);
+    out
+}
+
+/// Each word quoted, so that nothing a person types is taken as the query language. None for every event.
+fn fts_query(search: &Search) -> Option<String> {
+    let words = search.text.as_deref().unwrap_or_default().split_whitespace();
+    let words: Vec<String> = words.map(|word| format!("\"{}\"", word.replace('"', "\"\""))).collect();
+    let mut parts = Vec::new();
+    if !words.is_empty() {
+        parts.push(format!("body : ({}*)", words.join(" ")));
+    }
+    if let Some(project) = &search.project {
+        parts.push(format!("tags : {}", tag('p', project.as_str())));
+    }
+    if !search.types.is_empty() {
+        let types: Vec<String> = search.types.iter().map(|kind| tag('t', kind)).collect();
+        parts.push(format!("tags : ({})", types.join(" OR ")));
+    }
+    if parts.is_empty() { None } else { Some(parts.join(" AND ")) }
+}
+
+/// Newest first: both walk backwards from `?2` and stop at the limit.
+pub(crate) const MATCHING: &str =
+    "SELECT rowid FROM search WHERE search MATCH ?1 AND rowid < ?2 ORDER BY rowid DESC LIMIT ?3";
+pub(crate) const ANY: &str = "SELECT seq FROM events WHERE ?1 IS NULL AND seq < ?2 ORDER BY seq DESC LIMIT ?3";
 
 impl Reader<'_> {
     /// Events that match, newest first, only those in rooms that `sees` lets through; and whether there may be more.
@@ -96,25 +139,14 @@ impl Reader<'_> {
         search: &Search,
         sees: impl Fn(&RoomInfo) -> bool,
     ) -> Result<(Vec<Arc<Frame>>, bool), StoreError> {
-        let query = search.text.as_deref().and_then(fts_query);
-        let types = if search.types.is_empty() { None } else { Some(serde_json::to_string(&search.types)?) };
-        let project = search.project.as_ref().map(ProjectId::as_str);
+        let query = fts_query(search);
         let mut before = search.before.unwrap_or(signalbox_model::Cursor::MAX_SEQ);
         let mut found = Vec::new();
         loop {
             let wanted = search.limit + 1 - found.len();
-            let mut statement = self.connection().prepare_cached(if query.is_some() {
-                "SELECT e.seq FROM search s CROSS JOIN events e ON e.seq = s.rowid JOIN rooms r ON r.id = e.room
-                 WHERE s.search MATCH ?1 AND s.rowid < ?2 AND (?3 IS NULL OR e.type IN (SELECT value FROM json_each(?3)))
-                 AND (?4 IS NULL OR r.project = ?4) ORDER BY s.rowid DESC LIMIT ?5"
-            } else {
-                "SELECT e.seq FROM events e JOIN rooms r ON r.id = e.room
-                 WHERE ?1 IS NULL AND e.seq < ?2 AND (?3 IS NULL OR e.type IN (SELECT value FROM json_each(?3)))
-                 AND (?4 IS NULL OR r.project = ?4) ORDER BY e.seq DESC LIMIT ?5"
-            })?;
-            let seqs: Vec<u64> = statement
-                .query_map(params![query, before, types, project, wanted], |row| row.get(0))?
-                .collect::<Result<_, _>>()?;
+            let mut statement = self.connection().prepare_cached(if query.is_some() { MATCHING } else { ANY })?;
+            let seqs: Vec<u64> =
+                statement.query_map(params![query, before, wanted], |row| row.get(0))?.collect::<Result<_, _>>()?;
             let exhausted = seqs.len() < wanted;
             before = seqs.last().copied().unwrap_or(0);
             found.extend(self.events_by_seq(&seqs, &sees)?);

@@ -1,0 +1,104 @@
+//! What a caller hands in, and what comes back.
+
+use signalbox_model::{Cursor, MemberId, NewEvent};
+
+use crate::StoreError;
+
+/// Largest `data` of one event, in bytes. What is larger belongs into a blob.
+const EVENT_BYTES: usize = 256 * 1024;
+
+/// Events to append as one unit.
+#[derive(Default)]
+pub struct Batch {
+    /// The events, in order.
+    pub events: Vec<NewEvent>,
+    /// Makes the batch happen once.
+    pub key: Option<KeyClaim>,
+    /// Changes to tokens that belong to the batch.
+    pub tokens: Vec<TokenChange>,
+}
+
+impl Batch {
+    /// A batch of events and nothing else.
+    #[must_use]
+    pub fn of(events: Vec<NewEvent>) -> Self {
+        Self { events, ..Self::default() }
+    }
+}
+
+/// Claims an idempotency key: a second batch with the same one is refused with the first one's answer.
+pub struct KeyClaim {
+    /// Whose key.
+    pub member: MemberId,
+    /// The key.
+    pub key: String,
+    /// Makes the answer (JSON) from what was committed.
+    pub reply: Box<dyn FnOnce(&Committed) -> String + Send>,
+}
+
+/// A change to the table of tokens.
+#[derive(Debug, Clone)]
+pub enum TokenChange {
+    /// From now on this hash stands for this member.
+    Add {
+        /// SHA-256 of the token.
+        hash: [u8; 32],
+        /// Whose it is.
+        member: MemberId,
+    },
+    /// The same for the token in `host.json`: the one before it is no longer good.
+    AddLocal {
+        /// SHA-256 of the token.
+        hash: [u8; 32],
+        /// Whose it is.
+        member: MemberId,
+    },
+    /// This token is no longer good.
+    Remove {
+        /// SHA-256 of the token.
+        hash: [u8; 32],
+    },
+    /// No token of this member is good any more.
+    Revoke {
+        /// Whose.
+        member: MemberId,
+    },
+}
+
+/// What a commit gave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Committed {
+    /// The batch's first event; for a batch without events the head.
+    pub first: u64,
+    /// The batch's last event; for a batch without events the head.
+    pub last: u64,
+    /// `last` as a cursor.
+    pub cursor: Cursor,
+}
+
+/// A batch with the data of its events as JSON text: encoded by who hands it in, so that the one writer need not.
+pub(crate) struct Submission {
+    pub(crate) batch: Batch,
+    pub(crate) data: Vec<String>,
+    /// About what a commit of it writes.
+    pub(crate) bytes: usize,
+}
+
+impl Submission {
+    pub(crate) fn new(batch: Batch) -> Result<Self, StoreError> {
+        let mut data = Vec::with_capacity(batch.events.len());
+        let mut bytes = 0;
+        for event in &batch.events {
+            let text = event.body.data_json()?;
+            if text.len() > EVENT_BYTES {
+                return Err(StoreError::TooLarge { bytes: text.len(), limit: EVENT_BYTES });
+            }
+            bytes += text.len() + 200;
+            data.push(text);
+        }
+        Ok(Self { batch, data, bytes })
+    }
+}
+
+/// The first and last event of a batch that was committed; for one without events twice the head.
+pub(crate) type Span = (u64, u64);

@@ -1,0 +1,46 @@
+//! No query of a live log may look at every row of a table that grows with it, or sort what it found.
+
+use crate::{read, retain, schema, search};
+
+#[test]
+fn what_a_long_log_is_asked_is_found_by_an_index() {
+    let db = schema::in_memory().unwrap();
+    let statements = [
+        schema::HEAD,
+        schema::SETTLE,
+        search::MATCHING,
+        search::ANY,
+        read::ROOM_HEAD,
+        read::ROOM,
+        read::ROOMS_OF_PROJECT,
+        read::COUNT,
+        read::NEXT_OF_ANY,
+        read::NEXT_OF_ROOM,
+        read::LATEST_OF_ROOM,
+        read::ACTIVE_RUNS,
+        read::RUNS,
+        read::RUNS_OF_STATUS,
+        read::STEPS,
+        read::OPEN_APPROVALS,
+        read::ALL_APPROVALS,
+        retain::NEWEST,
+        retain::OLDEST,
+    ];
+    let mut shown = Vec::new();
+    for sql in statements {
+        let mut plan = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let (mut steps, mut rows) = (Vec::<String>::new(), plan.raw_query());
+        while let Some(row) = rows.next().unwrap() {
+            steps.push(row.get(3).unwrap());
+        }
+        // An index that is in the wanted order, or holds only what is wanted, or the index of words.
+        let walks = ["USING INDEX", "USING COVERING INDEX", "VIRTUAL TABLE INDEX", "CONSTANT ROW", "(subquery"];
+        for step in &steps {
+            let bad =
+                step.contains("TEMP B-TREE") || step.starts_with("SCAN") && !walks.iter().any(|w| step.contains(w));
+            assert!(!bad, "{sql}\n{steps:#?}");
+        }
+        shown.push(format!("{sql}\n    {}", steps.join("\n    ")));
+    }
+    println!("{}", shown.join("\n"));
+}
