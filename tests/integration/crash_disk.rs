@@ -72,6 +72,18 @@ fn copy_into(from: &Path, to: &Path) {
     }
 }
 
+/// Makes the folder what the copy says, in the same files: a copy elsewhere would be another log.
+fn put_back(copy: &Path, folder: &Path) {
+    for entry in fs::read_dir(folder).unwrap().flatten().filter(|entry| entry.path().is_file()) {
+        if !copy.join(entry.file_name()).exists() {
+            fs::remove_file(entry.path()).unwrap();
+        }
+    }
+    for entry in fs::read_dir(copy).unwrap().flatten().filter(|entry| entry.path().is_file()) {
+        fs::write(folder.join(entry.file_name()), fs::read(entry.path()).unwrap()).unwrap();
+    }
+}
+
 fn cut(file: &Path, length: u64) {
     fs::OpenOptions::new().write(true).open(file).unwrap().set_len(length).unwrap();
 }
@@ -108,8 +120,9 @@ fn check_beginning(killed: &Killed, dir: &Path, what: &str) -> u64 {
 fn a_wal_cut_anywhere_leaves_a_true_beginning_and_a_new_epoch() {
     let killed = killed(60);
     let whole = copy(killed.data.path());
-    assert_eq!(check_beginning(&killed, whole.path(), "untouched"), killed.handed_out, "kill -9 takes nothing");
-    let length = fs::metadata(killed.data.path().join("log.db-wal")).unwrap().len();
+    let folder = killed.data.path();
+    assert_eq!(check_beginning(&killed, folder, "untouched"), killed.handed_out, "kill -9 takes nothing");
+    let length = fs::metadata(whole.path().join("log.db-wal")).unwrap().len();
     let (mut random, mut heads) = (0x2545_f491_4f6c_dd1du64, Vec::new());
     let mut places: Vec<u64> = (0..24)
         .map(|_| {
@@ -119,20 +132,20 @@ fn a_wal_cut_anywhere_leaves_a_true_beginning_and_a_new_epoch() {
         .collect();
     places.extend([0, 1, 31, 32, 33, length - 1]);
     for place in places {
-        let copy = copy(killed.data.path());
-        cut(&copy.path().join("log.db-wal"), place);
-        heads.push(check_beginning(&killed, copy.path(), &format!("cut at {place} of {length}")));
+        put_back(whole.path(), folder);
+        cut(&folder.join("log.db-wal"), place);
+        heads.push(check_beginning(&killed, folder, &format!("cut at {place} of {length}")));
     }
     assert!(heads.iter().any(|head| *head > 5 && *head < killed.handed_out), "no cut was in the middle: {heads:?}");
     // The same for what a crash of the machine leaves: the last page is there, but not what was written to it.
     for torn in [100, 2000, 4096 + 24] {
-        let copy = copy(killed.data.path());
-        let file = copy.path().join("log.db-wal");
+        put_back(whole.path(), folder);
+        let file = folder.join("log.db-wal");
         let mut bytes = fs::read(&file).unwrap();
         let from = bytes.len() - torn;
         bytes[from..].fill(0);
         fs::write(&file, bytes).unwrap();
-        let head = check_beginning(&killed, copy.path(), &format!("the last {torn} bytes of the WAL are zeros"));
+        let head = check_beginning(&killed, folder, &format!("the last {torn} bytes of the WAL are zeros"));
         assert!(head < killed.handed_out);
     }
 }
@@ -180,11 +193,13 @@ fn check_honest(killed: &Killed, dir: &Path, what: &str) -> bool {
     for (seq, n) in &killed.acknowledged {
         match number(&store, *seq) {
             Ok(Some(found)) => assert_eq!(found, *n, "{what}: event {seq}"),
-            Ok(None) => assert!(
-                *seq > store.head() && store.epoch().as_str() != killed.epoch,
-                "{what}: event {seq} is gone and nobody says so: the log ends at {}",
-                store.head()
-            ),
+            Ok(None) if *seq > store.head() => assert_ne!(store.epoch().as_str(), killed.epoch, "{what}: event {seq}"),
+            // A row that SQLite does not find in its page any more: the event after it names it, so every reader sees a gap.
+            Ok(None) => {
+                let frames = store.read(|reader| reader.events_by_seq(&[seq + 1], |_| true)).unwrap();
+                let next: Value = serde_json::from_slice(&frames[0].json).unwrap();
+                assert_eq!(next["prev"], *seq, "{what}: event {seq} is gone and nobody says so");
+            }
             Err(_) => {}
         }
     }
@@ -192,7 +207,6 @@ fn check_honest(killed: &Killed, dir: &Path, what: &str) -> bool {
 }
 
 #[test]
-#[ignore = "a database that lost the end of its last page opens, and what SQLite reads there - zeros - is handed out as a malformed frame"]
 fn a_torn_last_page_of_the_database_is_refused_or_told_but_never_made_up() {
     let killed = stopped(80);
     let length = fs::metadata(killed.data.path().join("log.db")).unwrap().len();
@@ -204,7 +218,6 @@ fn a_torn_last_page_of_the_database_is_refused_or_told_but_never_made_up() {
 }
 
 #[test]
-#[ignore = "a page whose end was overwritten with zeros is handed out as a malformed frame: the store takes `data` as it is"]
 fn a_last_page_that_ends_in_zeros_is_refused_or_told_but_never_handed_out() {
     let killed = stopped(80);
     for zeros in [64, 700, 2048, 4096] {
@@ -299,7 +312,6 @@ fn an_older_database_put_back_without_any_mark_gets_a_new_epoch() {
 }
 
 #[test]
-#[ignore = "epoch of a copy restored whole"]
 fn a_copy_restored_whole_with_its_mark_gets_a_new_epoch() {
     let killed = stopped(10);
     let copy = saved(&killed, &["log.db", "log.mark"]);
@@ -308,7 +320,6 @@ fn a_copy_restored_whole_with_its_mark_gets_a_new_epoch() {
 }
 
 #[test]
-#[ignore = "epoch of a copy restored whole: here the copy has another place, and both are used"]
 fn a_whole_folder_copied_elsewhere_while_it_is_in_use_is_a_log_of_its_own() {
     let killed = stopped(10);
     // The copy is of a moment; the original goes on.

@@ -268,7 +268,6 @@ fn a_commit_that_takes_seconds_makes_nobody_wait_but_its_callers() {
 }
 
 #[test]
-#[ignore = "the writer's transaction begins as a reader: with a key it looks first, and then SQLite does not wait for the lock"]
 fn a_call_with_a_key_waits_for_the_databases_lock_too() {
     let project = Project::new(&[]);
     let data = tempfile::tempdir().unwrap();

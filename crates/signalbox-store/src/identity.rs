@@ -12,6 +12,22 @@ pub(crate) fn of(path: &Path) -> io::Result<String> {
     Ok(format!("{}/{}", number(&file), born.map_or(0, |time| time.as_nanos())))
 }
 
+/// When the file at `path` was changed last: a copy that is written over it changes that, however alike it is.
+#[cfg(unix)]
+pub(crate) fn changed(path: &Path) -> Option<String> {
+    use std::os::unix::fs::MetadataExt;
+    // Not the time of modification, which copying programs set to that of the original.
+    let file = std::fs::metadata(path).ok()?;
+    Some(format!("{}.{}", file.ctime(), file.ctime_nsec()))
+}
+
+/// As above; elsewhere a program that copies can set it.
+#[cfg(not(unix))]
+pub(crate) fn changed(path: &Path) -> Option<String> {
+    let time = std::fs::metadata(path).ok()?.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
+    Some(time.as_nanos().to_string())
+}
+
 #[cfg(unix)]
 fn number(file: &Metadata) -> u64 {
     // Not the device: it changes with the order in which disks are found.

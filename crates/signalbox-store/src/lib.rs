@@ -116,9 +116,10 @@ impl Store {
         std::fs::create_dir_all(&dir).map_err(|source| StoreError::Folder { path: dir.clone(), source })?;
         let path = dir.join("log.db");
         let lease = mark::Lease::take(&dir)?;
+        let mut mark = mark::Mark::open(&dir, &path)?;
+        schema::check_length(&path)?;
         let mut db = Connection::open(&path)?;
         schema::prepare(&mut db, &path, options.durability)?;
-        let mut mark = mark::Mark::open(&dir)?;
         let epoch = mark.settle(&mut db, &path)?;
         let blobs = blob::Blobs::open(dir.join("blobs"))?;
         let state = Arc::new(thread::Shared::new(schema::head(&db)?));

@@ -94,26 +94,41 @@ impl Drop for Lease {
     }
 }
 
-/// The mark: 16 bytes of epoch, padded with spaces, and the sequence number in decimal, 20 digits.
+/// The mark: 16 bytes of epoch, padded with spaces, and the sequence number in decimal, 20 digits. While the log is closed
+/// a second line says when the database was changed last.
 pub(crate) struct Mark {
     file: File,
     epoch: String,
+    /// What the second line says is not so: somebody wrote over the database since it was closed.
+    overwritten: bool,
+}
+
+struct Marked {
+    epoch: String,
+    seq: u64,
+    closed: Option<String>,
 }
 
 impl Mark {
-    pub(crate) fn open(dir: &Path) -> Result<Self, StoreError> {
+    /// Opens the mark of the database at `path`. To be called before the database is opened, which may change it.
+    pub(crate) fn open(dir: &Path, path: &Path) -> Result<Self, StoreError> {
         let failed = |source| StoreError::Folder { path: dir.to_owned(), source };
-        let path = dir.join("log.mark");
-        let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path).map_err(failed)?;
-        Ok(Self { file, epoch: String::new() })
+        let file = dir.join("log.mark");
+        let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(file).map_err(failed)?;
+        let mut mark = Self { file, epoch: String::new(), overwritten: false };
+        let closed = mark.read().and_then(|marked| marked.closed);
+        mark.overwritten = closed.is_some() && closed != identity::changed(path);
+        Ok(mark)
     }
 
-    fn read(&mut self) -> Option<(String, u64)> {
+    fn read(&mut self) -> Option<Marked> {
         let mut text = String::new();
         self.file.rewind().ok()?;
         self.file.read_to_string(&mut text).ok()?;
-        let (epoch, seq) = text.split_once(' ')?;
-        Some((epoch.to_owned(), seq.trim().parse().ok()?))
+        let mut lines = text.lines();
+        let (epoch, seq) = lines.next()?.split_once(' ')?;
+        let closed = lines.next().map(str::to_owned);
+        Some(Marked { epoch: epoch.to_owned(), seq: seq.trim().parse().ok()?, closed })
     }
 
     /// Finds out whether the database is the log that was handed out, and gives it a new epoch if not.
@@ -125,12 +140,12 @@ impl Mark {
         let marked = self.read();
         let keep = match (&stored, &marked) {
             (None, _) => false,
-            (Some(epoch), Some((marked_epoch, seq))) => epoch.as_str() == marked_epoch && *seq <= head,
+            (Some(epoch), Some(marked)) => epoch.as_str() == marked.epoch && marked.seq <= head,
             // The mark was deleted, or the database was copied here without it: nothing tells what was handed out.
             (Some(_), None) => head == 0,
         };
         // A database from before files were remembered is taken for what it says it is.
-        let same_file = remembered.as_ref().is_none_or(|remembered| *remembered == identity);
+        let same_file = !self.overwritten && remembered.as_ref().is_none_or(|remembered| *remembered == identity);
         let keep = keep && same_file;
         let epoch = match stored {
             Some(epoch) if keep => {
@@ -149,6 +164,8 @@ impl Mark {
         };
         self.epoch = epoch.to_string();
         self.set(head)?;
+        let length = self.file.stream_position()?;
+        self.file.set_len(length)?;
         Ok(epoch)
     }
 
@@ -157,6 +174,15 @@ impl Mark {
         let text = format!("{:<16} {seq:>20}\n", self.epoch);
         self.file.rewind()?;
         self.file.write_all(text.as_bytes())?;
+        Ok(())
+    }
+
+    /// Records that the database at `path` is closed, with everything in it and nothing beside it.
+    pub(crate) fn close(mut self, path: &Path, head: u64) -> Result<(), StoreError> {
+        self.set(head)?;
+        if let Some(changed) = identity::changed(path) {
+            self.file.write_all(format!("{changed}\n").as_bytes())?;
+        }
         Ok(())
     }
 }

@@ -314,14 +314,16 @@ impl<'a> Reader<'a> {
     pub fn events_by_seq(&self, seqs: &[u64], sees: impl Fn(&RoomInfo) -> bool) -> Result<Vec<Arc<Frame>>, StoreError> {
         let mut statement = self.db.prepare_cached(
             "SELECT e.seq, e.prev, e.ts, e.type, e.actor, e.run, e.step, e.data, r.id, r.name, r.project
-             FROM events e JOIN rooms r ON r.id = e.room WHERE e.seq = ?1",
+             FROM events e LEFT JOIN rooms r ON r.id = e.room WHERE e.seq = ?1",
         )?;
         let mut frames = Vec::new();
         for seq in seqs {
             let mut rows = statement.query([seq])?;
             let Some(row) = rows.next()? else { continue };
             let malformed = |error: &dyn std::fmt::Display| StoreError::Row(error.to_string());
-            let name: String = row.get(9)?;
+            // A row without a room was not written to its end.
+            let name: Option<String> = row.get(9)?;
+            let name = name.ok_or_else(|| StoreError::Damaged(format!("event {seq} is not whole")))?;
             let project: Option<String> = row.get(10)?;
             let info = RoomInfo {
                 id: row.get(8)?,
@@ -352,6 +354,10 @@ impl<'a> Reader<'a> {
             step: optional(6)?,
             data: text(7)?,
         };
+        // JSON has none, but a page that was not written to its end has.
+        if parts.data.as_bytes().contains(&0) {
+            return Err(StoreError::Damaged(format!("event {} is not whole", parts.seq)));
+        }
         Ok(Arc::new(Frame { seq: parts.seq, room: Arc::clone(room), json: parts.encode(self.epoch, &room.room) }))
     }
 

@@ -37,6 +37,31 @@ pub(crate) fn prepare(db: &mut Connection, path: &Path, durability: Durability) 
     Ok(())
 }
 
+/// Refuses a database file that lost its end (<https://www.sqlite.org/fileformat2.html>, section 1.3): SQLite itself takes
+/// a part of a page for the page, with zeros where the rest was.
+pub(crate) fn check_length(path: &Path) -> Result<(), StoreError> {
+    let number = |bytes: &[u8]| bytes.iter().fold(0u64, |sum, byte| sum << 8 | u64::from(*byte));
+    let Ok(mut file) = std::fs::File::open(path) else { return Ok(()) };
+    let mut head = [0; 100];
+    let length = file.metadata()?.len();
+    // What the write-ahead log holds is not yet in its place.
+    let waiting = std::fs::metadata(path.with_extension("db-wal")).is_ok_and(|wal| wal.len() > 0);
+    if waiting || std::io::Read::read_exact(&mut file, &mut head).is_err() || !head.starts_with(b"SQLite format 3\0") {
+        return Ok(());
+    }
+    let page = match number(&head[16..18]) {
+        1 => 65_536,
+        size => size,
+    };
+    // The number of pages is good if it was written with the last change.
+    let pages = if head[24..28] == head[92..96] { number(&head[28..32]) } else { 0 };
+    if length % page.max(1) != 0 || length < pages * page {
+        let text = format!("{} is {length} bytes long, {pages} pages of {page} bytes are missing some", path.display());
+        return Err(StoreError::Damaged(text));
+    }
+    Ok(())
+}
+
 pub(crate) fn prepare_reader(db: &Connection) -> Result<(), StoreError> {
     db.busy_timeout(std::time::Duration::from_secs(5))?;
     db.pragma_update(None, "query_only", true)?;

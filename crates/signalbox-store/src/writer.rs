@@ -85,11 +85,19 @@ impl Writer {
     }
 
     pub(crate) fn close(self) {
-        if let Err(error) = self.parts.db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)") {
+        let Parts { db, mark, lease, shared, .. } = self.parts;
+        let path = db.path().map(std::path::PathBuf::from);
+        let whole = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0).map(|busy| !busy));
+        drop(db);
+        let sealed = match (whole, path) {
+            (Ok(true), Some(path)) => mark.close(&path, shared.head()),
+            (Ok(_), _) => Ok(()),
+            (Err(error), _) => Err(error.into()),
+        };
+        if let Err(error) = sealed {
             tracing::warn!(%error, "the log was closed without a checkpoint; nothing is lost");
         }
-        drop(self.parts.db);
-        drop(self.parts.lease);
+        drop(lease);
     }
 
     /// Whether a small commit takes no longer than copying some bytes.

@@ -87,6 +87,28 @@ async fn a_moved_or_reopened_folder_is_the_same_log() {
 }
 
 #[tokio::test]
+async fn a_copy_that_is_written_over_the_closed_original_is_another_log() {
+    let place = tempfile::tempdir().unwrap();
+    let (data, backup) = (place.path().join("data"), place.path().join("backup"));
+    let store = open(&data);
+    append(&store, 3).await;
+    store.close();
+    copy(&data, &backup);
+    let store = open(&data);
+    let lost = append(&store, 3).await;
+    store.close();
+    // Into the same files, as `cp -a` does it.
+    for name in ["log.db", "log.mark"] {
+        fs::write(data.join(name), fs::read(backup.join(name)).unwrap()).unwrap();
+    }
+    let store = open(&data);
+    assert_ne!(store.epoch(), &lost.epoch);
+    let cursor = append(&store, 5).await;
+    store.close();
+    assert_eq!(open(&data).cursor(), cursor, "and from now on it is a log like any other");
+}
+
+#[tokio::test]
 async fn a_log_from_before_files_were_remembered_keeps_its_epoch_and_remembers_from_now_on() {
     let place = tempfile::tempdir().unwrap();
     let (data, twin) = (place.path().join("data"), place.path().join("twin"));
@@ -96,6 +118,9 @@ async fn a_log_from_before_files_were_remembered_keeps_its_epoch_and_remembers_f
     let db = rusqlite::Connection::open(data.join("log.db")).unwrap();
     assert_eq!(db.execute("DELETE FROM meta WHERE key = 'file'", []).unwrap(), 1);
     db.close().unwrap();
+    // The mark of that time had one line.
+    let mark = fs::read_to_string(data.join("log.mark")).unwrap();
+    fs::write(data.join("log.mark"), format!("{}\n", mark.lines().next().unwrap())).unwrap();
     let store = open(&data);
     assert_eq!(store.cursor(), cursor);
     store.close();
