@@ -26,6 +26,7 @@ pub(super) fn project(n: u64) -> anyhow::Result<ProjectId> {
 /// Goes on where it was left.
 #[derive(Default)]
 pub(super) struct History {
+    written: u64,
     runs: u64,
     notes: u64,
     numbers: [u64; 8],
@@ -33,19 +34,21 @@ pub(super) struct History {
 }
 
 impl History {
-    /// Appends until the log has this many events.
+    /// Appends until this many events were written; what others wrote between does not count.
     pub(super) async fn write(&mut self, store: &Store, events: u64) -> anyhow::Result<()> {
         if store.head() == 0 {
             let projects = (0..8).map(opened).collect::<anyhow::Result<_>>()?;
             store.append(Batch::of(projects)).await?;
         }
         let mut batch = Vec::with_capacity(BATCH + 200);
-        while store.head() + (batch.len() as u64) < events {
+        while self.written + (batch.len() as u64) < events {
             self.run(&mut batch)?;
             if batch.len() >= BATCH {
+                self.written += batch.len() as u64;
                 store.append(Batch::of(std::mem::take(&mut batch))).await?;
             }
         }
+        self.written += batch.len() as u64;
         store.append(Batch::of(batch)).await?;
         Ok(())
     }
