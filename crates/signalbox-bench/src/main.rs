@@ -4,12 +4,14 @@
 //! rows by a bare SQLite loop, the same processes by a bare loop that spawns them. Both run in this process, in turn,
 //! several rounds; the least time of each counts, since everything else on the machine can only add to it.
 //!
-//! `signalbox-bench [log] [replay] [fanout] [engine] [--rounds N]`; without names: all of them.
+//! `signalbox-bench [log] [replay] [fanout] [engine] [scale [--events N]] [--rounds N]`; without names: all of
+//! them.
 
 mod engine;
 mod fanout;
 mod log;
 mod replay;
+mod scale;
 mod table;
 
 use anyhow::{Context, bail};
@@ -19,8 +21,13 @@ use crate::table::Row;
 
 type Bench = fn(&Runtime, u32) -> anyhow::Result<Vec<Row>>;
 
-const ALL: [(&str, Bench); 4] =
-    [("log", log::bench), ("replay", replay::bench), ("fanout", fanout::bench), ("engine", engine::bench)];
+const ALL: [(&str, Bench); 5] = [
+    ("log", log::bench),
+    ("replay", replay::bench),
+    ("fanout", fanout::bench),
+    ("engine", engine::bench),
+    ("scale", scale::bench),
+];
 
 fn main() -> anyhow::Result<()> {
     let (mut rounds, mut names) = (5, Vec::new());
@@ -29,6 +36,9 @@ fn main() -> anyhow::Result<()> {
         match argument.as_str() {
             "--rounds" => rounds = arguments.next().context("--rounds needs a number")?.parse()?,
             "--" => {}
+            // `scale` takes it from the arguments itself.
+            "--events" => drop(arguments.next()),
+            scale::KILLED => return scale::be_killed(arguments.next().context("which folder?")?.as_ref()),
             name if ALL.iter().any(|(known, _)| *known == name) => names.push(argument),
             other => bail!("{other:?} is not one of {}", ALL.map(|(name, _)| name).join(", ")),
         }

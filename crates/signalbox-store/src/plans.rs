@@ -14,6 +14,7 @@ fn what_a_long_log_is_asked_is_found_by_an_index() {
         read::ROOM,
         read::ROOMS_OF_PROJECT,
         read::COUNT,
+        read::COUNT_ROOMS,
         read::NEXT_OF_ANY,
         read::NEXT_OF_ROOM,
         read::LATEST_OF_ROOM,

@@ -71,7 +71,7 @@ pub(crate) const ROOM: &str = "SELECT id, name, project, floor FROM rooms WHERE 
 pub(crate) const ROOMS_OF_PROJECT: &str = "SELECT id, name, project, floor FROM rooms WHERE project = ?1 AND head > ?2";
 pub(crate) const COUNT: &str = "SELECT count(*) FROM (SELECT 1 FROM events WHERE room = ?1 AND seq > ?2 LIMIT ?3)";
 pub(crate) const NEXT_OF_ANY: &str = "SELECT seq, prev, ts, type, actor, run, step, data, room FROM events
-     WHERE seq > ?1 AND seq <= ?2 ORDER BY seq LIMIT ?3";
+     WHERE seq > ?1 AND seq <= ?2 ORDER BY seq";
 pub(crate) const NEXT_OF_ROOM: &str = "SELECT seq, prev, ts, type, actor, run, step, data FROM events
      WHERE room = ?1 AND seq > ?2 AND seq <= ?3 ORDER BY seq LIMIT ?4";
 pub(crate) const LATEST_OF_ROOM: &str =
@@ -84,6 +84,11 @@ pub(crate) const RUNS_OF_STATUS: &str =
 pub(crate) const STEPS: &str = "SELECT data FROM steps WHERE run = ?1 ORDER BY idx";
 pub(crate) const OPEN_APPROVALS: &str = "SELECT data FROM approvals WHERE state = 'open' ORDER BY opened";
 pub(crate) const ALL_APPROVALS: &str = "SELECT data FROM approvals ORDER BY opened DESC LIMIT ?1";
+
+pub(crate) const COUNT_ROOMS: &str = "SELECT count(*) FROM rooms WHERE project = ?1 AND head > ?2";
+
+/// So many rows of the log are read in the time that it takes to look into one room.
+const ROWS_A_ROOM: usize = 10;
 
 struct RoomRow {
     info: Arc<RoomInfo>,
@@ -217,8 +222,9 @@ impl<'a> Reader<'a> {
         Ok(Page { frames, upto, more })
     }
 
-    /// A project has thousands of rooms, and most events near each other are of a few projects: reads the log itself for
-    /// a while, and leaves out what is not covered. Up to `limit + 1` events; returns how far it came.
+    /// A project has thousands of rooms, and most events near each other are of a few projects: reads the log itself and
+    /// leaves out what is not covered, for as long as that is less than to look into each room. Up to `limit + 1` events;
+    /// returns how far it came.
     fn next_of_any(
         &self,
         filters: &[RoomFilter],
@@ -233,13 +239,19 @@ impl<'a> Reader<'a> {
                 RoomFilter::ProjectTree(project) => room.project.as_ref() == Some(project),
             })
         };
-        let looked_at = 4 * (limit + 1);
         let mut rooms: HashMap<i64, Option<Arc<RoomInfo>>> = HashMap::new();
         let mut statement = self.db.prepare_cached(NEXT_OF_ANY)?;
-        let mut rows = statement.query(params![after, upto, looked_at])?;
-        let (mut count, mut reached) = (0, after);
+        let mut rows = statement.query(params![after, upto])?;
+        let (mut reached, mut left, mut rooms_counted) = (after, 4 * (limit + 1), false);
         while let Some(row) = rows.next()? {
-            count += 1;
+            if left == 0 && !rooms_counted {
+                left = ROWS_A_ROOM * self.count_rooms(filters, reached)?;
+                rooms_counted = true;
+            }
+            if left == 0 {
+                return Ok(reached);
+            }
+            left -= 1;
             let id = row.get(8)?;
             let room = match rooms.entry(id) {
                 Entry::Occupied(known) => known.into_mut(),
@@ -253,7 +265,22 @@ impl<'a> Reader<'a> {
                 }
             }
         }
-        Ok(if count < looked_at { upto } else { reached })
+        Ok(upto)
+    }
+
+    /// Rooms of the projects among `filters` that may have events after `after`.
+    fn count_rooms(&self, filters: &[RoomFilter], after: u64) -> Result<usize, StoreError> {
+        let mut count = 0;
+        for filter in filters {
+            if let RoomFilter::ProjectTree(project) = filter {
+                let rooms: usize = self
+                    .db
+                    .prepare_cached(COUNT_ROOMS)?
+                    .query_row(params![project.as_str(), after], |row| row.get(0))?;
+                count += rooms;
+            }
+        }
+        Ok(count)
     }
 
     fn room_by_id(&self, id: i64) -> Result<Arc<RoomInfo>, StoreError> {
