@@ -75,3 +75,29 @@ fn the_typescript_types_are_those_of_rust() {
     let written = fs::read_to_string(root().join("ui/src/platform/protocol.ts")).unwrap();
     assert_eq!(written, signalbox_wire::typescript::module(), "run `cargo xtask codegen`");
 }
+
+#[test]
+fn every_test_that_the_list_of_pitfalls_names_is_there() {
+    fn sources(folder: &Path, all: &mut String) {
+        for entry in fs::read_dir(folder).unwrap().flatten() {
+            let path = entry.path();
+            if path.is_dir() && path.file_name().is_none_or(|name| name != "node_modules" && name != "target") {
+                sources(&path, all);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                all.push_str(&fs::read_to_string(&path).unwrap());
+            }
+        }
+    }
+    let mut all = String::new();
+    sources(&root().join("crates"), &mut all);
+    sources(&root().join("tests"), &mut all);
+    let text = fs::read_to_string(root().join("docs/pitfalls.md")).unwrap();
+    let names: Vec<&str> = text.split('`').skip(1).step_by(2).filter(|name| name.matches('_').count() > 2).collect();
+    assert!(names.len() >= 14, "{names:?}");
+    for name in names {
+        assert!(all.contains(&format!("fn {name}(")), "docs/pitfalls.md names {name}, which is no test");
+    }
+    for number in 1..=14 {
+        assert!(text.contains(&format!("| {number} |")), "pitfall {number} is not in the list");
+    }
+}

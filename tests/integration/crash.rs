@@ -47,7 +47,7 @@ fn check_log(data: &std::path::Path, acknowledged: &[(u64, u64)]) {
 }
 
 #[test]
-fn killed_at_fifty_random_moments_it_loses_nothing_and_repeats_nothing() {
+fn pitfall_11_killed_at_fifty_random_moments_it_loses_nothing_and_repeats_nothing() {
     let project = Project::new(&[("steps", WORKFLOW)]);
     let data = tempfile::tempdir().unwrap();
     let mut acknowledged: Vec<(u64, u64)> = Vec::new();

@@ -187,7 +187,7 @@ async fn half_way(host: &Host, id: &str, point: u64) {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn two_thousand_that_go_in_the_middle_of_the_handshake_leave_nothing() {
+fn pitfall_06_two_thousand_that_go_in_the_middle_of_the_handshake_leave_nothing() {
     const TIMES: u64 = 2_000;
     let project = Project::new(&[]);
     let data = tempfile::tempdir().unwrap();

@@ -432,6 +432,39 @@ async fn a_broken_connection_ends_its_feed_and_leaves_the_others_alone() {
     assert_eq!(host.fanout.live(), (1, 1));
 }
 
+#[tokio::test]
+async fn pitfall_09_a_late_answer_does_not_pass_for_a_new_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let host = Host::open(dir.path(), 1000).await;
+    let mut client = host.connect(100);
+    // The socket takes nothing while the room is joined, left and joined again, with an event in each stay and between.
+    client.join(&[0], None).await;
+    host.publish("a", 1).await;
+    client.poll().await;
+    client.feed.leave(&[filter("a")]);
+    host.publish("a", 2).await;
+    client.poll().await;
+    client.join(&[0], None).await;
+    let last = host.publish("a", 3).await;
+    client.socket.allow(1 << 20);
+    let mut order = Vec::new();
+    while order.last().is_none_or(|(_, seq)| *seq != Some(last)) {
+        client.poll().await;
+        client.rest.extend(client.socket.received());
+        while let Some(end) = client.rest.iter().position(|byte| *byte == b'\n') {
+            let frame: Vec<u8> = client.rest.drain(..=end).collect();
+            let frame: Value = serde_json::from_slice(&frame[..end]).unwrap();
+            order.push((frame["type"].as_str().unwrap().to_owned(), frame["seq"].as_u64()));
+        }
+    }
+    let kinds: Vec<&str> = order.iter().map(|(kind, _)| kind.as_str()).filter(|kind| *kind != "x_test").collect();
+    let stay = ["subscribed", "snapshot", "synced"];
+    assert_eq!(kinds, [&stay[..], &["left"], &stay[..]].concat(), "{order:?}");
+    let left = order.iter().position(|(kind, _)| kind == "left").unwrap();
+    let after: Vec<u64> = order[left..].iter().filter_map(|(_, seq)| *seq).collect();
+    assert_eq!(after, [last], "the second stay begins with its own snapshot: {order:?}");
+}
+
 /// What happens to one of the clients, or to the host.
 #[derive(Debug, Clone)]
 enum Act {
