@@ -15,9 +15,24 @@ use tokio::{runtime::Runtime, task::JoinSet};
 
 use crate::table::{Lap, Row, Unit, least};
 
-const STEPS: u32 = 1000;
-const CHAIN: u32 = 200;
 const AT_ONCE: usize = 8;
+
+/// Steps in layers: each waits for all of the layer before it.
+struct Shape {
+    name: &'static str,
+    what: &'static str,
+    layers: Vec<usize>,
+    mark: Option<f64>,
+}
+
+fn shapes() -> [Shape; 3] {
+    let lattice = [20, 1].repeat(10);
+    [
+        Shape { name: "wide", what: "1,000 independent steps, 8 at once", layers: vec![1000], mark: Some(1.5) },
+        Shape { name: "chain", what: "chain of 200 steps", layers: vec![1; 200], mark: Some(1.5) },
+        Shape { name: "lattice", what: "lattice of 10 x 20 steps and 10 joins", layers: lattice, mark: Some(1.5) },
+    ]
+}
 
 pub(crate) fn bench(runtime: &Runtime, rounds: u32) -> anyhow::Result<Vec<Row>> {
     let dir = tempfile::tempdir()?;
@@ -31,20 +46,15 @@ pub(crate) fn bench(runtime: &Runtime, rounds: u32) -> anyhow::Result<Vec<Row>> 
     let id = opened["project"]["id"].as_str().context("the project has no id")?.to_owned();
 
     let mut rows = Vec::new();
-    let shapes = [
-        ("wide", STEPS, AT_ONCE, "1,000 independent steps, 8 at once", Some(1.5)),
-        ("chain", CHAIN, 1, "chain of 200 steps", None),
-    ];
-    for (name, steps, at_once, what, mark) in shapes {
-        let mut laps: Vec<Lap<'_>> = vec![
-            Box::new(|| runtime.block_on(run(&host, &id, name))),
-            Box::new(|| runtime.block_on(spawn(steps, at_once))),
-        ];
+    for Shape { name, what, layers, mark } in shapes() {
+        let mut laps: Vec<Lap<'_>> =
+            vec![Box::new(|| runtime.block_on(run(&host, &id, name))), Box::new(|| runtime.block_on(spawn(&layers)))];
         if make(&project, "none").is_ok() {
             laps.push(Box::new(|| make(&project, name)));
         }
         let times = least(rounds, &mut laps)?;
-        let row = |floor, bare, mark| Row { what, floor, unit: Unit::Each, count: steps, ours: times[0], bare, mark };
+        let count = u32::try_from(layers.iter().sum::<usize>())?;
+        let row = |floor, bare, mark| Row { what, floor, unit: Unit::Each, count, ours: times[0], bare, mark };
         rows.push(row("a loop that spawns `sh -c true`", times[1], mark));
         if let Some(time) = times.get(2) {
             rows.push(row("make -j8", *time, None));
@@ -57,23 +67,23 @@ pub(crate) fn bench(runtime: &Runtime, rounds: u32) -> anyhow::Result<Vec<Row>> 
 fn write_files(project: &Path) -> anyhow::Result<()> {
     let workflows = project.join(".signalbox/workflows");
     std::fs::create_dir_all(&workflows)?;
-    let (mut wide, mut chain) = ("signalbox: 1\nname: wide\nsteps:\n".to_owned(), String::new());
     let mut makefile = "none:\n".to_owned();
-    for step in 0..STEPS {
-        writeln!(wide, "  s{step}: {{ kind: command, run: 'true' }}")?;
-        writeln!(makefile, "wide: w{step}\nw{step}:\n\t@sh -c true")?;
+    for Shape { name, layers, .. } in shapes() {
+        let mut workflow = format!("signalbox: 1\nname: {name}\nsteps:\n");
+        let mut before: Vec<String> = Vec::new();
+        for (layer, steps) in layers.iter().enumerate() {
+            let these: Vec<String> = (0..*steps).map(|step| format!("s{layer}-{step}")).collect();
+            for step in &these {
+                writeln!(workflow, "  {step}: {{ kind: command, run: 'true', needs: [{}] }}", before.join(", "))?;
+                let needs: String = before.iter().map(|step| format!(" {name}-{step}")).collect();
+                writeln!(makefile, "{name}-{step}:{needs}\n\t@sh -c true")?;
+            }
+            before = these;
+        }
+        let ends: String = before.iter().map(|step| format!(" {name}-{step}")).collect();
+        writeln!(makefile, "{name}:{ends}")?;
+        std::fs::write(workflows.join(format!("{name}.yaml")), workflow)?;
     }
-    chain.push_str("signalbox: 1\nname: chain\nsteps:\n");
-    for step in 0..CHAIN {
-        let (needs, before) = match step.checked_sub(1) {
-            Some(before) => (format!(", needs: [s{before}]"), format!(" c{before}")),
-            None => (String::new(), String::new()),
-        };
-        writeln!(chain, "  s{step}: {{ kind: command, run: 'true'{needs} }}")?;
-        writeln!(makefile, "chain: c{step}\nc{step}:{before}\n\t@sh -c true")?;
-    }
-    std::fs::write(workflows.join("wide.yaml"), wide)?;
-    std::fs::write(workflows.join("chain.yaml"), chain)?;
     std::fs::write(project.join("Makefile"), makefile)?;
     Ok(())
 }
@@ -105,17 +115,19 @@ async fn run(host: &Host, project: &str, workflow: &str) -> anyhow::Result<Durat
 }
 
 /// What no program that starts these processes can be faster than. Nothing is stored, nothing is read from them.
-async fn spawn(steps: u32, at_once: usize) -> anyhow::Result<Duration> {
+async fn spawn(layers: &[usize]) -> anyhow::Result<Duration> {
     let start = Instant::now();
     let mut running = JoinSet::new();
-    for _ in 0..steps {
-        if running.len() == at_once {
+    for steps in layers {
+        for _ in 0..*steps {
+            if running.len() == AT_ONCE {
+                ended(&mut running).await?;
+            }
+            running.spawn(async { tokio::process::Command::new("sh").args(["-c", "true"]).status().await });
+        }
+        while !running.is_empty() {
             ended(&mut running).await?;
         }
-        running.spawn(async { tokio::process::Command::new("sh").args(["-c", "true"]).status().await });
-    }
-    while !running.is_empty() {
-        ended(&mut running).await?;
     }
     Ok(start.elapsed())
 }
