@@ -22,6 +22,7 @@ use signalbox_store::Frame;
 
 use crate::{
     Connection, Hub,
+    bell::Bell,
     hub::Taken,
     outlet::{Delivered, Outlet, Piece},
 };
@@ -98,23 +99,34 @@ pub struct Fanout {
     inbox: Mutex<Vec<Command>>,
     /// Every channel has got everything up to here.
     served: AtomicU64,
-    bell: Arc<Bell>,
+    alarm: Arc<Alarm>,
     on_sent: OnSent,
 }
 
 /// Wakes the thread.
-#[derive(Default)]
-pub(crate) struct Bell {
-    rung: AtomicBool,
+pub(crate) struct Alarm {
+    bell: Bell,
     stopping: AtomicBool,
+    /// Set before anybody can ring.
     thread: OnceLock<Thread>,
 }
 
-impl Bell {
-    pub(crate) fn ring(&self) {
-        if !self.rung.swap(true, Ordering::AcqRel)
-            && let Some(thread) = self.thread.get()
-        {
+impl Alarm {
+    fn ring(&self) {
+        if self.bell.ring() {
+            self.wake();
+        }
+    }
+
+    /// Something was committed. Call it after the head was stored.
+    pub(crate) fn committed(&self) {
+        if self.bell.ring_for_audience() {
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(thread) = self.thread.get() {
             thread.unpark();
         }
     }
@@ -122,8 +134,8 @@ impl Bell {
 
 impl Drop for Fanout {
     fn drop(&mut self) {
-        self.bell.stopping.store(true, Ordering::Release);
-        self.bell.ring();
+        self.alarm.stopping.store(true, Ordering::Release);
+        self.alarm.ring();
     }
 }
 
@@ -139,13 +151,13 @@ impl Fanout {
             rooms: HashMap::new(),
             trees: HashMap::new(),
         };
-        let bell = Arc::default();
+        let alarm = Arc::new(Alarm { bell: Bell::new(), stopping: AtomicBool::new(false), thread: OnceLock::new() });
         Arc::new(Self {
             hub: Arc::clone(hub),
             core: Mutex::new(core),
             inbox: Mutex::default(),
             served: AtomicU64::new(0),
-            bell,
+            alarm,
             on_sent,
         })
     }
@@ -156,11 +168,11 @@ impl Fanout {
     /// If the system has no thread left.
     pub fn start(hub: &Arc<Hub>, on_sent: OnSent) -> std::io::Result<Arc<Self>> {
         let fanout = Self::new(hub, on_sent);
-        let (weak, bell) = (Arc::downgrade(&fanout), Arc::clone(&fanout.bell));
+        let (weak, alarm) = (Arc::downgrade(&fanout), Arc::clone(&fanout.alarm));
         let handle = thread::Builder::new().name("fan-out".into()).spawn(move || {
-            while !bell.stopping.load(Ordering::Acquire) {
+            while !alarm.stopping.load(Ordering::Acquire) {
                 // Forgotten before looking: what comes after it rings again.
-                if !bell.rung.swap(false, Ordering::AcqRel) {
+                if !alarm.bell.was_rung() {
                     thread::park();
                     continue;
                 }
@@ -168,8 +180,8 @@ impl Fanout {
                 while fanout.step() {}
             }
         })?;
-        fanout.bell.thread.set(handle.thread().clone()).ok();
-        hub.set_bell(Arc::clone(&fanout.bell));
+        fanout.alarm.thread.set(handle.thread().clone()).ok();
+        hub.set_alarm(Arc::clone(&fanout.alarm));
         Ok(fanout)
     }
 
@@ -199,7 +211,7 @@ impl Fanout {
 
     fn tell(&self, command: Command) {
         self.inbox.lock().unwrap_or_else(|e| e.into_inner()).push(command);
-        self.bell.ring();
+        self.alarm.ring();
     }
 
     fn core(&self) -> MutexGuard<'_, Core> {
@@ -221,7 +233,7 @@ impl Fanout {
             }
         }
         // Said before looking: a commit that finds nobody waiting is seen here.
-        self.hub.set_audience(!core.channels.is_empty());
+        self.alarm.bell.set_audience(!core.channels.is_empty());
         let head = self.hub.head();
         if core.done < head {
             worked = true;

@@ -4,7 +4,7 @@ use std::{
     collections::{HashMap, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, RwLock,
-        atomic::{AtomicBool, AtomicU64, Ordering, fence},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -12,7 +12,7 @@ use signalbox_model::{ProjectId, Room, RoomFilter};
 use signalbox_store::Frame;
 use tokio::sync::Notify;
 
-use crate::fanout::Bell;
+use crate::fanout::Alarm;
 
 /// Events and bytes that the ring holds at most. Who falls behind it reads the log.
 const RING_EVENTS: usize = 65_536;
@@ -64,9 +64,8 @@ pub struct Hub {
     /// looks without being woken, finds what the head promises.
     head: AtomicU64,
     interest: Mutex<Interest>,
-    /// Wakes the fan-out, while it has somebody to write to.
-    bell: OnceLock<Arc<Bell>>,
-    audience: AtomicBool,
+    /// Wakes the fan-out.
+    alarm: OnceLock<Arc<Alarm>>,
 }
 
 /// What the ring had for a session.
@@ -91,8 +90,7 @@ impl Hub {
             ring: RwLock::new(Ring { frames: VecDeque::new(), bytes: 0, capacity: events.max(1) }),
             head: AtomicU64::new(0),
             interest: Mutex::default(),
-            bell: OnceLock::new(),
-            audience: AtomicBool::new(false),
+            alarm: OnceLock::new(),
         })
     }
 
@@ -127,12 +125,8 @@ impl Hub {
         if let Some(last) = frames.last() {
             self.head.store(last.seq, Ordering::Release);
         }
-        // With the fence of `set_audience`: either this sees the audience, or the fan-out sees the head.
-        fence(Ordering::SeqCst);
-        if self.audience.load(Ordering::Relaxed)
-            && let Some(bell) = self.bell.get()
-        {
-            bell.ring();
+        if let Some(alarm) = self.alarm.get() {
+            alarm.committed();
         }
         let interest = self.interest();
         let mut last_room = 0;
@@ -149,14 +143,8 @@ impl Hub {
         }
     }
 
-    pub(crate) fn set_bell(&self, bell: Arc<Bell>) {
-        self.bell.set(bell).ok();
-    }
-
-    /// Says whether the fan-out wants to be woken. Look at the head after it, not before.
-    pub(crate) fn set_audience(&self, any: bool) {
-        self.audience.store(any, Ordering::Relaxed);
-        fence(Ordering::SeqCst);
+    pub(crate) fn set_alarm(&self, alarm: Arc<Alarm>) {
+        self.alarm.set(alarm).ok();
     }
 
     pub(crate) fn watch(&self, filter: &RoomFilter, waker: &Arc<Waker>) {

@@ -7,6 +7,7 @@
 //! A session promises: events of its rooms come in `seq` order, none missing and none twice, and
 //! `synced` comes only when the view is complete.
 
+mod bell;
 mod connection;
 mod fanout;
 mod feed;
@@ -14,6 +15,7 @@ mod hub;
 mod outlet;
 mod session;
 mod snapshot;
+mod sync;
 
 pub use connection::{Connection, Connections, Listed, Refused, Registration, Transport};
 pub use fanout::{Fanout, Framing, OnSent};

@@ -269,6 +269,96 @@ async fn who_is_never_asked_jumps_to_the_present_and_is_told() {
     assert_eq!(session.next(1 << 20).await.unwrap().events, 1);
 }
 
+#[tokio::test]
+async fn a_connection_that_closes_while_it_subscribes_leaves_nothing_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, hub) = open(dir.path());
+    add_projects(&store).await;
+    // Given up before the first step of joining, after it, after the next one, ... until it is through.
+    for steps in 0.. {
+        let mut session = Session::new(Arc::clone(&hub), store.clone(), caller(), 100, 128);
+        let mut done = false;
+        {
+            let mut join = std::pin::pin!(session.join(None, vec![filter("a"), filter("b")], None));
+            for _ in 0..steps {
+                let step = std::future::poll_fn(|cx| std::task::Poll::Ready(join.as_mut().poll(cx))).await;
+                if let std::task::Poll::Ready(result) = step {
+                    result.unwrap();
+                    done = true;
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+        drop(session);
+        assert_eq!(hub.subscriptions(), 0, "given up after {steps} steps");
+        if done {
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_is_replaced_in_the_middle_of_a_replay_resets_who_comes_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, hub) = open(dir.path());
+    add_projects(&store).await;
+    let start = store.cursor();
+    for n in 0..50 {
+        store.append(Batch::of(vec![event("a", n)])).await.unwrap();
+    }
+    let mut client = Client { cursor: Some(start), ..Client::default() };
+    let mut session = Session::new(Arc::clone(&hub), store.clone(), caller(), 1000, 128);
+    session.join(None, vec![filter("a")], client.cursor.clone()).await.unwrap();
+    session.next(2_000).await.unwrap().frames.iter().for_each(|f| client.take(f));
+    assert!(!client.synced && client.seen.len() > 3 && client.seen.len() < 50, "{:?}", client.seen);
+    drop(session);
+    store.close();
+    // Somebody puts an older copy in its place, and it goes on otherwise: the client's place exists in it, and is another.
+    std::fs::remove_file(dir.path().join("log.db")).unwrap();
+    let (store, hub) = open(dir.path());
+    add_projects(&store).await;
+    for n in 100..200 {
+        store.append(Batch::of(vec![event("a", n)])).await.unwrap();
+    }
+    let mut session = Session::new(Arc::clone(&hub), store.clone(), caller(), 1000, 128);
+    session.join(None, vec![filter("a")], client.cursor.clone()).await.unwrap();
+    let (before, mut after) = (client, Client::default());
+    session.next(1 << 20).await.unwrap().frames.iter().for_each(|f| after.take(f));
+    assert_eq!(after.reset.as_deref(), Some("epoch_changed"));
+    assert!(after.synced && after.seen.is_empty(), "a snapshot, and nothing of a replay: {:?}", after.seen);
+    assert_ne!(after.cursor.unwrap().epoch, before.cursor.unwrap().epoch);
+}
+
+#[tokio::test]
+async fn a_commit_that_fails_is_seen_by_nobody_and_its_numbers_are_given_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, hub) = open(dir.path());
+    add_projects(&store).await;
+    let mut client = Client::default();
+    let mut session = Session::new(Arc::clone(&hub), store.clone(), caller(), 1000, 128);
+    session.join(None, vec![filter("a")], None).await.unwrap();
+    session.next(1 << 20).await.unwrap().frames.iter().for_each(|f| client.take(f));
+    let head = store.head();
+    // The database refuses in the middle of a batch, after events of it were written.
+    let other = rusqlite::Connection::open(dir.path().join("log.db")).unwrap();
+    let trigger = format!(
+        "CREATE TRIGGER full AFTER INSERT ON events WHEN NEW.seq = {} BEGIN SELECT RAISE(ROLLBACK, 'no more'); END",
+        head + 3
+    );
+    other.execute_batch(&trigger).unwrap();
+    let batch = || Batch::of((0..5).map(|n| event("a", n)).collect());
+    store.append(batch()).await.unwrap_err();
+    assert_eq!((store.head(), hub.head()), (head, head));
+    assert!(session.ready(1 << 20).await.unwrap().frames.is_empty());
+    other.execute_batch("DROP TRIGGER full").unwrap();
+    let committed = store.append(batch()).await.unwrap();
+    assert_eq!((committed.first, committed.last), (head + 1, head + 5));
+    session.next(1 << 20).await.unwrap().frames.iter().for_each(|f| client.take(f));
+    assert_eq!(client.seen, [0, 1, 2, 3, 4]);
+    assert_eq!(store.rebuild_differences().unwrap(), Vec::<String>::new());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
 
