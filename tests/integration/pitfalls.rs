@@ -206,7 +206,8 @@ async fn pitfall_04_quiet_connections() {
 /// 5: a stalled client is skipped in silence, takes the host's memory, or holds up the others.
 #[tokio::test]
 async fn pitfall_05_slow_consumer_is_never_open_and_silent() {
-    let (_project, _data, host, room) = start_with(&[("SIGNALBOX_LIMITS_STALL_MS", "1500")]);
+    let (_project, _data, host, room) =
+        start_with(&[("SIGNALBOX_LIMITS_STALL_MS", "1500"), ("SIGNALBOX_LIMITS_PING_MS", "600000")]);
     let (mut stalled, mut lively) = (host.hello(&[&room], None).await, host.hello(&[&room], None).await);
     let mut cursor = stalled.next_of("synced").await["cursor"].as_str().unwrap().to_owned();
     lively.next_of("synced").await;

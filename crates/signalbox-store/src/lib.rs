@@ -22,6 +22,7 @@ mod mark;
 mod plans;
 mod projection;
 mod read;
+mod readers;
 mod retain;
 mod schema;
 mod search;
@@ -33,7 +34,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::Connection;
 use signalbox_model::{Clock, Cursor, Epoch};
 use tokio::sync::{mpsc, oneshot};
 
@@ -98,7 +99,7 @@ struct Inner {
     desk: thread::Desk,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
     thread_handle: std::thread::Thread,
-    readers: Mutex<Vec<Connection>>,
+    readers: readers::Readers,
     state: Arc<thread::Shared>,
 }
 
@@ -143,6 +144,7 @@ impl Store {
             .map_err(|source| StoreError::Folder { path: dir, source })?;
         Ok(Self {
             inner: Arc::new(Inner {
+                readers: readers::Readers::new(&path),
                 path,
                 epoch,
                 durability: options.durability,
@@ -151,7 +153,6 @@ impl Store {
                 desk,
                 thread_handle: thread.thread().clone(),
                 thread: Mutex::new(Some(thread)),
-                readers: Mutex::new(Vec::new()),
                 state,
             }),
         })
@@ -191,30 +192,14 @@ impl Store {
     }
 
     /// Runs `read` with a connection of its own, in one read transaction: everything it sees is of one moment.
-    /// Blocks; call it where blocking is fine.
+    /// Blocks; call it where blocking is fine. `read` must not call this again: there are only so many connections.
     ///
     /// # Errors
     /// What `read` says, or that no connection could be opened.
     pub fn read<T>(&self, read: impl FnOnce(&Reader<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        let pooled = self.inner.readers.lock().unwrap_or_else(|e| e.into_inner()).pop();
-        let mut connection = match pooled {
-            Some(connection) => connection,
-            None => {
-                let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-                let connection = Connection::open_with_flags(&self.inner.path, flags)?;
-                schema::prepare_reader(&connection)?;
-                connection
-            }
-        };
-        let result = {
-            let transaction = connection.transaction()?;
-            read(&Reader::new(&transaction, &self.inner.epoch, &self.inner.blobs))
-        };
-        let mut readers = self.inner.readers.lock().unwrap_or_else(|e| e.into_inner());
-        if readers.len() < 8 {
-            readers.push(connection);
-        }
-        result
+        let mut lent = self.inner.readers.take()?;
+        let transaction = lent.connection()?.transaction()?;
+        read(&Reader::new(&transaction, &self.inner.epoch, &self.inner.blobs))
     }
 
     /// Writes everything not yet in the search index into it.
@@ -297,6 +282,6 @@ impl Store {
         {
             tracing::error!("the log's writer ended with a panic");
         }
-        self.inner.readers.lock().unwrap_or_else(|e| e.into_inner()).clear();
+        self.inner.readers.close();
     }
 }
