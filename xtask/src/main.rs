@@ -23,7 +23,7 @@ Usage: cargo xtask COMMAND
   test [--only G]    runs every test; G is rust, ui, browser, desktop or lint, may be given several times
   build              builds the UI and the release binaries
   codegen [--check]  writes the TypeScript types of the protocol, or says whether they are up to date
-  bench [PART]       runs the benchmarks: log, replay, fanout, engine, window
+  bench [PART]       runs the benchmarks: log, replay, fanout, scale, engine, window
   soak [--minutes N] [--seed S] [--clients N]
                      kills, stalls and cuts for N minutes, and holds what everybody saw against the log (Linux)";
 
