@@ -213,8 +213,8 @@ impl App<'_> {
     }
 
     /// Runs a script that ends by calling its last argument; gives what it was called with.
-    pub(crate) fn script_async(&self, script: &str) -> Value {
-        self.driver.script_async(script).unwrap()
+    pub(crate) fn script_async(&self, script: &str, limit: Duration) -> Value {
+        self.driver.script_async(script, limit).unwrap()
     }
 
     pub(crate) fn back(&self) {
@@ -225,7 +225,7 @@ impl App<'_> {
     pub(crate) fn screenshot(&self, name: &str) {
         // The last painted frame is taken: two more make sure that it shows what is there.
         let frames = "const done = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(() => done(null)))";
-        self.driver.script_async(frames).ok();
+        self.driver.script_async(frames, PATIENCE).ok();
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/screenshots");
         fs::create_dir_all(&folder).unwrap();
         if let Ok(picture) = self.driver.screenshot() {

@@ -64,9 +64,11 @@ impl Driver {
         self.command(&format!("/element/{element}/value"), &json!({ "text": text })).map(|_| ())
     }
 
-    /// Section 13.2.2; the script gets the function that ends it.
-    pub(crate) fn script_async(&self, script: &str) -> io::Result<Value> {
-        self.command("/execute/async", &json!({ "script": script, "args": [] }))
+    /// Section 13.2.2, within `limit` (section 9.1); the script gets the function that ends it.
+    pub(crate) fn script_async(&self, script: &str, limit: Duration) -> io::Result<Value> {
+        self.command("/timeouts", &json!({ "script": u64::try_from(limit.as_millis()).unwrap_or(u64::MAX) }))?;
+        let path = format!("/session/{}/execute/async", self.session.borrow());
+        self.request("POST", &path, Some(&json!({ "script": script, "args": [] })), limit + LIMIT)
     }
 
     /// Section 10.3.

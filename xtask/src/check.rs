@@ -152,32 +152,41 @@ fn desktop() -> Result<()> {
         return Ok(());
     }
     build::binaries()?;
-    window(&["--workspace", "--exclude", "xtask"], &["--ignored", "--test-threads=1"])
+    window(&["--workspace", "--exclude", "xtask"], &["--ignored", "--test-threads=1"], &[])
 }
 
 /// How fast events come into a real page, measured by one of the desktop tests, in a release build.
-pub(crate) fn window_rate() -> Result<()> {
+/// `events`: how many; none: as many as take about a minute.
+pub(crate) fn window_rate(events: Option<&str>) -> Result<()> {
     if !cfg!(target_os = "linux") {
         println!("The window is driven with WebKitWebDriver, which is there on Linux only: not measured here.");
         return Ok(());
     }
     setup::for_tests(true, true, false)?;
     build::ui()?;
-    window(&["--release", "--package", "signalbox-desktop"], &["--ignored", "--nocapture", "real_page"])
+    let arguments = ["--ignored", "--nocapture", "real_page"];
+    window(
+        &["--release", "--package", "signalbox-desktop"],
+        &arguments,
+        &[("SIGNALBOX_BENCH_EVENTS", events.unwrap_or("3000000"))],
+    )
 }
 
 /// Runs desktop tests.
-fn window(packages: &[&str], arguments: &[&str]) -> Result<()> {
+fn window(packages: &[&str], arguments: &[&str], env: &[(&str, &str)]) -> Result<()> {
     let test = [&["test"], packages, &["--test", "desktop"]].concat();
     // Built before the display is there: a compiler's error is not to be looked for among its messages.
     cargo([&test[..], &["--no-run"]].concat()).run()?;
     // A display and a session bus of their own: the person's screen, tray and running app are left alone.
-    let tests = Program::new("xvfb-run").args([
+    let mut tests = Program::new("xvfb-run").args([
         "--auto-servernum",
         "--server-args=-screen 0 1400x900x24",
         "dbus-run-session",
         "--",
     ]);
+    for (name, value) in env {
+        tests = tests.env(name, value);
+    }
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     tests.args([cargo]).args([&test[..], &["--"], arguments].concat()).run()
 }

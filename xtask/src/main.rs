@@ -50,12 +50,13 @@ fn chore(arguments: &[&str]) -> Result<bool> {
         ["build"] => build::release(),
         ["codegen"] => build::codegen(),
         ["codegen", "--check"] => build::codegen_is_fresh(),
-        ["bench", "window"] => check::window_rate(),
+        ["bench", "window"] => check::window_rate(None),
+        ["bench", "window", "--events", events] => check::window_rate(Some(events)),
         ["bench", rest @ ..] => {
             process::cargo(["run", "--release", "--package", "signalbox-bench", "--"])
                 .args(rest.iter().copied())
                 .run()?;
-            if rest.is_empty() { check::window_rate() } else { Ok(()) }
+            if rest.is_empty() { check::window_rate(None) } else { Ok(()) }
         }
         ["soak", rest @ ..] => soak::run(rest),
         [] | ["help" | "--help" | "-h"] => {
