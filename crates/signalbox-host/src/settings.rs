@@ -35,6 +35,14 @@ pub enum SettingsError {
         /// What it should hold.
         wanted: &'static str,
     },
+    /// A variable looks like a setting and is none.
+    #[error("the environment variable {name} is no setting; those of its kind are {known}")]
+    Unknown {
+        /// Which.
+        name: String,
+        /// The variables that there are for the same section.
+        known: String,
+    },
 }
 
 /// One setting, for `signalbox doctor --settings`.
@@ -205,7 +213,21 @@ impl Settings {
     /// # Errors
     /// If the file or a variable says something that is no setting.
     pub fn load(dir: &Path) -> Result<Self, SettingsError> {
-        Self::load_with(dir, &|name| std::env::var(name).ok())
+        let settings = Self::load_with(dir, &|name| std::env::var(name).ok())?;
+        settings.know(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()))?;
+        Ok(settings)
+    }
+
+    /// Refuses variables that look like settings and are none, as the file refuses keys: a limit that is misspelt is no limit.
+    fn know(&self, mut names: impl Iterator<Item = String>) -> Result<(), SettingsError> {
+        let known: Vec<String> = self.describe().into_iter().map(|setting| setting.variable).collect();
+        let section = |name: &str| name.splitn(3, '_').take(2).collect::<Vec<_>>().join("_") + "_";
+        let unknown =
+            names.find(|name| !known.contains(name) && known.iter().any(|setting| name.starts_with(&section(setting))));
+        let Some(name) = unknown else { return Ok(()) };
+        let mut alike = known;
+        alike.retain(|setting| name.starts_with(&section(setting)));
+        Err(SettingsError::Unknown { name, known: alike.join(", ") })
     }
 
     fn load_with(dir: &Path, get: &impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
@@ -301,6 +323,18 @@ mod tests {
         let settings =
             load("[limits]\ncalls_per_second = 5\nrooms = 7", &[("SIGNALBOX_LIMITS_CALLS_PER_SECOND", "0")]).unwrap();
         assert_eq!((settings.limits.calls_per_second, settings.limits.rooms), (0, 7));
+    }
+
+    #[test]
+    fn a_misspelt_variable_is_an_error_that_names_the_right_ones() {
+        let names = |list: &[&str]| list.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>().into_iter();
+        let settings = Settings::default();
+        let error = settings.know(names(&["PATH", "SIGNALBOX_LIMITS_CALS_PER_SECOND"])).unwrap_err().to_string();
+        assert!(error.contains("CALS_PER_SECOND") && error.contains("SIGNALBOX_LIMITS_CALLS_PER_SECOND"), "{error}");
+        assert!(!error.contains("SIGNALBOX_ENGINE_SLOTS"), "{error}");
+        let others =
+            ["SIGNALBOX_LOG", "SIGNALBOX_TOKEN", "SIGNALBOX_SECRET_X", "SIGNALBOX_LIMITS_ROOMS", "SIGNALBOX_RUN"];
+        settings.know(names(&others)).unwrap();
     }
 
     #[test]
