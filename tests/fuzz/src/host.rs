@@ -219,7 +219,9 @@ impl Running {
                 assert!(serde_json::from_str::<Value>(reply.get()).is_ok_and(|reply| reply.is_object()));
             }
             Err(error) => {
-                let known = error.code != ErrorCode::Internal && error.code != ErrorCode::TooManyRequests;
+                // The host is well and nobody calls too often: whatever is wrong is wrong with the call.
+                let faults = [ErrorCode::Internal, ErrorCode::Unavailable, ErrorCode::TooManyRequests];
+                let known = !faults.contains(&error.code);
                 assert!(known && !error.message.is_empty(), "{method} {params}: {error:?}");
                 let key_fits = key.is_none_or(|key| (1..=100).contains(&key.len()));
                 match least.filter(|_| key_fits) {

@@ -390,7 +390,8 @@ fn number(data: &mut Vec<u8>, random: &mut Random) {
 /// Changes values within one line that is JSON, so that it stays JSON.
 fn lines_of_json(data: &mut Vec<u8>, random: &mut Random) {
     let mut lines: Vec<&[u8]> = data.split(|byte| *byte == b'\n').collect();
-    let at = random.below(lines.len());
+    let json: Vec<usize> = (0..lines.len()).filter(|at| matches!(lines[*at].first(), Some(b'{' | b'['))).collect();
+    let Some(at) = json.get(random.below(json.len())).copied() else { return flip(data, random) };
     let Ok(mut value) = serde_json::from_slice::<Value>(lines[at]) else { return flip(data, random) };
     change(&mut value, random, 0);
     let text = value.to_string();
