@@ -62,10 +62,10 @@ pub const TARGETS: &[Target] = &[
         generate: Some(generate::expression),
         words: mutate::EXPRESSION,
         longest: 2048,
-        inputs: 3_000,
+        inputs: 2_000,
         ..target("expression", expression::expression)
     },
-    Target { words: mutate::NAME, longest: 300, inputs: 30_000, ..target("name", names::name) },
+    Target { words: mutate::NAME, longest: 300, inputs: 12_000, ..target("name", names::name) },
     Target { words: mutate::OUTPUT, longest: 4096, inputs: 5_000, ..target("output", output::output) },
     Target { words: mutate::OUTPUT, longest: 4096, inputs: 300, ..target("log", output::log) },
     Target { words: mutate::CALL, longest: 8192, inputs: 1_200, ..target("call", host::call) },
