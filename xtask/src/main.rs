@@ -1,9 +1,10 @@
-//! The project's chores: `cargo xtask setup | run | test | build | codegen | bench | soak`.
+//! The project's chores: `cargo xtask setup | run | test | build | codegen | bench | fuzz | soak`.
 //!
 //! It builds in seconds and needs nothing but Rust; what else a chore needs, it installs or names.
 
 mod build;
 mod check;
+mod fuzz;
 mod process;
 mod run;
 mod sample;
@@ -23,7 +24,9 @@ Usage: cargo xtask COMMAND
   test [--only G]    runs every test; G is rust, ui, browser, desktop or lint, may be given several times
   build              builds the UI and the release binaries
   codegen [--check]  writes the TypeScript types of the protocol, or says whether they are up to date
-  bench [PART]       runs the benchmarks: log, replay, fanout, scale, engine, window
+  bench [PART]       runs the benchmarks: log, replay, fanout, sockets, scale, engine, window
+  fuzz [TARGET] [--seconds N] [--seed S]
+                     gives everything that takes bytes from outside anything, for N seconds a target
   soak [--minutes N] [--seed S] [--clients N]
                      kills, stalls and cuts for N minutes, and holds what everybody saw against the log (Linux)";
 
@@ -58,6 +61,7 @@ fn chore(arguments: &[&str]) -> Result<bool> {
                 .run()?;
             if rest.is_empty() { check::window_rate(None) } else { Ok(()) }
         }
+        ["fuzz", rest @ ..] => fuzz::run(rest),
         ["soak", rest @ ..] => soak::run(rest),
         [] | ["help" | "--help" | "-h"] => {
             println!("{USAGE}");

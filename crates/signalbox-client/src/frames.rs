@@ -1,5 +1,7 @@
 //! Frames as they are received: read as far as the client needs, kept whole otherwise.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use signalbox_model::{Cursor, Epoch, RoomFilter, UnixMillis};
@@ -120,21 +122,25 @@ pub(crate) enum Frame {
     Control(Control),
 }
 
+/// What decides how a frame is read. `seq` is raw: a type that is not known yet may have one of another kind.
 #[derive(Deserialize)]
-struct Probe {
-    seq: Option<u64>,
+struct Probe<'a> {
+    #[serde(rename = "type", default)]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    seq: Option<&'a RawValue>,
 }
 
 pub(crate) fn parse(text: &str) -> Result<Frame, serde_json::Error> {
-    let probe: Probe = serde_json::from_str(text)?;
-    if probe.seq.is_none() {
-        // A snapshot's state is raw text, which a tagged enum cannot hold: read it by its own shape.
-        if text.starts_with("{\"type\":\"snapshot\"") || text.starts_with("{\"type\":\"reply\"") {
-            return raw(text).map(Frame::Control);
-        }
-        return serde_json::from_str(text).map(Frame::Control);
+    let probe: Probe<'_> = serde_json::from_str(text)?;
+    if probe.seq.is_some_and(|seq| seq.get().bytes().all(|byte| byte.is_ascii_digit())) {
+        return Ok(Frame::Event(Box::new(Received::parse(text)?)));
     }
-    Ok(Frame::Event(Box::new(Received::parse(text)?)))
+    // A snapshot's state is raw text, which a tagged enum cannot hold: read it by its own shape.
+    if matches!(&*probe.kind, "snapshot" | "reply") {
+        return raw(text).map(Frame::Control);
+    }
+    serde_json::from_str(text).map(Frame::Control)
 }
 
 fn raw(text: &str) -> Result<Control, serde_json::Error> {
@@ -155,4 +161,48 @@ fn raw(text: &str) -> Result<Control, serde_json::Error> {
         ("reply", _, _, _, Some(rid)) => Control::Reply { rid, result: raw.result, error: raw.error },
         _ => Control::Unknown,
     })
+}
+
+/// What a text of the host is to this client. For the fuzz targets, which hold it to the protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recognised {
+    /// An event.
+    Event,
+    /// A frame that it acts on, or knows and leaves alone.
+    Control,
+    /// Of a type that it does not know: ignored.
+    Unknown,
+}
+
+/// Reads a text as the connection does.
+///
+/// # Errors
+/// If it is no frame; the connection ends then.
+pub fn recognise(text: &str) -> Result<Recognised, serde_json::Error> {
+    Ok(match parse(text)? {
+        Frame::Event(_) => Recognised::Event,
+        Frame::Control(Control::Unknown) => Recognised::Unknown,
+        Frame::Control(_) => Recognised::Control,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_is_the_same_in_any_order_and_a_later_type_is_ignored() {
+        for text in [
+            r#"{"type":"reply","rid":1,"result":{"a":1}}"#,
+            r#"{ "rid": 1, "result": {"a":1}, "type": "reply" }"#,
+            r#"{"state":{},"at":1,"new":[],"room":"activity","type":"snapshot"}"#,
+        ] {
+            assert_eq!(recognise(text).unwrap(), Recognised::Control, "{text}");
+        }
+        for text in [r#"{"type":"later","seq":"s-1"}"#, r#"{"seq":null,"type":"later","rid":{}}"#] {
+            assert_eq!(recognise(text).unwrap(), Recognised::Unknown, "{text}");
+        }
+        // What has a number is an event: one that is not whole must not be passed over.
+        assert!(recognise(r#"{"type":"later","seq":1}"#).is_err());
+    }
 }

@@ -37,6 +37,8 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use backoff::Backoff;
 pub use frames::{Received, Welcome};
+#[doc(hidden)]
+pub use frames::{Recognised, recognise};
 pub use link::Link;
 
 /// How to connect.

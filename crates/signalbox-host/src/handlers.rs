@@ -131,6 +131,12 @@ fn bounded(limit: Option<u32>, default: u32, most: u32) -> Reply<usize> {
     }
 }
 
+/// A number to compare with stored ones. SQLite's end at 2^63-1 and refuse what is beyond, so for these the largest does
+/// as well: no event, run or line has it.
+fn stored(number: u64) -> u64 {
+    number.min(i64::MAX.unsigned_abs())
+}
+
 fn log_line(line: LogLines) -> LogLine {
     let stream = match line.stream {
         signalbox_model::LogStream::Stdout => "stdout",
@@ -229,7 +235,8 @@ impl Handlers for Host {
     async fn run_list(&self, caller: &Caller, params: RunList) -> Reply<RunPage> {
         self.project(caller, &params.project)?;
         let limit = bounded(params.limit, 50, 200)?;
-        let mut runs = self.read(|reader| reader.runs(&params.project, params.before, params.status, limit + 1))?;
+        let mut runs =
+            self.read(|reader| reader.runs(&params.project, params.before.map(stored), params.status, limit + 1))?;
         let more = runs.len() > limit;
         runs.truncate(limit);
         Ok(RunPage { runs, more })
@@ -292,7 +299,7 @@ impl Handlers for Host {
         let read = move || {
             host.read(|reader| {
                 let index = reader.log_index(&params.run, &params.step, attempt)?;
-                let from = params.offset.unwrap_or_else(|| index.lines.saturating_sub(limit as u64));
+                let from = params.offset.map_or_else(|| index.lines.saturating_sub(limit as u64), stored);
                 let (mut lines, mut bytes) = (Vec::new(), 0);
                 reader.walk_log(&params.run, &params.step, attempt, from, |line| {
                     bytes += line.text.len();
@@ -321,7 +328,7 @@ impl Handlers for Host {
             let wanted = if exact { params.query.clone() } else { params.query.to_lowercase() };
             host.read(|reader| {
                 let (mut matches, mut total, mut total_lines) = (Vec::new(), 0, 0);
-                reader.walk_log(&params.run, &params.step, attempt, params.from_line.unwrap_or(0), |line| {
+                reader.walk_log(&params.run, &params.step, attempt, stored(params.from_line.unwrap_or(0)), |line| {
                     total_lines = line.n + 1;
                     let hit =
                         if exact { line.text.contains(&wanted) } else { line.text.to_lowercase().contains(&wanted) };
@@ -458,10 +465,11 @@ impl Handlers for Host {
         }
         self.inner.store.index_now().await.map_err(store_error)?;
         let search = Search {
-            text: params.text,
+            // The search reads its words up to a NUL, and then misses the end of the last.
+            text: params.text.map(|text| text.replace('\0', " ")),
             types: params.types.unwrap_or_default(),
             project: params.project,
-            before: params.before,
+            before: params.before.map(stored),
             limit,
         };
         let (host, caller) = (self.clone(), caller.clone());

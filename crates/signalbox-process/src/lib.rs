@@ -12,6 +12,8 @@ mod platform;
 mod spawn;
 
 pub use mask::Masker;
+#[doc(hidden)]
+pub use output::Assembler;
 pub use output::{Piece, Progress};
 pub use platform::{end_all, end_each, leftovers, start_time};
 pub use spawn::{Exit, Handle, Report, SpawnError, Spec, spawn};

@@ -1,5 +1,7 @@
 //! Masking of secret values in output.
 
+use std::ops::Range;
+
 /// Replaces secret values by `***`.
 #[derive(Debug, Clone, Default)]
 pub struct Masker {
@@ -17,25 +19,50 @@ impl Masker {
         for value in values {
             masked.extend(value.lines().map(str::trim).filter(|line| line.len() >= SHORTEST).map(str::to_owned));
         }
-        // The longest first: a value that contains another must not leave its rest behind.
-        masked.sort_by_key(|value| std::cmp::Reverse(value.len()));
+        masked.sort_unstable();
         masked.dedup();
         Self { values: masked }
+    }
+
+    /// What is covered: each part of the text that is some secret, in order; those that overlap are one.
+    fn covers(&self, text: &str) -> Vec<Range<usize>> {
+        let mut found = Vec::new();
+        for value in &self.values {
+            let mut from = 0;
+            // One letter further each time: a secret may overlap itself, and what sticks out would be shown.
+            while let Some(at) = text[from..].find(value.as_str()) {
+                let start = from + at;
+                found.push(start..start + value.len());
+                from = start + value.chars().next().map_or(1, char::len_utf8);
+            }
+        }
+        found.sort_unstable_by_key(|cover| cover.start);
+        let mut covers: Vec<Range<usize>> = Vec::new();
+        for cover in found {
+            match covers.last_mut() {
+                Some(last) if cover.start < last.end => last.end = last.end.max(cover.end),
+                _ => covers.push(cover),
+            }
+        }
+        covers
     }
 
     /// The text without secrets.
     #[must_use]
     pub fn mask(&self, text: &str) -> String {
-        let mut out = text.to_owned();
-        for value in &self.values {
-            if out.contains(value.as_str()) {
-                out = out.replace(value.as_str(), "***");
-            }
+        let mut out = String::with_capacity(text.len());
+        let mut shown = 0;
+        for cover in self.covers(text) {
+            out.push_str(&text[shown..cover.start]);
+            out.push_str("***");
+            shown = cover.end;
         }
+        out.push_str(&text[shown..]);
         out
     }
 
-    /// How many bytes at the end of `text` may be the beginning of a secret: they must wait for what follows.
+    /// How many bytes at the end of `text` must wait for what follows: they may be the beginning of a secret, or belong
+    /// to one that reaches into such a beginning.
     #[must_use]
     pub fn held_back(&self, text: &str) -> usize {
         let mut held = 0;
@@ -48,7 +75,10 @@ impl Masker {
                 }
             }
         }
-        held
+        // `abcab` may end with the beginning of the next one: cut there, neither half would be recognised.
+        let cut = text.len() - held;
+        let within = self.covers(text).into_iter().find(|cover| cover.start < cut && cut < cover.end);
+        text.len() - within.map_or(cut, |cover| cover.start)
     }
 }
 
@@ -78,6 +108,19 @@ mod tests {
             shown.push_str(&masker.mask(&held));
             prop_assert_eq!(shown, format!("{}***{}", before, after));
         }
+    }
+
+    #[test]
+    fn a_secret_that_ends_as_it_begins_is_not_cut_in_two() {
+        let masker = Masker::new(["abcab".to_owned()]);
+        assert_eq!((masker.held_back("x abcab"), masker.held_back("x abcabc"), masker.held_back("abcab\n")), (5, 6, 0));
+        assert_eq!(masker.mask("abcabcab"), "***");
+    }
+
+    #[test]
+    fn secrets_that_overlap_are_covered_as_one() {
+        let masker = Masker::new(["abcd".to_owned(), "cdef".to_owned()]);
+        assert_eq!(masker.mask("xabcdefx abcd"), "x***x ***");
     }
 
     #[test]

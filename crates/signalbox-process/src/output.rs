@@ -34,15 +34,19 @@ pub(crate) const PIECE: usize = 32 * 1024;
 /// Output of one attempt, kept up to this many bytes by default. What is beyond is read and dropped, and the log says so.
 pub(crate) const KEPT: u64 = 1024 * 1024 * 1024;
 
-/// One stream's bytes that are not yet text.
+/// What one stream has printed and nobody has got yet, in the order in which it is made ready.
 #[derive(Default)]
 struct Raw {
+    /// A character of which the rest is missing.
     bytes: Vec<u8>,
+    /// With progress sequences in it.
     text: String,
+    /// Without: what may be the beginning of a secret, whatever stood between its letters.
+    clean: String,
 }
 
-/// Turns what the process prints into pieces.
-pub(crate) struct Assembler {
+/// Turns what the process prints into pieces. Public for the fuzz targets alone.
+pub struct Assembler {
     masker: Masker,
     stdout: Raw,
     stderr: Raw,
@@ -55,7 +59,9 @@ pub(crate) struct Assembler {
 }
 
 impl Assembler {
-    pub(crate) fn new(masker: Masker, limit: u64, (offset, line): (u64, u64)) -> Self {
+    /// `limit` bytes are kept; `offset` and `line` go on from an earlier log.
+    #[must_use]
+    pub fn new(masker: Masker, limit: u64, (offset, line): (u64, u64)) -> Self {
         Self { masker, stdout: Raw::default(), stderr: Raw::default(), offset, line, open: None, limit, dropped: 0 }
     }
 
@@ -67,7 +73,7 @@ impl Assembler {
     }
 
     /// Takes bytes as they were read.
-    pub(crate) fn push(&mut self, stream: LogStream, bytes: &[u8]) {
+    pub fn push(&mut self, stream: LogStream, bytes: &[u8]) {
         let raw = self.raw(stream);
         raw.bytes.extend_from_slice(bytes);
         // All but a cut-off character at the end becomes text; what is no UTF-8 becomes U+FFFD.
@@ -96,12 +102,12 @@ impl Assembler {
 
     /// Bytes of text that wait.
     pub(crate) fn waiting(&self) -> usize {
-        self.stdout.text.len() + self.stderr.text.len()
+        [&self.stdout, &self.stderr].iter().map(|raw| raw.text.len() + raw.clean.len()).sum()
     }
 
     /// Hands out what waits: whole lines, or everything if `partial`. What may be the beginning of a secret or of an
     /// escape sequence stays unless `last`.
-    pub(crate) fn take(&mut self, partial: bool, last: bool, progress: &mut Vec<Progress>) -> Vec<Piece> {
+    pub fn take(&mut self, partial: bool, last: bool, progress: &mut Vec<Progress>) -> Vec<Piece> {
         let mut pieces = Vec::new();
         for stream in [LogStream::Stdout, LogStream::Stderr] {
             let raw = self.raw(stream);
@@ -109,18 +115,18 @@ impl Assembler {
                 raw.bytes.clear();
                 raw.text.push('\u{fffd}');
             }
-            let mut end = if partial { raw.text.len() } else { raw.text.rfind('\n').map_or(0, |at| at + 1) };
+            let (clean, open) = strip_progress(&raw.text, last, progress);
+            raw.clean.push_str(&clean);
+            raw.text = open.to_owned();
+            let end = if partial { raw.clean.len() } else { raw.clean.rfind('\n').map_or(0, |at| at + 1) };
             if end == 0 {
                 continue;
             }
-            let mut text = std::mem::take(&mut raw.text);
+            let mut text = std::mem::take(&mut raw.clean);
             if !last {
-                end -= self.masker.held_back(&text[..end]);
-                end = open_escape(&text[..end]).unwrap_or(end);
-                let rest = text.split_off(end);
-                self.raw(stream).text = rest;
+                let end = end - self.masker.held_back(&text[..end]);
+                self.raw(stream).clean = text.split_off(end);
             }
-            let text = strip_progress(&text, progress);
             let text = self.masker.mask(&text);
             self.cut(stream, &text, &mut pieces);
         }
@@ -182,49 +188,52 @@ impl Assembler {
 }
 
 const OSC_PROGRESS: &str = "\u{1b}]9;4;";
-
-/// Where an unfinished progress sequence begins, if the text ends in one.
-fn open_escape(text: &str) -> Option<usize> {
-    let at = text.rfind('\u{1b}')?;
-    let tail = &text[at..];
-    let unfinished = tail.len() < 200
-        && (OSC_PROGRESS.starts_with(tail) || tail.starts_with(OSC_PROGRESS))
-        && !tail.contains('\u{7}')
-        && !tail.contains("\u{1b}\\");
-    unfinished.then_some(at)
-}
+/// Longest body of a progress sequence, in bytes. What is longer is no progress, and shown.
+const OSC_BODY: usize = 200;
 
 /// Takes progress sequences (`ESC ] 9 ; 4 ; state ; percent [; text] BEL`, as terminals know them; the text is our
-/// own addition) out of the text.
-fn strip_progress(text: &str, progress: &mut Vec<Progress>) -> String {
-    if !text.contains(OSC_PROGRESS) {
-        return text.to_owned();
-    }
+/// own addition; they may end with `ESC \`, or with the next sequence) out of the text. Also gives the end of the text
+/// that is an unfinished one, unless nothing will follow.
+fn strip_progress<'a>(text: &'a str, last: bool, progress: &mut Vec<Progress>) -> (String, &'a str) {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some(at) = rest.find(OSC_PROGRESS) {
+    while let Some(at) = rest.find('\u{1b}') {
         out.push_str(&rest[..at]);
-        let body = &rest[at + OSC_PROGRESS.len()..];
-        let end = body.find(['\u{7}', '\u{1b}']).filter(|end| *end < 200);
-        let Some(end) = end else {
-            out.push_str(OSC_PROGRESS);
-            rest = body;
+        rest = &rest[at..];
+        if !last && OSC_PROGRESS.starts_with(rest) {
+            return (out, rest);
+        }
+        let Some(body) = rest.strip_prefix(OSC_PROGRESS) else {
+            out.push('\u{1b}');
+            rest = &rest[1..];
             continue;
         };
-        let mut fields = body[..end].splitn(3, ';');
-        let state = fields.next().unwrap_or_default();
-        let percent: Option<f64> = fields.next().and_then(|value| value.parse().ok());
-        if state == "1"
-            && let Some(percent) = percent.filter(|value| value.is_finite())
-        {
-            let text = fields.next().filter(|text| !text.is_empty()).map(str::to_owned);
-            progress.push(Progress { value: (percent / 100.0).clamp(0.0, 1.0), text });
+        match body.find(['\u{7}', '\u{1b}']).filter(|end| *end < OSC_BODY) {
+            // An ESC is the end, or the first half of it: that depends on what follows.
+            Some(end) if !last && body[end..] == *"\u{1b}" => return (out, rest),
+            Some(end) => {
+                progress.extend(progress_of(&body[..end]));
+                let tail = &body[end..];
+                rest = tail.strip_prefix('\u{7}').or_else(|| tail.strip_prefix("\u{1b}\\")).unwrap_or(tail);
+            }
+            None if !last && body.len() < OSC_BODY => return (out, rest),
+            None => {
+                out.push_str(OSC_PROGRESS);
+                rest = body;
+            }
         }
-        let tail = &body[end..];
-        rest = tail.strip_prefix('\u{7}').or_else(|| tail.strip_prefix("\u{1b}\\")).unwrap_or(tail);
     }
     out.push_str(rest);
-    out
+    (out, "")
+}
+
+/// What the body of a sequence says: only state 1 is a percentage.
+fn progress_of(body: &str) -> Option<Progress> {
+    let mut fields = body.splitn(3, ';');
+    let state = fields.next().unwrap_or_default();
+    let percent: f64 = fields.next()?.parse().ok()?;
+    let text = fields.next().filter(|text| !text.is_empty()).map(str::to_owned);
+    (state == "1" && percent.is_finite()).then(|| Progress { value: (percent / 100.0).clamp(0.0, 1.0), text })
 }
 
 #[cfg(test)]
@@ -260,6 +269,21 @@ mod tests {
         }
         assert_eq!(shown, "build\ndone\n");
         assert_eq!(p, [Progress { value: 0.4, text: Some("linking".into()) }]);
+    }
+
+    #[test]
+    fn progress_is_taken_out_wherever_its_end_is_cut_and_hides_no_secret() {
+        let whole = "a\u{1b}]9;4;1;40\u{1b}\\b sec\u{1b}]9;4;1;50\u{7}ret\n";
+        for cut in 0..whole.len() {
+            let mut a = Assembler::new(Masker::new(["secret".to_owned()]), KEPT, (0, 0));
+            let mut p = Vec::new();
+            a.push(LogStream::Stdout, &whole.as_bytes()[..cut]);
+            let mut pieces = a.take(true, false, &mut p);
+            a.push(LogStream::Stdout, &whole.as_bytes()[cut..]);
+            pieces.extend(all(&mut a, &mut p));
+            assert_eq!(pieces.into_iter().map(|piece| piece.text).collect::<String>(), "ab ***\n", "cut at {cut}");
+            assert_eq!(p.len(), 2);
+        }
     }
 
     #[test]

@@ -26,6 +26,19 @@ impl Position {
     pub const START: Self = Self { line: 1, column: 1 };
 }
 
+/// The lines of a text, each with the byte at which it begins, as YAML counts them (1.2.2, section 5.4): a line ends with
+/// LF, CR LF or CR. What follows the last end is a line too, mostly an empty one.
+pub fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let mut next = Some(0);
+    std::iter::from_fn(move || {
+        let start = next?;
+        let rest = &text[start..];
+        let end = rest.find(['\n', '\r']);
+        next = end.map(|end| start + end + if rest[end..].starts_with("\r\n") { 2 } else { 1 });
+        Some((start, &rest[..end.unwrap_or(rest.len())]))
+    })
+}
+
 impl From<serde_saphyr::Location> for Position {
     fn from(location: serde_saphyr::Location) -> Self {
         let small = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);

@@ -5,7 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::at::Position;
+use crate::at::{Position, lines};
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -75,7 +75,7 @@ impl Diagnostic {
         let mut out = format!("{word}[{}]: {}\n", self.code, self.message);
         let width = self.line.to_string().len();
         let _ = writeln!(out, "{:width$}--> {file}:{}:{}", "", self.line, self.column);
-        if let Some(line) = source.lines().nth((self.line as usize).saturating_sub(1)) {
+        if let Some((_, line)) = lines(source).nth((self.line as usize).saturating_sub(1)) {
             // A caret after tabs or a very long line would stand anywhere but below its column.
             let before = (self.column as usize).saturating_sub(1);
             let from = before.saturating_sub(70);

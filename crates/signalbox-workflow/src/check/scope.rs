@@ -2,7 +2,7 @@
 
 use super::{Checker, did_you_mean};
 use crate::{
-    at::{At, Position},
+    at::{At, Position, lines},
     definition::Step,
     diagnostic::Diagnostic,
     expr::{Expr, Function, Reference, Segment},
@@ -279,17 +279,14 @@ fn byte_of(text: &str, position: Position) -> Option<usize> {
     if position == Position::UNKNOWN {
         return None;
     }
-    let mut start = 0;
-    for _ in 1..position.line {
-        start += text[start..].find('\n')? + 1;
-    }
-    let line = &text[start..];
-    Some(start + line.char_indices().nth(position.column as usize - 1).map_or(line.len(), |(i, _)| i))
+    let (start, line) = lines(text).nth((position.line as usize).saturating_sub(1))?;
+    let column = (position.column as usize).saturating_sub(1);
+    Some(start + line.char_indices().nth(column).map_or(line.len(), |(i, _)| i))
 }
 
 fn position_of(text: &str, byte: usize) -> Position {
-    let before = &text[..byte];
-    let line = before.bytes().filter(|b| *b == b'\n').count() + 1;
-    let column = before.rsplit('\n').next().map_or(0, |l| l.chars().count()) + 1;
+    let (line, start) =
+        lines(text).map(|(start, _)| start).take_while(|start| *start <= byte).enumerate().last().unwrap_or_default();
+    let (line, column) = (line + 1, text[start..byte].chars().count() + 1);
     Position { line: u32::try_from(line).unwrap_or(u32::MAX), column: u32::try_from(column).unwrap_or(u32::MAX) }
 }

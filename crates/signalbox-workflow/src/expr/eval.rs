@@ -175,9 +175,16 @@ fn call(function: Function, arguments: &[Expr], context: &dyn Context) -> Value 
                 (0..arguments.len()).filter_map(|i| argument(i).as_str().map(str::to_owned)).collect();
             context.hash_files(&patterns).map_or(Value::Null, Value::String)
         }
-        Function::Default => (0..arguments.len())
-            .map(argument)
-            .find(|value| !value.is_null() && value.as_str() != Some(""))
-            .unwrap_or_else(|| argument(arguments.len().saturating_sub(1))),
+        Function::Default => {
+            // Each once: nested, a second look at the last one would double the work at every level.
+            let mut chosen = Value::Null;
+            for at in 0..arguments.len() {
+                chosen = argument(at);
+                if !chosen.is_null() && chosen.as_str() != Some("") {
+                    break;
+                }
+            }
+            chosen
+        }
     }
 }

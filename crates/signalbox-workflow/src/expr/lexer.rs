@@ -81,7 +81,12 @@ fn text(chars: &[char], start: usize) -> Result<(Token, usize), ExprError> {
 }
 
 fn number(chars: &[char], start: usize) -> Result<(Token, usize), ExprError> {
-    let length = 1 + chars[start + 1..].iter().take_while(|c| c.is_ascii_alphanumeric() || **c == '.').count();
+    let within = |at: usize| match chars[at] {
+        // There is no `+` or `-` between values: here it is the sign of an exponent.
+        '+' | '-' => matches!(chars[at - 1], 'e' | 'E'),
+        c => c.is_ascii_alphanumeric() || c == '.',
+    };
+    let length = 1 + (start + 1..chars.len()).take_while(|at| within(*at)).count();
     let text: String = chars[start..start + length].iter().collect();
     // JSON's own rules: no leading zeros, no hexadecimal, nothing that is not finite.
     match serde_json::from_str(&text) {

@@ -80,6 +80,15 @@ fn complete(definition: &Definition, given: &IndexMap<String, Value>) -> Result<
 struct Known<'a> {
     plan: &'a Plan,
     matrix: Option<&'a IndexMap<String, Value>>,
+    /// A variable's own value is asked for: variables do not read variables, and those of a file that was not checked
+    /// could read each other for ever.
+    of_variable: bool,
+}
+
+impl<'a> Known<'a> {
+    fn new(plan: &'a Plan, matrix: Option<&'a IndexMap<String, Value>>) -> Self {
+        Self { plan, matrix, of_variable: false }
+    }
 }
 
 impl Context for Known<'_> {
@@ -89,7 +98,10 @@ impl Context for Known<'_> {
             "inputs" => self.plan.inputs.get(*first).cloned(),
             "matrix" => self.matrix.and_then(|matrix| matrix.get(*first)).cloned(),
             "project" => self.plan.project.get(first),
-            "env" => self.plan.env.get(*first).and_then(|text| Some(Template::parse(text).ok()?.value(self))),
+            "env" if !self.of_variable => {
+                let inside = Known { of_variable: true, ..*self };
+                self.plan.env.get(*first).and_then(|text| Some(Template::parse(text).ok()?.value(&inside)))
+            }
             "secrets" => Some("***".into()),
             _ => None,
         };
@@ -120,7 +132,7 @@ fn unparsable(error: TemplateError) -> Problem {
 
 fn fill(definition: &Definition, plan: &mut Plan) -> Result<(), Problem> {
     if let Some(concurrency) = &definition.concurrency {
-        let name = Template::parse(&concurrency.group).map_err(unparsable)?.text(&Known { plan, matrix: None });
+        let name = Template::parse(&concurrency.group).map_err(unparsable)?.text(&Known::new(plan, None));
         plan.concurrency = Some(Group { name, max: (*concurrency.max).max(1), on_conflict: concurrency.on_conflict });
     }
     for (id, step) in definition.steps.iter() {
@@ -130,7 +142,7 @@ fn fill(definition: &Definition, plan: &mut Plan) -> Result<(), Problem> {
     let mut keys = HashSet::new();
     for (index, (id, step)) in definition.steps.iter().enumerate() {
         for matrix in instances(plan, id, step)? {
-            let known = Known { plan, matrix: matrix.as_ref().map(|(_, values)| values) };
+            let known = Known::new(plan, matrix.as_ref().map(|(_, values)| values));
             let text = match &matrix {
                 Some((key, _)) => format!("{}[{key}]", **id),
                 None => id.to_string(),
@@ -174,7 +186,7 @@ fn instances(plan: &Plan, id: &str, step: &Step) -> Result<Vec<Option<Combinatio
         .into_iter()
         .map(|values| {
             let text = match &key {
-                Some(key) => key.text(&Known { plan, matrix: Some(&values) }),
+                Some(key) => key.text(&Known::new(plan, Some(&values))),
                 None => values.values().map(as_text).collect::<Vec<_>>().join(","),
             };
             Some((text, values))
@@ -186,7 +198,7 @@ fn axes(plan: &Plan, id: &str, matrix: &Matrix) -> Result<Vec<(String, Vec<Value
     let mut out = Vec::new();
     for (name, axis) in &matrix.axes {
         let values = match &**axis {
-            Value::String(text) => Template::parse(text).map_err(unparsable)?.value(&Known { plan, matrix: None }),
+            Value::String(text) => Template::parse(text).map_err(unparsable)?.value(&Known::new(plan, None)),
             other => other.clone(),
         };
         let Value::Array(values) = values else {

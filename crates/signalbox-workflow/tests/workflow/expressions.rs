@@ -141,6 +141,18 @@ fn status_functions_are_seen() {
     assert!(!parse("contains(a, 'failure()')").unwrap().uses_status_function());
 }
 
+#[test]
+fn nested_defaults_take_time_by_their_length_and_not_by_its_power() {
+    let nested = "default(null, ".repeat(40) + "''" + &")".repeat(40);
+    assert_eq!(value(&nested), json!(""));
+}
+
+#[test]
+fn exponents_have_signs() {
+    assert_eq!((value("1e-7 < 1E+2"), value("2e3 == 2000")), (json!(true), json!(true)));
+    assert!(parse("1-2").is_err() && parse("1e-").is_err());
+}
+
 proptest! {
     #[test]
     fn any_text_is_an_expression_or_an_error(source in ".{0,60}") {

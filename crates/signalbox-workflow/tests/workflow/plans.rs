@@ -2,7 +2,9 @@
 
 use indexmap::IndexMap;
 use serde_json::{Value, json};
-use signalbox_workflow::{Capabilities, Definition, Plan, ProjectContext, ResolveError, load, plan::Work, resolve};
+use signalbox_workflow::{
+    Capabilities, Definition, Plan, ProjectContext, ResolveError, load, parse, plan::Work, resolve,
+};
 
 fn definition(text: &str) -> Definition {
     load(text, &Capabilities::basic()).unwrap_or_else(|found| panic!("{}", found.render(text, "w.yaml"))).definition
@@ -109,4 +111,14 @@ fn the_schema_describes_the_file() {
     assert_eq!(schema["properties"]["steps"]["additionalProperties"]["$ref"], "#/$defs/Step");
     assert_eq!(schema["additionalProperties"], false);
     assert!(schema["$defs"]["Step"]["properties"]["if"]["description"].is_string());
+}
+
+/// `run.retry` by the latest definition asks for a plan before it knows whether the file is right.
+#[test]
+fn variables_of_an_unchecked_file_cannot_read_each_other_for_ever() {
+    let text = "signalbox: 1\nname: w\nenv: { A: \"${{ env.B }}x\", B: \"${{ env.A }}y\" }\n\
+                concurrency: { group: \"${{ env.A }}\" }\nsteps:\n  a: { kind: command, run: x }\n";
+    assert!(load(text, &Capabilities::basic()).is_err());
+    let plan = resolve(&parse(text).unwrap(), &IndexMap::new(), &ProjectContext::default()).unwrap();
+    assert_eq!(plan.concurrency.unwrap().name, "x");
 }

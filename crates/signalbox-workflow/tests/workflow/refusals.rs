@@ -273,3 +273,15 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn lines_are_those_of_yaml_also_with_old_line_ends() {
+    let text = with_steps("  a: { kind: command, run: \"${{ nothing.x }}\" }\n");
+    for end in ["\r", "\r\n"] {
+        let text = text.replace('\n', end);
+        let found = load(&text, &Capabilities::basic()).unwrap_err();
+        let first = found.iter().next().unwrap();
+        assert_eq!((first.line, first.column), (4, 33), "{}", found.render(&text, "w.yaml"));
+        assert!(found.render(&text, "w.yaml").contains("nothing.x"));
+    }
+}

@@ -1,0 +1,2 @@
+queue.move
+{"run":"@run","position":1}
