@@ -44,13 +44,13 @@ fn main() -> anyhow::Result<()> {
         }
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let mut rows = Vec::new();
+    let (mut rows, load) = (Vec::new(), table::load());
     for (name, bench) in ALL {
         if names.is_empty() || names.iter().any(|wanted| wanted == name) {
             eprintln!("{name} ...");
             rows.extend(bench(&runtime, rounds.max(1)).with_context(|| format!("{name} could not be measured"))?);
         }
     }
-    table::print(&rows, rounds);
+    table::print(&rows, rounds, &load);
     Ok(())
 }
