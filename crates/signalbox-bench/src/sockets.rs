@@ -92,6 +92,7 @@ pub(crate) fn bench(_: &Runtime, rounds: u32) -> anyhow::Result<Vec<Row>> {
     let time = Duration::try_from_secs_f64(secs).context("--secs needs a length of time")?;
     let settings = Settings { rounds, time, cores: Cores::part()?, connections };
     let peers = if arguments.iter().any(|argument| argument == "--peers") { peers::install() } else { Vec::new() };
+    eprintln!("  {rounds} rounds, {secs} s of each figure");
     let mut rows = Vec::new();
     for case in CASES {
         rows.extend(settings.case(&case, &peers)?);
@@ -161,7 +162,10 @@ impl Settings {
             all.push(Contestant::new("SSE", Server::host(cores, 1, Transport::Events), false, true)?);
         }
         for peer in peers {
-            all.push(Contestant::new(peer.name, peer.start(cores), true, true)?);
+            match Contestant::new(peer.name, peer.start(cores), true, true) {
+                Ok(contestant) => all.push(contestant),
+                Err(error) => eprintln!("  without {}: {error:#}", peer.name),
+            }
         }
         let mut wire = mark::DATA as f64;
         for round in 0..self.rounds {

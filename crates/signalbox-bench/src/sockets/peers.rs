@@ -48,7 +48,10 @@ fn ready(name: &'static str, package: &str, file: &str, text: &str) -> anyhow::R
     if !modules.join(package).is_dir() {
         eprintln!("  npm installs {package} into {}", folder.display());
         // Else npm would take the project around the target folder for the one to install into.
-        fs::write(folder.join("package.json"), "{\"private\":true}")?;
+        let manifest = folder.join("package.json");
+        if !manifest.exists() {
+            fs::write(manifest, "{\"private\":true}")?;
+        }
         let mut npm = Command::new("npm");
         npm.args(["install", "--no-audit", "--no-fund", "--loglevel=error", package]).current_dir(&folder);
         let status = npm.stdin(Stdio::null()).stdout(Stdio::null()).status().context("npm cannot be started")?;
