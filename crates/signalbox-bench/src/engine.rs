@@ -54,7 +54,15 @@ pub(crate) fn bench(runtime: &Runtime, rounds: u32) -> anyhow::Result<Vec<Row>> 
         }
         let times = least(rounds, &mut laps)?;
         let count = u32::try_from(layers.iter().sum::<usize>())?;
-        let row = |floor, bare, mark| Row { what, floor, unit: Unit::Each, count, ours: times[0], bare, mark };
+        let row = |floor: &str, bare: Duration, mark| Row {
+            what: what.to_owned(),
+            floor: floor.to_owned(),
+            unit: Unit::Each,
+            count,
+            ours: times[0].as_secs_f64(),
+            bare: bare.as_secs_f64(),
+            mark,
+        };
         rows.push(row("a loop that spawns `sh -c true`", times[1], mark));
         if let Some(time) = times.get(2) {
             rows.push(row("make -j8", *time, None));

@@ -28,12 +28,12 @@ pub(crate) fn bench(runtime: &Runtime, rounds: u32) -> anyhow::Result<Vec<Row>> 
     let times =
         least(rounds, &mut [Box::new(|| runtime.block_on(sessions())), Box::new(|| runtime.block_on(channel()))])?;
     Ok(vec![Row {
-        what: "live deliveries, 100 sessions, durable",
-        floor: "tokio broadcast, nothing stored",
+        what: "live deliveries, 100 sessions, durable".into(),
+        floor: "tokio broadcast, nothing stored".into(),
         unit: Unit::PerSecond,
         count: SESSIONS * EVENTS,
-        ours: times[0],
-        bare: times[1],
+        ours: times[0].as_secs_f64(),
+        bare: times[1].as_secs_f64(),
         mark: None,
     }])
 }

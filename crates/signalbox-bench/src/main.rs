@@ -1,17 +1,24 @@
 //! What Signalbox costs beside the least that the same work can cost.
 //!
 //! A figure alone says more about the machine than about the program, so each one stands beside a floor: the same
-//! rows by a bare SQLite loop, the same processes by a bare loop that spawns them. Both run in this process, in turn,
-//! several rounds; the least time of each counts, since everything else on the machine can only add to it.
+//! rows by a bare SQLite loop, the same processes by a bare loop that spawns them. Both run in this process, or both as
+//! processes of their own, in turn, several rounds; the least of each counts, since everything else on the machine can
+//! only add to it.
 //!
-//! `signalbox-bench [log] [replay] [fanout] [engine] [scale [--events N]] [--rounds N]`; without names: all of
-//! them.
+//! `signalbox-bench [log] [replay] [fanout] [engine] [scale [--events N]] [sockets [--secs N] [--peers]] [--rounds N]`;
+//! without names: all of them.
 
 mod engine;
 mod fanout;
 mod log;
 mod replay;
 mod scale;
+#[cfg(target_os = "linux")]
+mod sockets;
+#[cfg(not(target_os = "linux"))]
+mod sockets_elsewhere;
+#[cfg(not(target_os = "linux"))]
+use sockets_elsewhere as sockets;
 mod table;
 
 use anyhow::{Context, bail};
@@ -21,12 +28,13 @@ use crate::table::Row;
 
 type Bench = fn(&Runtime, u32) -> anyhow::Result<Vec<Row>>;
 
-const ALL: [(&str, Bench); 5] = [
+const ALL: [(&str, Bench); 6] = [
     ("log", log::bench),
     ("replay", replay::bench),
     ("fanout", fanout::bench),
     ("engine", engine::bench),
     ("scale", scale::bench),
+    ("sockets", sockets::bench),
 ];
 
 fn main() -> anyhow::Result<()> {
@@ -36,21 +44,23 @@ fn main() -> anyhow::Result<()> {
         match argument.as_str() {
             "--rounds" => rounds = arguments.next().context("--rounds needs a number")?.parse()?,
             "--" => {}
-            // `scale` takes it from the arguments itself.
-            "--events" => drop(arguments.next()),
+            // The parts take these from the arguments themselves.
+            "--events" | "--secs" => drop(arguments.next()),
+            "--peers" => {}
             scale::KILLED => return scale::be_killed(arguments.next().context("which folder?")?.as_ref()),
             name if ALL.iter().any(|(known, _)| *known == name) => names.push(argument),
+            other if sockets::become_server(other, &mut arguments)? => return Ok(()),
             other => bail!("{other:?} is not one of {}", ALL.map(|(name, _)| name).join(", ")),
         }
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let mut rows = Vec::new();
+    let (mut rows, load) = (Vec::new(), table::load());
     for (name, bench) in ALL {
         if names.is_empty() || names.iter().any(|wanted| wanted == name) {
             eprintln!("{name} ...");
             rows.extend(bench(&runtime, rounds.max(1)).with_context(|| format!("{name} could not be measured"))?);
         }
     }
-    table::print(&rows, rounds);
+    table::print(&rows, rounds, &load);
     Ok(())
 }

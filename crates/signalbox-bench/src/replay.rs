@@ -31,12 +31,12 @@ pub(crate) fn bench(runtime: &Runtime, rounds: u32) -> anyhow::Result<Vec<Row>> 
     let times = least(rounds, &mut [Box::new(|| pages(&store, &filter)), Box::new(|| bare(&store))])?;
     store.close();
     Ok(vec![Row {
-        what: "replay from disk, pages of 512",
-        floor: "bare SQLite, the columns, one scan",
+        what: "replay from disk, pages of 512".into(),
+        floor: "bare SQLite, the columns, one scan".into(),
         unit: Unit::PerSecond,
         count: EVENTS,
-        ours: times[0],
-        bare: times[1],
+        ours: times[0].as_secs_f64(),
+        bare: times[1].as_secs_f64(),
         mark: Some(0.5),
     }])
 }

@@ -80,13 +80,13 @@ pub(crate) fn bench(runtime: &Runtime, rounds: u32) -> anyhow::Result<Vec<Row>> 
 }
 
 fn compare(length: u64, short: &Figures, long: &Figures) -> Vec<Row> {
-    let row = |what: &str, floor: &'static str, unit, count, ours, bare, mark| Row {
-        what: format!("{what}, {length}").leak(),
-        floor,
+    let row = |what: &str, floor: &str, unit, count, ours: Duration, bare: Duration, mark| Row {
+        what: format!("{what}, {length}"),
+        floor: floor.to_owned(),
         unit,
         count,
-        ours,
-        bare,
+        ours: ours.as_secs_f64(),
+        bare: bare.as_secs_f64(),
         mark: Some(mark),
     };
     let many = PUBLISHERS * EACH;

@@ -25,34 +25,45 @@ pub(crate) enum Unit {
     PerSecond,
     /// Time of one; the ratio is how many times the floor's, less is better.
     Each,
+    /// The same for what takes less than a few microseconds.
+    Microseconds,
+    /// The same for what takes longer.
+    Milliseconds,
+    /// Memory of one, in KB; less is better.
+    Kilobytes,
 }
 
 /// One comparison.
 pub(crate) struct Row {
-    pub(crate) what: &'static str,
-    pub(crate) floor: &'static str,
+    pub(crate) what: String,
+    pub(crate) floor: String,
     pub(crate) unit: Unit,
     /// How many things a lap did.
     pub(crate) count: u32,
-    pub(crate) ours: Duration,
-    pub(crate) bare: Duration,
+    /// Seconds of a lap, or what else the unit is.
+    pub(crate) ours: f64,
+    /// The same of the floor.
+    pub(crate) bare: f64,
     /// The ratio that is aimed at.
     pub(crate) mark: Option<f64>,
 }
 
 impl Row {
     fn ratio(&self) -> f64 {
-        let (ours, bare) = (self.ours.as_secs_f64(), self.bare.as_secs_f64());
         match self.unit {
-            Unit::PerSecond => bare / ours,
-            Unit::Each => ours / bare,
+            Unit::PerSecond => self.bare / self.ours,
+            Unit::Each | Unit::Microseconds | Unit::Milliseconds | Unit::Kilobytes => self.ours / self.bare,
         }
     }
 
-    fn figure(&self, time: Duration) -> String {
+    fn figure(&self, lap: f64) -> String {
+        let one = lap / f64::from(self.count);
         match self.unit {
-            Unit::PerSecond => format!("{:.0}/s", f64::from(self.count) / time.as_secs_f64()),
-            Unit::Each => format!("{:.1} us", time.as_secs_f64() * 1e6 / f64::from(self.count)),
+            Unit::PerSecond => format!("{:.0}/s", 1.0 / one),
+            Unit::Each => format!("{:.1} us", one * 1e6),
+            Unit::Microseconds => format!("{:.2} us", one * 1e6),
+            Unit::Milliseconds => format!("{:.2} ms", one * 1e3),
+            Unit::Kilobytes => format!("{one:.1} KB"),
         }
     }
 
@@ -60,22 +71,28 @@ impl Row {
         let Some(mark) = self.mark else { return "-".to_owned() };
         let (sign, met) = match self.unit {
             Unit::PerSecond => (">=", self.ratio() >= mark),
-            Unit::Each => ("<=", self.ratio() <= mark),
+            Unit::Each | Unit::Microseconds | Unit::Milliseconds | Unit::Kilobytes => ("<=", self.ratio() <= mark),
         };
         format!("{sign} {mark} {}", if met { "met" } else { "MISSED" })
     }
 }
 
-pub(crate) fn print(rows: &[Row], rounds: u32) {
-    let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
+/// How busy the machine is: the processes that want a core, on average over 1, 5 and 15 minutes.
+pub(crate) fn load() -> String {
     // Only Linux tells it in a file; elsewhere the table does without.
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let load = load.split_whitespace().take(3).collect::<Vec<_>>().join(" ");
-    println!("{cores} cores, load {}, least of {rounds} rounds", if load.is_empty() { "unknown" } else { &load });
-    println!("{:<42} {:>12}  {:<34} {:>12} {:>6}  mark", "what", "Signalbox", "floor", "", "ratio");
+    let load: Vec<_> = load.split_whitespace().take(3).collect();
+    if load.is_empty() { "unknown".to_owned() } else { load.join(" ") }
+}
+
+/// Prints the table; `before` is the [`load`] before the first part.
+pub(crate) fn print(rows: &[Row], rounds: u32, before: &str) {
+    let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
+    println!("{cores} cores, load before {before}, after {}; least of {rounds} rounds", load());
+    println!("{:<46} {:>12}  {:<34} {:>12} {:>6}  mark", "what", "Signalbox", "floor", "", "ratio");
     for row in rows {
         println!(
-            "{:<42} {:>12}  {:<34} {:>12} {:>6.2}  {}",
+            "{:<46} {:>12}  {:<34} {:>12} {:>6.2}  {}",
             row.what,
             row.figure(row.ours),
             row.floor,
