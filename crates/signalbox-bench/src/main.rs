@@ -26,6 +26,9 @@ use tokio::runtime::Runtime;
 
 use crate::table::Row;
 
+/// Rounds, unless the command line says how many.
+const ROUNDS: u32 = 5;
+
 type Bench = fn(&Runtime, u32) -> anyhow::Result<Vec<Row>>;
 
 const ALL: [(&str, Bench); 6] = [
@@ -38,11 +41,11 @@ const ALL: [(&str, Bench); 6] = [
 ];
 
 fn main() -> anyhow::Result<()> {
-    let (mut rounds, mut names) = (5, Vec::new());
+    let (mut rounds, mut names): (Option<u32>, _) = (None, Vec::new());
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
-            "--rounds" => rounds = arguments.next().context("--rounds needs a number")?.parse()?,
+            "--rounds" => rounds = Some(arguments.next().context("--rounds needs a number")?.parse()?),
             "--" => {}
             // The parts take these from the arguments themselves.
             "--events" | "--secs" => drop(arguments.next()),
@@ -58,9 +61,14 @@ fn main() -> anyhow::Result<()> {
     for (name, bench) in ALL {
         if names.is_empty() || names.iter().any(|wanted| wanted == name) {
             eprintln!("{name} ...");
-            rows.extend(bench(&runtime, rounds.max(1)).with_context(|| format!("{name} could not be measured"))?);
+            rows.extend(
+                bench(&runtime, rounds.unwrap_or(ROUNDS).max(1))
+                    .with_context(|| format!("{name} could not be measured"))?,
+            );
         }
     }
-    table::print(&rows, rounds, &load);
+    let said =
+        rounds.map_or(format!("{ROUNDS} rounds (sockets {})", sockets::ROUNDS), |rounds| format!("{rounds} rounds"));
+    table::print(&rows, &said, &load);
     Ok(())
 }

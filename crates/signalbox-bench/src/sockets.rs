@@ -33,7 +33,7 @@ use peers::Peer;
 use server::Server;
 
 /// Rounds, unless the command line says how many: each opens thousands of connections.
-const ROUNDS: u32 = 2;
+pub(crate) const ROUNDS: u32 = 2;
 /// Files that a process of the bench needs besides its connections.
 const OTHER_FILES: usize = 100;
 /// Events are sent before the clock runs, so that everybody has what it needs in its caches.

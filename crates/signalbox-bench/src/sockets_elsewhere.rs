@@ -4,6 +4,9 @@ use tokio::runtime::Runtime;
 
 use crate::table::Row;
 
+/// None is measured.
+pub(crate) const ROUNDS: u32 = 0;
+
 pub(crate) fn become_server(_: &str, _: &mut impl Iterator<Item = String>) -> anyhow::Result<bool> {
     Ok(false)
 }

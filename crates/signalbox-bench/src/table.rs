@@ -85,10 +85,10 @@ pub(crate) fn load() -> String {
     if load.is_empty() { "unknown".to_owned() } else { load.join(" ") }
 }
 
-/// Prints the table; `before` is the [`load`] before the first part.
-pub(crate) fn print(rows: &[Row], rounds: u32, before: &str) {
+/// Prints the table; `rounds` says how many there were, `before` is the [`load`] before the first.
+pub(crate) fn print(rows: &[Row], rounds: &str, before: &str) {
     let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
-    println!("{cores} cores, load before {before}, after {}; least of {rounds} rounds", load());
+    println!("{cores} cores, load before {before}, after {}; least of {rounds}", load());
     println!("{:<46} {:>12}  {:<34} {:>12} {:>6}  mark", "what", "Signalbox", "floor", "", "ratio");
     for row in rows {
         println!(
