@@ -7,7 +7,9 @@ use std::{
 };
 
 /// Longest time for one input, in a debug build on a busy machine. What grows exponentially is far beyond it.
-const LONGEST: Duration = Duration::from_secs(2);
+/// Under libFuzzer everything is watched, which takes many times as long.
+#[expect(unexpected_cfgs, reason = "cargo-fuzz sets it")]
+const LONGEST: Duration = Duration::from_secs(if cfg!(fuzzing) { 60 } else { 2 });
 /// Most memory held at a time for one input, in bytes; inputs have at most 16 KiB.
 const LARGEST: usize = 48 * 1024 * 1024;
 

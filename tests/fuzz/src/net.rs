@@ -39,6 +39,8 @@ fn rest(stream: &mut TcpStream, all: &mut Vec<u8>) {
             Err(error) if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => {
                 panic!("the host holds a connection that has ended: {:?}", String::from_utf8_lossy(all))
             }
+            // An alarm of libFuzzer.
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
             // The host closed while bytes were on their way: what it said before may be lost with it.
             Err(_) => return,
         }
@@ -174,6 +176,7 @@ impl Frames {
                 Err(error) if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => {
                     panic!("the host says nothing")
                 }
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(_) => return None,
             }
         }
