@@ -122,7 +122,7 @@ pub(crate) fn commit_alone(
         Ok(desk) => desk,
         Err(TryLockError::WouldBlock | TryLockError::Poisoned(_)) => return None,
     };
-    let writer = desk.as_mut().filter(|writer| writer.is_quick())?;
+    let writer = desk.as_mut().filter(|writer| writer.is_quick() && writer.begin_at_once())?;
     let answer = writer.commit(std::slice::from_mut(submission)).pop();
     drop(desk);
     if shared.asleep.swap(false, Ordering::SeqCst) {

@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
@@ -59,6 +60,9 @@ pub(crate) enum Progress {
     Done,
 }
 
+/// How long a commit waits while another program has the database's lock.
+const LOCK: Duration = Duration::from_secs(5);
+
 pub(crate) struct Writer {
     parts: Parts,
     rooms: HashMap<Room, RoomState>,
@@ -103,6 +107,18 @@ impl Writer {
     /// Whether a small commit takes no longer than copying some bytes.
     pub(crate) fn is_quick(&self) -> bool {
         !self.parts.slow && self.live <= LIVE && self.wal.load(Ordering::Relaxed) < WAL_PAGES
+    }
+
+    /// Begins the transaction of the commit that follows. False if another program has the database's lock, for which only
+    /// the writer's own thread may wait.
+    pub(crate) fn begin_at_once(&self) -> bool {
+        let begin = |db: &Connection| -> rusqlite::Result<()> {
+            db.busy_timeout(Duration::ZERO)?;
+            let begun = db.prepare_cached("BEGIN IMMEDIATE").and_then(|mut begin| begin.execute([]));
+            db.busy_timeout(LOCK)?;
+            begun.map(|_| ())
+        };
+        begin(&self.parts.db).is_ok()
     }
 
     pub(crate) fn checkpoint_if_due(&mut self) {
@@ -221,7 +237,9 @@ impl Writer {
         let Self { parts, rooms, live, .. } = self;
         let db = &parts.db;
         // Not rusqlite's `Transaction`: it compiles BEGIN and COMMIT anew each time.
-        db.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        if db.is_autocommit() {
+            db.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        }
         let done = write(db, parts, rooms, group, head, frames, answers)
             .and_then(|written| Ok(db.prepare_cached("COMMIT")?.execute([]).map(|_| written)?));
         match done {
