@@ -134,6 +134,7 @@ impl RunState {
                     stalled: false,
                     progress: None,
                     approval: None,
+                    agent: None,
                     outputs: Default::default(),
                     artifacts: Vec::new(),
                     reason: None,

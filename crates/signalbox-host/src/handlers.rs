@@ -142,6 +142,7 @@ fn log_line(line: LogLines) -> LogLine {
         signalbox_model::LogStream::Stdout => "stdout",
         signalbox_model::LogStream::Stderr => "stderr",
         signalbox_model::LogStream::System => "system",
+        signalbox_model::LogStream::Protocol => "protocol",
     };
     LogLine { n: line.n, stream: stream.to_owned(), text: line.text, cut: (line.cut > 0).then_some(line.cut) }
 }

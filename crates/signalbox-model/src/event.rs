@@ -8,8 +8,10 @@ use serde_json::Value;
 use ts_rs::TS;
 
 use crate::{
-    Activity, Actor, Approval, Completion, EngineRecovered, ErrorReport, HealthCheck, LogChunk, Member, Progress,
-    Project, QueueState, Room, Run, RunId, Step, StepKey, SystemStatus, UnixMillis, VerifyResult,
+    Activity, Actor, AgentError, AgentPlan, AgentSession, AgentText, AgentUsage, Approval, Commit, Completion,
+    Correction, EngineRecovered, ErrorReport, FileDiff, GoalVerdict, HealthCheck, LogChunk, Member, Permission,
+    Progress, Project, QueueState, Risk, Room, Run, RunId, Step, StepKey, SystemStatus, ToolCall, UnixMillis,
+    VerifyResult,
 };
 
 /// Why stored or received event data is not what its type says.
@@ -90,6 +92,34 @@ event_types! {
     ApprovalResolved(Arc<Approval>) = "approval_resolved",
     /// A check's verdict. Room: project.
     VerifyResult(VerifyResult) = "verify_result",
+    /// An agent's session began, changed or ended. Room: run.
+    AgentSession(AgentSession) = "agent_session",
+    /// A piece of what an agent said, or was told. Room: run.
+    AgentMessage(AgentText) = "agent_message",
+    /// A piece of what an agent thought. Room: run.
+    AgentThought(AgentText) = "agent_thought",
+    /// A tool call's new state. Room: run.
+    ToolCall(Arc<ToolCall>) = "tool_call",
+    /// An agent's plan. Room: run.
+    PlanUpdate(AgentPlan) = "plan_update",
+    /// How a file differs from the step's base commit. Room: run.
+    FileDiff(FileDiff) = "file_diff",
+    /// What an attempt used up so far. Room: run.
+    UsageUpdate(AgentUsage) = "usage_update",
+    /// An agent failed. Room: run.
+    AgentError(AgentError) = "agent_error",
+    /// An agent asks a person. Room: project.
+    PermissionRequested(Arc<Permission>) = "permission_requested",
+    /// An agent's question was answered, or is no longer asked. Room: project.
+    PermissionResolved(Arc<Permission>) = "permission_resolved",
+    /// A failed check went back to the agent. Room: project.
+    Correction(Correction) = "correction",
+    /// Whether the goal was reached. Room: project.
+    GoalCheck(GoalVerdict) = "goal_check",
+    /// A risk was raised, acknowledged or resolved. Room: project.
+    RiskAlert(Risk) = "risk_alert",
+    /// A run made a commit. Room: project.
+    Commit(Commit) = "commit",
     /// The queue's new order. Room: project.
     QueueUpdate(QueueState) = "queue_update",
     /// A project was opened, closed, renamed or trusted. Room: host.

@@ -112,6 +112,10 @@ id!(
     ApprovalId, "an approval id", "'a_' and 8 to 40 lower-case letters or digits", |t| token(t, "a_")
 );
 id!(
+    /// A question of an agent that waits for a person: `q_` and 8 to 40 lower-case letters or digits.
+    PermissionId, "a permission id", "'q_' and 8 to 40 lower-case letters or digits", |t| token(t, "q_")
+);
+id!(
     /// A member (a person or a program): `m_` and 8 to 40 lower-case letters or digits.
     MemberId, "a member id", "'m_' and 8 to 40 lower-case letters or digits", |t| token(t, "m_")
 );

@@ -6,6 +6,7 @@
 //! (`docs/protocol.md`).
 
 pub mod activity;
+pub mod agent;
 pub mod approval;
 pub mod clock;
 pub mod event;
@@ -17,16 +18,24 @@ pub mod step;
 pub mod system;
 
 pub use activity::{Activity, Priority};
+pub use agent::{
+    AgentChoice, AgentError, AgentErrorKind, AgentPlan, AgentSession, AgentState, AgentText, AgentUsage, Commit,
+    Correction, Evidence, FileDiff, FileStatus, GoalVerdict, Location, OptionKind, Permission, PermissionOption,
+    PermissionState, PermissionTopic, PlanEntry, PlanStatus, Risk, RiskState, Severity, Speaker, ToolCall, ToolDiff,
+    ToolKind, ToolStatus, Usage,
+};
 pub use approval::{Answer, Approval, ApprovalState, Decision, FormField, FormFieldKind};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use event::{CustomType, Event, EventBody, EventData, EventError, NewEvent};
-pub use id::{Actor, ApprovalId, Cursor, CursorError, Epoch, IdError, MemberId, ProjectId, RunId, StepKey};
+pub use id::{
+    Actor, ApprovalId, Cursor, CursorError, Epoch, IdError, MemberId, PermissionId, ProjectId, RunId, StepKey,
+};
 pub use project::Project;
 pub use room::{Room, RoomError, RoomFilter};
 pub use run::{Completion, Progress, QueueState, QueuedRun, Run, RunConclusion, RunStatus};
 pub use step::{
-    Artifact, Attempt, BlobRef, FailureCause, LogChunk, LogStream, Step, StepConclusion, StepKind, StepStatus,
-    StopKind, VerifyResult,
+    Artifact, Attempt, BlobRef, FailureCause, LogChunk, LogStream, Step, StepAgent, StepConclusion, StepKind,
+    StepStatus, StopKind, VerifyResult,
 };
 pub use system::{EngineRecovered, ErrorReport, Health, HealthCheck, Member, Role, SystemStatus};
 

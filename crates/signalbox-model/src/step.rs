@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
-use crate::{ApprovalId, RunId, StepKey, UnixMillis};
+use crate::{ApprovalId, RunId, StepKey, UnixMillis, Usage};
 
 /// What a step does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, TS)]
@@ -107,6 +107,12 @@ pub enum FailureCause {
     Outputs,
     /// The host died while it ran.
     Crash,
+    /// The agent failed: it broke the protocol, ended by itself, or reported an error.
+    Agent,
+    /// A budget was used up.
+    Budget,
+    /// Git refused: a conflict, or a branch that is not as expected.
+    Git,
 }
 
 /// How a process came to its end when it was told to.
@@ -207,6 +213,42 @@ impl Attempt {
     }
 }
 
+/// An agent as a step shows it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct StepAgent {
+    /// Its id in the catalogue.
+    pub id: String,
+    /// What is shown.
+    pub name: String,
+    /// A script plays the agent: nothing of it came from a model.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[ts(as = "Option<bool>", optional)]
+    pub rehearsal: bool,
+    /// The agent's own id of the session, by which it can be resumed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub session: Option<String>,
+    /// The branch of its worktree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub branch: Option<String>,
+    /// The commit its worktree was made from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub base: Option<String>,
+    /// The worktree's folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub folder: Option<String>,
+    /// What all its attempts used up.
+    #[serde(default)]
+    pub usage: Usage,
+    /// Questions of it that wait for a person.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    #[ts(as = "Option<u32>", optional)]
+    pub questions: u32,
+}
+
 /// A step instance's current state.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, TS)]
 pub struct Step {
@@ -272,6 +314,10 @@ pub struct Step {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
     pub approval: Option<ApprovalId>,
+    /// The agent at work, or that worked last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub agent: Option<StepAgent>,
     /// Values it handed on.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     #[ts(as = "Option<IndexMap<String, serde_json::Value>>", optional)]
@@ -301,6 +347,8 @@ pub enum LogStream {
     Stderr,
     /// Signalbox itself: what it did and why.
     System,
+    /// Lines of an agent's protocol, each with `->` (to the agent) or `<-` before it.
+    Protocol,
 }
 
 /// A piece of what a step printed, in order of printing.

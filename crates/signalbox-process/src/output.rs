@@ -68,7 +68,7 @@ impl Assembler {
     fn raw(&mut self, stream: LogStream) -> &mut Raw {
         match stream {
             LogStream::Stderr => &mut self.stderr,
-            LogStream::Stdout | LogStream::System => &mut self.stdout,
+            LogStream::Stdout | LogStream::System | LogStream::Protocol => &mut self.stdout,
         }
     }
 

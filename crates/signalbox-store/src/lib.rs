@@ -11,6 +11,7 @@
 //! * A log that lost what was already handed out gets a new epoch, and so does one that was put back from a copy ([`mark`]).
 //! * The log is the buffer: nobody has a queue of their own. [`Store::read`] serves any cursor.
 
+mod agents;
 mod batch;
 pub mod blob;
 mod error;

@@ -10,7 +10,12 @@ pub(crate) fn can_refuse(body: &EventBody) -> bool {
     matches!(
         body,
         EventBody::Known(
-            EventData::RunUpdated(_) | EventData::StepUpdated(_) | EventData::StepCompleted(_) | EventData::Log(_)
+            EventData::RunUpdated(_)
+                | EventData::StepUpdated(_)
+                | EventData::StepCompleted(_)
+                | EventData::Log(_)
+                | EventData::PermissionRequested(_)
+                | EventData::PermissionResolved(_)
         )
     )
 }
@@ -57,10 +62,7 @@ pub(crate) fn apply(
             ])?;
             Ok(())
         }
-        EventData::Log(chunk) => {
-            let Some(run) = run else { return Err(StoreError::Row("a log event names no run".into())) };
-            log_row(db, seq, run, chunk)
-        }
+        EventData::Log(chunk) => log_row(db, seq, named(run)?, chunk),
         EventData::QueueUpdate(_) => {
             // The room of a queue is its project's; the caller of `apply` has stored it with the event.
             db.prepare_cached(
@@ -75,13 +77,76 @@ pub(crate) fn apply(
         EventData::MemberUpdated(member) => upsert(db, "members", member.id.as_str(), data),
         EventData::SystemStatus(_) => latest(db, "system_status", data),
         EventData::HealthCheck(check) => latest(db, &format!("health_check/{}", check.service), data),
+        EventData::PermissionRequested(permission) | EventData::PermissionResolved(permission) => {
+            // Answered once: a later answer, or the end of the turn, changes nothing of it.
+            let changed = db
+                .prepare_cached(
+                    "INSERT INTO permissions(id, project, run, state, opened, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                     ON CONFLICT(id) DO UPDATE SET state = ?4, data = ?6 WHERE state = 'open'",
+                )?
+                .execute(params![
+                    permission.id.as_str(),
+                    permission.project.as_str(),
+                    permission.run.as_str(),
+                    name_of(&permission.state)?,
+                    seq,
+                    data
+                ])?;
+            refuse_unless(changed, || format!("question {}", permission.id))
+        }
+        EventData::AgentSession(session) => {
+            of_attempt(db, "agent_sessions", run, session.step.as_str(), session.attempt, data)
+        }
+        EventData::UsageUpdate(usage) => of_attempt(db, "agent_usage", run, usage.step.as_str(), usage.attempt, data),
+        EventData::FileDiff(diff) => {
+            let run = named(run)?;
+            db.prepare_cached(
+                "INSERT OR REPLACE INTO file_diffs(run, step, attempt, path, seq, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            )?
+            .execute(params![run.as_str(), diff.step.as_str(), diff.attempt, diff.path, seq, data])?;
+            diff.blob.as_ref().map_or(Ok(()), |blob| blob_row(db, seq, blob))
+        }
+        EventData::AgentMessage(text) | EventData::AgentThought(text) => {
+            text.blob.as_ref().map_or(Ok(()), |blob| blob_row(db, seq, blob))
+        }
+        EventData::RiskAlert(risk) => {
+            db.prepare_cached(
+                "INSERT INTO risks(project, id, state, raised, data) VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT(project, id) DO UPDATE SET state = ?3, data = ?5",
+            )?
+            .execute(params![risk.project.as_str(), risk.id, name_of(&risk.state)?, seq, data])?;
+            Ok(())
+        }
         EventData::Completion(_)
+        | EventData::ToolCall(_)
+        | EventData::PlanUpdate(_)
+        | EventData::AgentError(_)
+        | EventData::Correction(_)
+        | EventData::GoalCheck(_)
+        | EventData::Commit(_)
         | EventData::ProgressUpdate(_)
         | EventData::VerifyResult(_)
         | EventData::ActivityCreated(_)
         | EventData::EngineRecovered(_)
         | EventData::Error(_) => Ok(()),
     }
+}
+
+fn named(run: Option<&RunId>) -> Result<&RunId, StoreError> {
+    run.ok_or_else(|| StoreError::Row("an event of a run's room names no run".into()))
+}
+
+fn of_attempt(
+    db: &Connection,
+    table: &str,
+    run: Option<&RunId>,
+    step: &str,
+    attempt: u32,
+    data: &str,
+) -> Result<(), StoreError> {
+    db.prepare_cached(&format!("INSERT OR REPLACE INTO {table}(run, step, attempt, data) VALUES (?1, ?2, ?3, ?4)"))?
+        .execute(params![named(run)?.as_str(), step, attempt, data])?;
+    Ok(())
 }
 
 fn refuse_unless(changed: usize, what: impl FnOnce() -> String) -> Result<(), StoreError> {
@@ -179,6 +244,11 @@ const DERIVED: &[(&str, &str)] = &[
     ("runs", "id"),
     ("steps", "run, idx"),
     ("approvals", "id"),
+    ("permissions", "id"),
+    ("agent_sessions", "run, step, attempt"),
+    ("agent_usage", "run, step, attempt"),
+    ("file_diffs", "run, step, attempt, path"),
+    ("risks", "project, id"),
     ("queues", "project"),
     ("members", "id"),
     ("latest", "key"),

@@ -388,12 +388,16 @@ impl<'a> Reader<'a> {
         Ok(Arc::new(Frame { seq: parts.seq, room: Arc::clone(room), json: parts.encode(self.epoch, &room.room) }))
     }
 
-    fn one<T: DeserializeOwned>(&self, sql: &str, key: &str) -> Result<Option<T>, StoreError> {
+    pub(crate) fn one<T: DeserializeOwned>(&self, sql: &str, key: &str) -> Result<Option<T>, StoreError> {
         let text: Option<String> = self.db.prepare_cached(sql)?.query_row([key], |row| row.get(0)).optional()?;
         text.map(|text| serde_json::from_str(&text).map_err(StoreError::from)).transpose()
     }
 
-    fn many<T: DeserializeOwned>(&self, sql: &str, values: &[&dyn rusqlite::ToSql]) -> Result<Vec<T>, StoreError> {
+    pub(crate) fn many<T: DeserializeOwned>(
+        &self,
+        sql: &str,
+        values: &[&dyn rusqlite::ToSql],
+    ) -> Result<Vec<T>, StoreError> {
         let mut statement = self.db.prepare_cached(sql)?;
         let mut rows = statement.query(params_from_iter(values))?;
         let mut out = Vec::new();

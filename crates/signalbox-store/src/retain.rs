@@ -130,6 +130,7 @@ fn trim(
                      AND step = (SELECT json_extract(data, '$.step') FROM events WHERE seq = ?1 AND type = 'log')",
                 )?
                 .execute([seq])?;
+            transaction.prepare_cached("DELETE FROM file_diffs WHERE seq = ?1")?.execute([seq])?;
             transaction.prepare_cached("DELETE FROM search WHERE rowid = ?1")?.execute([seq])?;
             transaction.prepare_cached("DELETE FROM events WHERE seq = ?1")?.execute([seq])?;
         }

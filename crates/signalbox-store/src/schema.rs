@@ -8,7 +8,12 @@ use signalbox_model::Epoch;
 use crate::{Durability, StoreError};
 
 /// Each entry brings the schema from its index to the next version. Only ever appended to.
-const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql"), include_str!("schema/2.sql"), include_str!("schema/3.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema/1.sql"),
+    include_str!("schema/2.sql"),
+    include_str!("schema/3.sql"),
+    include_str!("schema/4.sql"),
+];
 
 /// The newest schema that this version knows.
 #[expect(clippy::cast_possible_truncation, reason = "a handful of migrations")]

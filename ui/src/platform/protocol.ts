@@ -73,6 +73,226 @@ entries: Array<ActivityEntry>, };
 export type Actor = string;
 
 /**
+ * A mode or a model that an agent offers.
+ */
+export type AgentChoice = { 
+/**
+ * As the agent names it.
+ */
+id: string, 
+/**
+ * What is shown.
+ */
+name: string, };
+
+/**
+ * A failure of an agent.
+ */
+export type AgentError = { 
+/**
+ * Which step.
+ */
+step: StepKey, 
+/**
+ * Which attempt, from 1.
+ */
+attempt: number, 
+/**
+ * What kind.
+ */
+kind: AgentErrorKind, 
+/**
+ * What happened and what to do, for a person.
+ */
+message: string, 
+/**
+ * The agent's own words: its error answer, or the end of what it wrote to standard error.
+ */
+detail?: string, 
+/**
+ * When a usage limit ends.
+ */
+resets_at?: number, };
+
+/**
+ * What kind of failure an agent met.
+ */
+export type AgentErrorKind = "missing" | "auth" | "rate_limit" | "network" | "protocol" | "exited" | "limit" | "agent";
+
+/**
+ * An agent's own plan. Each replaces the one before.
+ */
+export type AgentPlan = { 
+/**
+ * Which step.
+ */
+step: StepKey, 
+/**
+ * Which attempt, from 1.
+ */
+attempt: number, 
+/**
+ * Its entries, in order.
+ */
+entries: Array<PlanEntry>, };
+
+/**
+ * An agent's session.
+ */
+export type AgentSession = { 
+/**
+ * Which step.
+ */
+step: StepKey, 
+/**
+ * Which attempt, from 1.
+ */
+attempt: number, 
+/**
+ * The agent's id in the catalogue.
+ */
+agent: string, 
+/**
+ * The name it gives itself, or the catalogue's.
+ */
+name: string, 
+/**
+ * Its version, when it said so.
+ */
+version?: string, 
+/**
+ * A script plays the agent: nothing of it came from a model.
+ */
+rehearsal?: boolean, 
+/**
+ * Where it is.
+ */
+state: AgentState, 
+/**
+ * The agent's own id of the session, by which it can be resumed.
+ */
+session?: string, 
+/**
+ * It goes on with a session that was there before.
+ */
+resumed?: boolean, 
+/**
+ * The mode it is in.
+ */
+mode?: string, 
+/**
+ * Modes that it offers.
+ */
+modes?: Array<AgentChoice>, 
+/**
+ * The model, when it said so.
+ */
+model?: string, 
+/**
+ * The folder it works in.
+ */
+folder: string, 
+/**
+ * The branch of its worktree.
+ */
+branch?: string, 
+/**
+ * The commit its worktree was made from.
+ */
+base?: string, 
+/**
+ * Why it is where it is, in a sentence for a person.
+ */
+reason?: string, };
+
+/**
+ * Where an agent's session is.
+ */
+export type AgentState = "starting" | "running" | "waiting" | "idle" | "closed";
+
+/**
+ * A piece of a message or of a thought.
+ */
+export type AgentText = { 
+/**
+ * Which step.
+ */
+step: StepKey, 
+/**
+ * Which attempt, from 1.
+ */
+attempt: number, 
+/**
+ * The message it belongs to, unique within the attempt.
+ */
+id: string, 
+/**
+ * Whose it is.
+ */
+from: Speaker, 
+/**
+ * Bytes of this message before this piece.
+ */
+offset: number, 
+/**
+ * The text; for a large piece its beginning.
+ */
+text: string, 
+/**
+ * The whole piece, when it is over 16 KiB.
+ */
+blob?: BlobRef, 
+/**
+ * The agent said this before, and says it again because its connection to the model broke.
+ */
+repeated?: boolean, };
+
+/**
+ * What an attempt used up so far.
+ */
+export type AgentUsage = { 
+/**
+ * Which step.
+ */
+step: StepKey, 
+/**
+ * Which attempt, from 1.
+ */
+attempt: number, 
+/**
+ * The agent's id in the catalogue.
+ */
+agent: string, 
+/**
+ * The model, when it said so.
+ */
+model?: string, 
+/**
+ * Tokens in the agent's context now.
+ */
+context_used?: number, 
+/**
+ * Tokens that the context holds.
+ */
+context_size?: number, 
+/**
+ * Tokens that went in, cached ones included.
+ */
+input_tokens: number, 
+/**
+ * Tokens that came out, thoughts included.
+ */
+output_tokens: number, 
+/**
+ * Of those that went in: read from a cache.
+ */
+cached_tokens?: number, 
+/**
+ * Money, in US dollars, as the agent reckons it; absent if it does not.
+ */
+usd?: number, };
+
+/**
  * One member's answer.
  */
 export type Answer = { 
@@ -411,6 +631,39 @@ version: string,
 instance?: string, };
 
 /**
+ * A commit that a run made.
+ */
+export type Commit = { 
+/**
+ * Its full hash.
+ */
+hash: string, 
+/**
+ * The branch it is on.
+ */
+branch: string, 
+/**
+ * Its message's first line.
+ */
+subject: string, 
+/**
+ * Files it changed.
+ */
+files: number, 
+/**
+ * Lines added.
+ */
+added: number, 
+/**
+ * Lines removed.
+ */
+removed: number, 
+/**
+ * The step that made it.
+ */
+step?: StepKey, };
+
+/**
  * A run ended: what a person wants to know of it.
  */
 export type Completion = { 
@@ -523,6 +776,31 @@ export type Connections = {
 connections: Array<Connection>, };
 
 /**
+ * A failed check went back to the agent.
+ */
+export type Correction = { 
+/**
+ * Which step.
+ */
+step: StepKey, 
+/**
+ * Which attempt, from 1.
+ */
+attempt: number, 
+/**
+ * Counts from 1 within the attempt.
+ */
+number: number, 
+/**
+ * At most this many.
+ */
+max: number, 
+/**
+ * What the agent was told.
+ */
+feedback: string, };
+
+/**
  * A place in a log: everything up to and including `seq` was seen. Written `<epoch>.<seq>`.
  *
  * One cursor serves any set of rooms on every transport.
@@ -615,7 +893,7 @@ hint?: string, };
 /**
  * The data of each event type of Signalbox itself. The wire form is `"type"` and `"data"`.
  */
-export type EventData = { "type": "run_updated", "data": Run } | { "type": "step_updated", "data": Step } | { "type": "step_completed", "data": Step } | { "type": "log", "data": LogChunk } | { "type": "completion", "data": Completion } | { "type": "progress_update", "data": Progress } | { "type": "approval_requested", "data": Approval } | { "type": "approval_resolved", "data": Approval } | { "type": "verify_result", "data": VerifyResult } | { "type": "queue_update", "data": QueueState } | { "type": "project_updated", "data": Project } | { "type": "activity_created", "data": Activity } | { "type": "system_status", "data": SystemStatus } | { "type": "health_check", "data": HealthCheck } | { "type": "member_updated", "data": Member } | { "type": "engine_recovered", "data": EngineRecovered } | { "type": "error", "data": ErrorReport };
+export type EventData = { "type": "run_updated", "data": Run } | { "type": "step_updated", "data": Step } | { "type": "step_completed", "data": Step } | { "type": "log", "data": LogChunk } | { "type": "completion", "data": Completion } | { "type": "progress_update", "data": Progress } | { "type": "approval_requested", "data": Approval } | { "type": "approval_resolved", "data": Approval } | { "type": "verify_result", "data": VerifyResult } | { "type": "agent_session", "data": AgentSession } | { "type": "agent_message", "data": AgentText } | { "type": "agent_thought", "data": AgentText } | { "type": "tool_call", "data": ToolCall } | { "type": "plan_update", "data": AgentPlan } | { "type": "file_diff", "data": FileDiff } | { "type": "usage_update", "data": AgentUsage } | { "type": "agent_error", "data": AgentError } | { "type": "permission_requested", "data": Permission } | { "type": "permission_resolved", "data": Permission } | { "type": "correction", "data": Correction } | { "type": "goal_check", "data": GoalVerdict } | { "type": "risk_alert", "data": Risk } | { "type": "commit", "data": Commit } | { "type": "queue_update", "data": QueueState } | { "type": "project_updated", "data": Project } | { "type": "activity_created", "data": Activity } | { "type": "system_status", "data": SystemStatus } | { "type": "health_check", "data": HealthCheck } | { "type": "member_updated", "data": Member } | { "type": "engine_recovered", "data": EngineRecovered } | { "type": "error", "data": ErrorReport };
 
 /**
  * Which events.
@@ -702,9 +980,80 @@ before?: number,
 limit?: number, };
 
 /**
+ * One piece of evidence of a goal's check.
+ */
+export type Evidence = { 
+/**
+ * What was checked, in words.
+ */
+what: string, 
+/**
+ * Whether it held.
+ */
+passed: boolean, 
+/**
+ * What was seen.
+ */
+detail: string, 
+/**
+ * How long it took in milliseconds.
+ */
+duration_ms: number, };
+
+/**
  * Why an attempt failed, as far as retry rules care.
  */
-export type FailureCause = "command" | "infra" | "rate_limit" | "timeout" | "stall" | "verify" | "outputs" | "crash";
+export type FailureCause = "command" | "infra" | "rate_limit" | "timeout" | "stall" | "verify" | "outputs" | "crash" | "agent" | "budget" | "git";
+
+/**
+ * How a file in a step's folder differs from the base commit, as git sees it. Upsert by `path`.
+ */
+export type FileDiff = { 
+/**
+ * Which step.
+ */
+step: StepKey, 
+/**
+ * Which attempt, from 1.
+ */
+attempt: number, 
+/**
+ * The file, relative to the repository, with `/`.
+ */
+path: string, 
+/**
+ * Its name before, if it was renamed.
+ */
+old_path?: string, 
+/**
+ * What happened.
+ */
+status: FileStatus, 
+/**
+ * Lines added.
+ */
+added: number, 
+/**
+ * Lines removed.
+ */
+removed: number, 
+/**
+ * It is not text.
+ */
+binary?: boolean, 
+/**
+ * The change in unified form; for a large one its beginning.
+ */
+patch: string, 
+/**
+ * The whole patch, when it is over 16 KiB.
+ */
+blob?: BlobRef, };
+
+/**
+ * What happened to a file since the base commit.
+ */
+export type FileStatus = "added" | "modified" | "deleted" | "renamed" | "unchanged";
 
 /**
  * A field that a person fills in with the answer.
@@ -743,6 +1092,27 @@ default?: JsonValue, };
  * The kind of a form's field.
  */
 export type FormFieldKind = "string" | "number" | "integer" | "boolean" | "enum";
+
+/**
+ * Whether a run reached the goal that was frozen when it started.
+ */
+export type GoalVerdict = { 
+/**
+ * The goal, as it was when the run started.
+ */
+statement: string, 
+/**
+ * The landing step that waits for it; absent at the run's end.
+ */
+step?: StepKey, 
+/**
+ * Whether all of it held.
+ */
+passed: boolean, 
+/**
+ * What was checked, in order, up to the first that failed.
+ */
+evidence: Array<Evidence>, };
 
 /**
  * A step in a workflow's graph.
@@ -1042,6 +1412,19 @@ connections: number,
 replay_events: number, };
 
 /**
+ * A place that a tool call is about.
+ */
+export type Location = { 
+/**
+ * The file, relative to the session's folder where it lies in it.
+ */
+path: string, 
+/**
+ * The line, from 1.
+ */
+line?: number, };
+
+/**
  * A piece of what a step printed, in order of printing.
  */
 export type LogChunk = { 
@@ -1177,7 +1560,7 @@ schema: number, };
 /**
  * Where a line of a log came from.
  */
-export type LogStream = "stdout" | "stderr" | "system";
+export type LogStream = "stdout" | "stderr" | "system" | "protocol";
 
 /**
  * The end of an attempt's log.
@@ -1274,6 +1657,162 @@ members: Array<Member>, };
  * No parameters, or no result.
  */
 export type Nothing = Record<symbol, never>;
+
+/**
+ * What an answer means to the agent.
+ */
+export type OptionKind = "allow_once" | "allow_always" | "reject_once" | "reject_always" | "answer";
+
+/**
+ * A question of an agent that waits, or waited, for a person.
+ */
+export type Permission = { 
+/**
+ * Its identifier; asked anew, it gets a new one.
+ */
+id: PermissionId, 
+/**
+ * The project.
+ */
+project: ProjectId, 
+/**
+ * The run.
+ */
+run: RunId, 
+/**
+ * The run's number, for a title that a person can read out.
+ */
+run_number: number, 
+/**
+ * The workflow's name.
+ */
+workflow: string, 
+/**
+ * The step whose agent asks.
+ */
+step: StepKey, 
+/**
+ * Which attempt, from 1.
+ */
+attempt: number, 
+/**
+ * The agent's id in the catalogue.
+ */
+agent: string, 
+/**
+ * What is asked.
+ */
+topic: PermissionTopic, 
+/**
+ * The question, or the tool call's title.
+ */
+title: string, 
+/**
+ * What the tool does.
+ */
+kind: ToolKind, 
+/**
+ * The tool call, by its id in the transcript.
+ */
+tool_call?: string, 
+/**
+ * What it would be called with: JSON text, at most 16 KiB.
+ */
+input?: string, 
+/**
+ * Places it is about.
+ */
+locations?: Array<Location>, 
+/**
+ * Changes it would make, as the agent tells them.
+ */
+diffs?: Array<ToolDiff>, 
+/**
+ * The choices; only one of these is a valid answer.
+ */
+options: Array<PermissionOption>, 
+/**
+ * An answer may be text of one's own.
+ */
+free_text?: boolean, 
+/**
+ * Where it stands.
+ */
+state: PermissionState, 
+/**
+ * The chosen option.
+ */
+option?: string, 
+/**
+ * The answer in words.
+ */
+text?: string, 
+/**
+ * Who answered.
+ */
+by?: Actor, 
+/**
+ * Since when it waits.
+ */
+opened_at: number, 
+/**
+ * When it was settled.
+ */
+resolved_at?: number, 
+/**
+ * Why it was settled, when no person did.
+ */
+reason?: string, };
+
+/**
+ * A question of an agent that waits for a person: `q_` and 8 to 40 lower-case letters or digits.
+ */
+export type PermissionId = string;
+
+/**
+ * A choice that the agent offers.
+ */
+export type PermissionOption = { 
+/**
+ * As the agent names it.
+ */
+id: string, 
+/**
+ * What is shown.
+ */
+name: string, 
+/**
+ * What it means.
+ */
+kind: OptionKind, };
+
+/**
+ * Where a permission request stands.
+ */
+export type PermissionState = "open" | "answered" | "void";
+
+/**
+ * What is asked.
+ */
+export type PermissionTopic = "tool" | "question" | "budget";
+
+/**
+ * An entry of an agent's plan.
+ */
+export type PlanEntry = { 
+/**
+ * What.
+ */
+text: string, 
+/**
+ * Where it is.
+ */
+status: PlanStatus, };
+
+/**
+ * Where an entry of a plan is.
+ */
+export type PlanStatus = "pending" | "in_progress" | "completed";
 
 /**
  * How much an activity matters; the order is the order of attention.
@@ -1496,6 +2035,64 @@ export type RetryDefinition = "pinned" | "latest";
  * How much of a run to try again.
  */
 export type RetryScope = "step" | "from" | "failed" | "all";
+
+/**
+ * Something that may go wrong, with its evidence.
+ */
+export type Risk = { 
+/**
+ * Unique in the project; raised again, it is the same.
+ */
+id: string, 
+/**
+ * The project.
+ */
+project: ProjectId, 
+/**
+ * What kind, a word: `goal`, `forbidden_path`, `budget`, `conflict`, `worktree`, `agent`.
+ */
+kind: string, 
+/**
+ * How bad.
+ */
+severity: Severity, 
+/**
+ * What, in a sentence.
+ */
+title: string, 
+/**
+ * What was seen.
+ */
+evidence: string, 
+/**
+ * What to do.
+ */
+advice: string, 
+/**
+ * The run it is about.
+ */
+run?: RunId, 
+/**
+ * The step it is about.
+ */
+step?: StepKey, 
+/**
+ * Where it stands.
+ */
+state: RiskState, 
+/**
+ * When it was raised.
+ */
+raised_at: number, 
+/**
+ * Who changed it last.
+ */
+by?: Actor, };
+
+/**
+ * Where a risk stands.
+ */
+export type RiskState = "open" | "acknowledged" | "resolved";
 
 /**
  * What a member may do; each includes what is before it.
@@ -1945,9 +2542,19 @@ secrets: Array<SecretInfo>,
 keychain_error?: string, };
 
 /**
+ * How bad a risk is.
+ */
+export type Severity = "info" | "warning" | "critical";
+
+/**
  * A room's state.
  */
 export type Snapshot = { "of": "host" } & HostSnapshot | { "of": "activity" } & ActivitySnapshot | { "of": "project" } & ProjectSnapshot | { "of": "run" } & RunSnapshot;
+
+/**
+ * Whose text it is.
+ */
+export type Speaker = "agent" | "prompt";
 
 /**
  * A step instance's current state.
@@ -2034,6 +2641,10 @@ progress?: number,
  */
 approval?: ApprovalId, 
 /**
+ * The agent at work, or that worked last.
+ */
+agent?: StepAgent, 
+/**
  * Values it handed on.
  */
 outputs?: { [key in string]: JsonValue }, 
@@ -2045,6 +2656,47 @@ artifacts?: Array<Artifact>,
  * Why it is where it is, in a sentence for a person.
  */
 reason?: string, };
+
+/**
+ * An agent as a step shows it.
+ */
+export type StepAgent = { 
+/**
+ * Its id in the catalogue.
+ */
+id: string, 
+/**
+ * What is shown.
+ */
+name: string, 
+/**
+ * A script plays the agent: nothing of it came from a model.
+ */
+rehearsal?: boolean, 
+/**
+ * The agent's own id of the session, by which it can be resumed.
+ */
+session?: string, 
+/**
+ * The branch of its worktree.
+ */
+branch?: string, 
+/**
+ * The commit its worktree was made from.
+ */
+base?: string, 
+/**
+ * The worktree's folder.
+ */
+folder?: string, 
+/**
+ * What all its attempts used up.
+ */
+usage: Usage, 
+/**
+ * Questions of it that wait for a person.
+ */
+questions?: number, };
 
 /**
  * How a step ended.
@@ -2195,6 +2847,111 @@ token: string,
  * Whose it is.
  */
 member: Member, };
+
+/**
+ * A use of a tool.
+ */
+export type ToolCall = { 
+/**
+ * Which step.
+ */
+step: StepKey, 
+/**
+ * Which attempt, from 1.
+ */
+attempt: number, 
+/**
+ * Unique within the attempt.
+ */
+id: string, 
+/**
+ * What it does.
+ */
+kind: ToolKind, 
+/**
+ * What is shown.
+ */
+title: string, 
+/**
+ * Where it is.
+ */
+status: ToolStatus, 
+/**
+ * Places it is about.
+ */
+locations?: Array<Location>, 
+/**
+ * What it was called with: JSON text, at most 16 KiB.
+ */
+input?: string, 
+/**
+ * What came out, at most its last 16 KiB.
+ */
+output?: string, 
+/**
+ * Bytes that came out in all, when `output` holds only the end.
+ */
+output_bytes?: number, 
+/**
+ * Exit code of what it ran.
+ */
+exit_code?: number, 
+/**
+ * Changes as the agent tells them.
+ */
+diffs?: Array<ToolDiff>, };
+
+/**
+ * A change as the agent tells it. A hint: what really changed says [`FileDiff`].
+ */
+export type ToolDiff = { 
+/**
+ * The file.
+ */
+path: string, 
+/**
+ * What was there; absent for a new file.
+ */
+old?: string, 
+/**
+ * What is there now.
+ */
+new: string, 
+/**
+ * Something was left out: an agent's text was over 16 KiB.
+ */
+cut?: boolean, };
+
+/**
+ * What a tool does.
+ */
+export type ToolKind = "read" | "edit" | "delete" | "move" | "search" | "execute" | "think" | "fetch" | "switch_mode" | "other";
+
+/**
+ * Where a tool call is.
+ */
+export type ToolStatus = "pending" | "in_progress" | "completed" | "failed" | "rejected" | "cancelled" | "unknown";
+
+/**
+ * What was used up.
+ */
+export type Usage = { 
+/**
+ * Tokens that went in, cached ones included.
+ */
+input_tokens: number, 
+/**
+ * Tokens that came out, thoughts included.
+ */
+output_tokens: number, 
+/**
+ * Of those that went in: read from a cache.
+ */
+cached_tokens?: number, 
+/**
+ * Money, in US dollars, as the agent reckons it; absent if it does not.
+ */
+usd?: number, };
 
 /**
  * The verdict of one check.

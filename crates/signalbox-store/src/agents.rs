@@ -1,0 +1,54 @@
+//! Reading what agents left: their questions, sessions, use, changes and risks.
+
+use std::sync::Arc;
+
+use signalbox_model::{AgentSession, AgentUsage, FileDiff, Permission, PermissionId, ProjectId, Risk, RunId, StepKey};
+
+use crate::{Reader, StoreError};
+
+#[expect(clippy::missing_errors_doc, reason = "as everywhere in Reader: if the database cannot be read")]
+impl Reader<'_> {
+    /// An agent's question.
+    pub fn permission(&self, id: &PermissionId) -> Result<Option<Arc<Permission>>, StoreError> {
+        self.one("SELECT data FROM permissions WHERE id = ?1", id.as_str())
+    }
+
+    /// Open questions of agents, oldest first.
+    pub fn open_permissions(&self) -> Result<Vec<Arc<Permission>>, StoreError> {
+        self.many("SELECT data FROM permissions WHERE state = 'open' ORDER BY opened", &[])
+    }
+
+    /// Questions of one run's agents, oldest first.
+    pub fn permissions_of_run(&self, run: &RunId) -> Result<Vec<Arc<Permission>>, StoreError> {
+        self.many("SELECT data FROM permissions WHERE run = ?1 ORDER BY opened", &[&run.as_str()])
+    }
+
+    /// The sessions of a run's agents, by step and attempt.
+    pub fn agent_sessions(&self, run: &RunId) -> Result<Vec<AgentSession>, StoreError> {
+        self.many("SELECT data FROM agent_sessions WHERE run = ?1 ORDER BY step, attempt", &[&run.as_str()])
+    }
+
+    /// What a run's agents used up, by step and attempt.
+    pub fn agent_usage(&self, run: &RunId) -> Result<Vec<AgentUsage>, StoreError> {
+        self.many("SELECT data FROM agent_usage WHERE run = ?1 ORDER BY step, attempt", &[&run.as_str()])
+    }
+
+    /// How files differ from the base of an attempt, by path, with those whose change was undone.
+    pub fn file_diffs(&self, run: &RunId, step: &StepKey, attempt: u32) -> Result<Vec<FileDiff>, StoreError> {
+        let sql = "SELECT data FROM file_diffs WHERE run = ?1 AND step = ?2 AND attempt = ?3 ORDER BY path";
+        self.many(sql, &[&run.as_str(), &step.as_str(), &attempt])
+    }
+
+    /// A project's risks that are not resolved, oldest first.
+    pub fn open_risks(&self, project: &ProjectId) -> Result<Vec<Risk>, StoreError> {
+        let sql = "SELECT data FROM risks WHERE project = ?1 AND state <> 'resolved' ORDER BY raised";
+        self.many(sql, &[&project.as_str()])
+    }
+
+    /// A risk.
+    pub fn risk(&self, project: &ProjectId, id: &str) -> Result<Option<Risk>, StoreError> {
+        let found: Vec<Risk> =
+            self.many("SELECT data FROM risks WHERE project = ?1 AND id = ?2", &[&project.as_str(), &id])?;
+        Ok(found.into_iter().next())
+    }
+}
