@@ -168,6 +168,7 @@ fn step(run: &Run, index: u32, out: &mut Vec<NewEvent>) -> anyhow::Result<()> {
         stalled: false,
         progress: None,
         approval: None,
+        agent: None,
         outputs: Default::default(),
         artifacts: Vec::new(),
         reason: None,
