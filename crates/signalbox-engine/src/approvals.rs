@@ -214,13 +214,8 @@ impl Engine {
         if !again.contains(&rejected) {
             again.push(rejected);
         }
-        let (at_work, still): (Vec<u32>, Vec<u32>) = again.into_iter().partition(|index| {
-            let status = run.steps[*index as usize].step.status;
-            matches!(
-                status,
-                StepStatus::Starting | StepStatus::Running | StepStatus::Verifying | StepStatus::Cancelling
-            )
-        });
+        let (at_work, still): (Vec<u32>, Vec<u32>) =
+            again.into_iter().partition(|index| crate::finish::at_work(&run.steps[*index as usize].step));
         run.change_silently(rejected, |state| state.step.rejections += 1);
         for index in at_work {
             end_step(run, index, Ending::Rework, false, cx.now, out);

@@ -218,6 +218,8 @@ impl Engine {
                     });
                 }
             }
+            Input::Phase { at, phase, reason } => self.phase(&at, phase, reason, cx, &mut out)?,
+            Input::Agent { at, agent } => self.agent(&at, *agent, &mut out)?,
             Input::Progress { value, .. } if !value.is_finite() => {
                 return Err(Refused::Invalid("progress is a number from 0 to 1".into()));
             }

@@ -1,7 +1,7 @@
 //! One attempt, from its start to its end.
 
 use signalbox_model::{
-    Actor, Attempt, FailureCause, Priority, RunId, StepConclusion, StepKind, StepStatus, UnixMillis,
+    Actor, Attempt, FailureCause, Priority, RunId, Step, StepAgent, StepConclusion, StepKind, StepStatus, UnixMillis,
 };
 
 use crate::{
@@ -28,6 +28,28 @@ impl End {
 
     fn failure(cause: FailureCause, message: String) -> Self {
         Self { conclusion: StepConclusion::Failed, cause: Some(cause), message: Some(message) }
+    }
+
+    fn of(outcome: &Outcome) -> Self {
+        if let Some((cause, message)) = &outcome.failure {
+            return Self::failure(*cause, message.clone());
+        }
+        match (outcome.code, outcome.signal, &outcome.bad_outputs) {
+            (Some(0), _, None) => Self::success(),
+            (Some(0), _, Some(why)) => Self::failure(FailureCause::Outputs, why.clone()),
+            (Some(code), _, _) => Self::failure(FailureCause::Command, format!("exited with code {code}")),
+            (None, Some(signal), _) => Self::failure(FailureCause::Command, format!("was ended by signal {signal}")),
+            (None, None, _) => Self::failure(FailureCause::Infra, "its end was not observed".into()),
+        }
+    }
+}
+
+/// Whether something outside works for the step. A question waits as well, but nothing works for it.
+pub(crate) fn at_work(step: &Step) -> bool {
+    match step.status {
+        StepStatus::Starting | StepStatus::Running | StepStatus::Verifying | StepStatus::Cancelling => true,
+        StepStatus::WaitingInput => step.kind != StepKind::Approval,
+        _ => false,
     }
 }
 
@@ -144,18 +166,10 @@ impl Engine {
         out: &mut Output,
     ) -> Result<(), Refused> {
         let run = self.run_at(at)?;
-        let status = run.steps[at.step as usize].step.status;
-        if !matches!(status, StepStatus::Starting | StepStatus::Running | StepStatus::Cancelling) {
+        if !at_work(&run.steps[at.step as usize].step) {
             return Err(Refused::Stale);
         }
-        let end =
-            Self::ending(run, at.step).unwrap_or_else(|| match (outcome.code, outcome.signal, &outcome.bad_outputs) {
-                (Some(0), _, None) => End::success(),
-                (Some(0), _, Some(why)) => End::failure(FailureCause::Outputs, why.clone()),
-                (Some(code), _, _) => End::failure(FailureCause::Command, format!("exited with code {code}")),
-                (None, Some(signal), _) => End::failure(FailureCause::Command, format!("was ended by signal {signal}")),
-                (None, None, _) => End::failure(FailureCause::Infra, "its end was not observed".into()),
-            });
+        let end = Self::ending(run, at.step).unwrap_or_else(|| End::of(&outcome));
         let checks = run.plan.steps[at.step as usize].checks;
         if end.conclusion == StepConclusion::Success && checks > 0 {
             let attempt = u32::try_from(run.steps[at.step as usize].step.attempts.len()).unwrap_or(u32::MAX);
@@ -220,16 +234,31 @@ impl Engine {
             }
             state.ending = None;
             state.step.stalled = false;
+            if let Some(agent) = &outcome.agent {
+                state.step.agent = Some(StepAgent::clone(agent));
+            }
             state.step.outputs.clone_from(&outcome.outputs);
             state.step.artifacts.clone_from(&outcome.artifacts);
         };
         let retries = run.steps[at.step as usize].step.retries;
+        // A limit that ends at a known time is waited for: that is no try.
+        let reset = outcome.resets_at.filter(|_| end.cause == Some(FailureCause::RateLimit) && !run.cancelling);
         let again = end.cause.is_some_and(|cause| spec.retry.causes.contains(&cause))
             && retries < spec.retry.max
             && !run.cancelling;
         if rework {
             run.change_silently(at.step, close);
             self.reset(&at.run, &[at.step], cx, out);
+        } else if let Some(due) = reset {
+            run.change(at.step, out, |state| {
+                close(state);
+                state.step.generation += 1;
+                state.step.status = StepStatus::Scheduled;
+                state.step.due_at = Some(due);
+                state.step.reason.clone_from(&end.message);
+            });
+            let timer = Timer::Retry(run.at(at.step));
+            out.effects.push(Effect::Arm { timer, at: due });
         } else if again {
             let wait = spec.retry.wait_ms(retries, random);
             let due = after(now, wait);
@@ -283,13 +312,12 @@ impl Engine {
 
     pub(crate) fn timed_out(&mut self, at: &StepAt, cx: &mut Context<'_>, out: &mut Output) -> Result<(), Refused> {
         let run = self.run_at(at)?;
-        match run.steps[at.step as usize].step.status {
-            StepStatus::Starting | StepStatus::Running | StepStatus::Verifying => {
-                end_step(run, at.step, Ending::Timeout, false, cx.now, out);
-                Ok(())
-            }
-            _ => Err(Refused::Stale),
+        let step = &run.steps[at.step as usize].step;
+        if !at_work(step) || step.status == StepStatus::Cancelling {
+            return Err(Refused::Stale);
         }
+        end_step(run, at.step, Ending::Timeout, false, cx.now, out);
+        Ok(())
     }
 
     pub(crate) fn check_stall(&mut self, at: &StepAt, cx: &mut Context<'_>, out: &mut Output) -> Result<(), Refused> {
@@ -375,17 +403,18 @@ impl Engine {
         let now = cx.now;
         let mut ended = Vec::new();
         for index in 0..run.tally.total {
-            let status = run.steps[index as usize].step.status;
+            let step = &run.steps[index as usize].step;
+            let status = step.status;
+            if at_work(step) {
+                end_step(run, index, ending, force, now, out);
+                continue;
+            }
             // What may want to run because of the cancellation waits for its needs; see `unblock`.
             let waits = status == StepStatus::Blocked && run.plan.steps[index as usize].status_function && !force;
             match status {
                 StepStatus::Done => {}
                 StepStatus::Blocked if waits => {}
-                StepStatus::Blocked
-                | StepStatus::Ready
-                | StepStatus::Scheduled
-                | StepStatus::Paused
-                | StepStatus::WaitingInput => {
+                _ => {
                     if status == StepStatus::WaitingInput {
                         void_question(run, index, "its run was cancelled", now, out);
                     }
@@ -397,9 +426,6 @@ impl Engine {
                         state.step.reason = None;
                     });
                     ended.push(index);
-                }
-                StepStatus::Starting | StepStatus::Running | StepStatus::Verifying | StepStatus::Cancelling => {
-                    end_step(run, index, ending, force, now, out);
                 }
             }
         }

@@ -3,7 +3,9 @@
 use std::{collections::HashMap, sync::Arc};
 
 use indexmap::IndexMap;
-use signalbox_model::{Actor, ApprovalId, Artifact, Decision, ProjectId, Role, RunId, Step, StopKind, UnixMillis};
+use signalbox_model::{
+    Actor, ApprovalId, Artifact, Decision, FailureCause, ProjectId, Role, RunId, Step, StepAgent, StopKind, UnixMillis,
+};
 
 use crate::{Group, Plan};
 
@@ -60,6 +62,23 @@ pub struct Outcome {
     pub bad_outputs: Option<String>,
     /// How it was ended, if it was told to.
     pub stopped: Option<StopKind>,
+    /// It failed for a reason that no exit code tells: which kind, and in a sentence.
+    pub failure: Option<(FailureCause, String)>,
+    /// A limit ends then: the step waits for it, and this is no retry.
+    pub resets_at: Option<UnixMillis>,
+    /// The agent at its end.
+    pub agent: Option<Box<StepAgent>>,
+}
+
+/// What a step with an agent is doing while it is at work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// It works.
+    Working,
+    /// It waits for a person and holds no slot.
+    Waiting,
+    /// What it did is being checked.
+    Checking,
 }
 
 impl Outcome {
@@ -120,6 +139,22 @@ pub enum Input {
     Alive {
         /// Which.
         at: StepAt,
+    },
+    /// A step with an agent does something else now.
+    Phase {
+        /// Which.
+        at: StepAt,
+        /// What.
+        phase: Phase,
+        /// Why, for a person.
+        reason: Option<String>,
+    },
+    /// The agent of a step, its session, and what it used up.
+    Agent {
+        /// Which.
+        at: StepAt,
+        /// As it is now.
+        agent: Box<StepAgent>,
     },
     /// It says how far it is, 0 to 1.
     Progress {

@@ -8,6 +8,7 @@
 //! What is expensive to decide from the outside, such as the value of an `if`, is asked through
 //! [`Expressions`], which is as pure as the engine.
 
+mod agents;
 mod approvals;
 mod engine;
 mod finish;
@@ -20,7 +21,7 @@ mod run;
 mod status;
 
 pub use engine::{ConditionError, Context, Engine, Expressions, Output, Refused};
-pub use input::{Effect, Input, NewRun, Outcome, Scope, StepAt, Timer};
+pub use input::{Effect, Input, NewRun, Outcome, Phase, Scope, StepAt, Timer};
 pub use plan::{ApprovalPlan, ApprovalText, Conflict, Group, OnReject, OnTimeout, Plan, Retry, Stall, StepPlan};
 pub use recover::{Restored, Survived};
 pub use run::RunState;

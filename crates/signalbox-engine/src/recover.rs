@@ -41,6 +41,11 @@ pub enum Survived {
     },
 }
 
+const RESUMED: &str = "its session goes on after a restart of the host";
+const REPEATED: &str = "repeated after a restart of the host";
+/// The longest wait for the reset of an agent's limit, in milliseconds: a week.
+const LONGEST_RESET: i64 = 7 * 24 * 3600 * 1000;
+
 /// Steps of a run that a restart has ended, and those that start over.
 #[derive(Default)]
 struct Lost {
@@ -153,11 +158,13 @@ impl Engine {
                 }
                 StepStatus::Scheduled => {
                     // A clock that was set back meanwhile makes no wait longer than it may be.
-                    let cap = i64::try_from(run.plan.steps[index as usize].retry.cap_ms).unwrap_or(i64::MAX);
+                    let spec = &run.plan.steps[index as usize];
+                    let cap = i64::try_from(spec.retry.cap_ms).unwrap_or(i64::MAX);
+                    let cap = if spec.kind == StepKind::Agent { cap.max(LONGEST_RESET) } else { cap };
                     let due = step.due_at.unwrap_or(now).min(now.saturating_add(cap));
                     out.effects.push(Effect::Arm { timer: Timer::Retry(at), at: due });
                 }
-                StepStatus::WaitingInput => {
+                StepStatus::WaitingInput if !crate::finish::at_work(&step) => {
                     if let Some((matrix, _)) = run.plan.steps[index as usize].matrix {
                         run.matrices.entry(matrix).or_default().0 += 1;
                     }
@@ -166,16 +173,22 @@ impl Engine {
                         out.effects.push(Effect::Arm { timer: Timer::Approval(at), at: due });
                     }
                 }
-                StepStatus::Starting | StepStatus::Running | StepStatus::Verifying | StepStatus::Cancelling => {
+                StepStatus::Starting
+                | StepStatus::Running
+                | StepStatus::WaitingInput
+                | StepStatus::Verifying
+                | StepStatus::Cancelling => {
                     // Checks are made again: they look, they do not work.
-                    let checks_again = survived != Survived::Yes && step.status == StepStatus::Verifying;
+                    let checks_again = survived != Survived::Yes
+                        && step.status == StepStatus::Verifying
+                        && run.plan.steps[index as usize].checks > 0;
                     if checks_again {
                         let attempt = u32::try_from(step.attempts.len()).unwrap_or(u32::MAX);
                         out.effects.push(Effect::Check { at: at.clone(), attempt });
                     }
                     if survived == Survived::Yes || checks_again {
                         let spec = &run.plan.steps[index as usize];
-                        if needs_slot(spec.kind) {
+                        if needs_slot(spec.kind) && step.status != StepStatus::WaitingInput {
                             run.steps[index as usize].slot = true;
                             self.used += 1;
                         }
@@ -203,7 +216,10 @@ impl Engine {
                     let spec = &run.plan.steps[index as usize];
                     let named = signalbox_model::system::RecoveredStep { run: id.clone(), step: step.key.clone() };
                     // A notification that is sent twice does no harm; one that is not sent may.
-                    let repeat = (spec.idempotent || spec.kind == StepKind::Notify) && !being_ended && !run.cancelling;
+                    // An agent that can take up its session again goes on in it. What a landing did can be read from git.
+                    let resumes = step.agent.as_ref().is_some_and(|agent| agent.session.is_some());
+                    let harmless = spec.idempotent || matches!(spec.kind, StepKind::Notify | StepKind::Git) || resumes;
+                    let repeat = harmless && !being_ended && !run.cancelling;
                     // One that was being ended has ended the way it was meant to; of any other nobody knows.
                     let ending = run.steps[index as usize].ending;
                     let (conclusion, cause) = ending
@@ -230,7 +246,7 @@ impl Engine {
                             close(&mut state.step);
                             state.step.generation += 1;
                             state.step.status = StepStatus::Ready;
-                            state.step.reason = Some("repeated after a restart of the host".into());
+                            state.step.reason = Some(if resumes { RESUMED } else { REPEATED }.into());
                         });
                         run.enqueue(index);
                         self.hungry.insert((run.run.created_at, id.clone()));
