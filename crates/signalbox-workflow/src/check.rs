@@ -1,5 +1,6 @@
 //! What can be wrong with a workflow that decodes: everything is reported at once, with its place.
 
+mod agent;
 mod graph;
 mod inputs;
 mod scope;
@@ -61,6 +62,17 @@ impl Capabilities {
             agents: BTreeSet::new(),
             triggers: BTreeSet::from([TriggerKind::Manual]),
             diff_checks: false,
+        }
+    }
+
+    /// Every kind of step, with these agents, started by hand.
+    #[must_use]
+    pub fn with_agents(agents: BTreeSet<String>) -> Self {
+        Self {
+            kinds: vec![StepKind::Agent, StepKind::Command, StepKind::Approval, StepKind::Git, StepKind::Notify],
+            agents,
+            triggers: BTreeSet::from([TriggerKind::Manual]),
+            diff_checks: true,
         }
     }
 }

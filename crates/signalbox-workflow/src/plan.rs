@@ -10,7 +10,9 @@ use signalbox_model::{FormField, Role, StepKey, StepKind};
 
 pub use self::make::resolve;
 use crate::{
-    definition::{NotifyTarget, OnConflict, OnTimeout, Retry, Stall},
+    definition::{
+        AgentMode, Budget, GitAction, Isolation, NotifyTarget, OnConflict, OnTimeout, Permissions, Retry, Stall,
+    },
     hash,
     script::Script,
 };
@@ -49,6 +51,9 @@ pub struct Plan {
     /// The concurrency group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<Group>,
+    /// The goal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub goal: Option<Goal>,
     /// The steps, in the order of the file.
     pub steps: Vec<PlannedStep>,
     /// Their instances: those of one step stand together, in the order of `steps`.
@@ -115,6 +120,15 @@ pub enum Work {
     Approval(Gate),
     /// Tells somebody.
     Notify(Notice),
+    /// Lets an agent work.
+    Agent(Box<AgentWork>),
+    /// Does something in git.
+    Git(GitWork),
+    /// Checks whether the run reached its goal.
+    Goal {
+        /// Steps whose work was not landed, as indices of [`Plan::steps`]: the goal is checked where it is.
+        from: Vec<usize>,
+    },
 }
 
 impl Work {
@@ -122,7 +136,9 @@ impl Work {
     #[must_use]
     pub fn kind(&self) -> StepKind {
         match self {
-            Self::Command(_) => StepKind::Command,
+            Self::Command(_) | Self::Goal { .. } => StepKind::Command,
+            Self::Agent(_) => StepKind::Agent,
+            Self::Git(_) => StepKind::Git,
             Self::Approval(_) => StepKind::Approval,
             Self::Notify(_) => StepKind::Notify,
         }
@@ -143,12 +159,83 @@ pub struct Command {
     /// The step's own variables, as written.
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     pub env: IndexMap<String, String>,
+    /// The step in whose worktree it runs, as an index of [`Plan::steps`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<usize>,
     /// May be repeated after a crash of the host.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub idempotent: bool,
     /// Files to keep, as written.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub artifacts: Vec<String>,
+}
+
+/// What an agent is to do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AgentWork {
+    /// Agents by id: the first, and those that take its place when it cannot work.
+    pub agents: Vec<String>,
+    /// How freely it works.
+    pub mode: AgentMode,
+    /// The model, as the agent names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// The step whose session is continued, as an index of [`Plan::steps`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<usize>,
+    /// The task, as written.
+    pub prompt: String,
+    /// Where it works.
+    pub isolation: Isolation,
+    /// Steps whose work it starts from, as indices of [`Plan::steps`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub from: Vec<usize>,
+    /// Folder relative to the project, as written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub working_dir: Option<String>,
+    /// The step's own variables, as written.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub env: IndexMap<String, String>,
+    /// What it may do without asking.
+    pub permissions: Permissions,
+    /// What it may use up.
+    pub budget: Budget,
+    /// How often a failed check goes back to it.
+    pub correct: u32,
+    /// JSON Schema of its answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<Value>,
+    /// Files to keep, as written.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub artifacts: Vec<String>,
+}
+
+/// What is done in git.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GitWork {
+    /// What.
+    pub action: GitAction,
+    /// Steps whose work is taken, as indices of [`Plan::steps`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub from: Vec<usize>,
+    /// The message, as written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// The tag's or branch's name, as written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The branch it goes into, as written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub into: Option<String>,
+}
+
+/// The goal, as it was when the run started, and the checks that say whether it was reached.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Goal {
+    /// In words.
+    pub statement: String,
+    /// The host runs these, in order.
+    pub accept: Vec<Check>,
 }
 
 /// A question.

@@ -49,7 +49,9 @@ fn keys(step: &Step) -> Vec<KeyUse> {
         ("form", step.form.keys().next().map(At::position), &[Approval]),
         ("on_reject", at(step.on_reject.as_ref()), &[Approval]),
         ("action", at(step.action.as_ref()), &[Git]),
-        ("from", at(step.from.as_ref()), &[Git]),
+        ("from", at(step.from.as_ref()), WORKING),
+        ("name", at(step.name.as_ref()), &[Git]),
+        ("into", at(step.into.as_ref()), &[Git]),
         ("to", at(step.to.first()), &[Notify]),
         ("message", at(step.message.as_ref()), &[Notify, Git]),
     ]
@@ -242,6 +244,11 @@ impl Checker<'_> {
         if let Some(shell) = &step.shell {
             self.shell(shell);
         }
+        self.working_dir(id, step);
+        self.from(id, step);
+    }
+
+    pub(super) fn working_dir(&mut self, id: &str, step: &Step) {
         if let Some(dir) = &step.working_dir {
             self.relative_path(dir, dir.position());
             self.template(dir, &Scope::new("working_dir", Source::Step).of(id, step));
@@ -348,37 +355,6 @@ impl Checker<'_> {
     fn notify(&mut self, id: &str, step: &Step) {
         if let Some(message) = &step.message {
             self.template(message, &Scope::new("message", Source::Step).of(id, step));
-        }
-    }
-
-    fn agent(&mut self, id: &str, step: &Step) {
-        if let Some(prompt) = &step.prompt {
-            self.template(prompt, &Scope::new("prompt", Source::Step).of(id, step));
-        }
-        let Some(agent) = &step.agent else { return };
-        if !self.capabilities.kinds.contains(&StepKind::Agent) {
-            return;
-        }
-        for name in std::iter::once(&agent.id).chain(&agent.fallback) {
-            if !self.capabilities.agents.contains(name.as_str()) {
-                let known = self.capabilities.agents.clone();
-                let hint = did_you_mean(
-                    name,
-                    known.iter().map(String::as_str),
-                    "install it, or name one that `signalbox agent list` shows",
-                );
-                self.error("unknown-agent", name.position(), format!("agent {:?} is not installed", **name), hint);
-            }
-        }
-    }
-
-    fn git(&mut self, id: &str, step: &Step) {
-        if let Some(message) = &step.message {
-            self.template(message, &Scope::new("message", Source::Step).of(id, step));
-        }
-        if let Some(from) = step.from.as_ref().filter(|from| !self.graph.is_before(from, id)) {
-            let message = format!("step {:?} does not come before {id:?}", **from);
-            self.error("not-upstream", from.position(), message, format!("add {:?} to `needs` of {id:?}", **from));
         }
     }
 

@@ -113,9 +113,16 @@ pub struct Step {
     /// git: what is done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<At<GitAction>>,
-    /// git: the step whose work is taken.
+    /// git: the step whose work is taken. command: the step in whose worktree it runs. agent: the step whose work it
+    /// starts from; the nearest agents before it if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<At<String>>,
+    /// git: the tag's or branch's name; may hold `${{ }}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<At<String>>,
+    /// git merge: the branch that it goes into; the one that is checked out in the project if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub into: Option<At<String>>,
 
     /// notify: who is told.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -206,9 +213,15 @@ pub struct Agent {
     /// How freely it works.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<AgentMode>,
+    /// The model, as the agent names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
     /// Others that take its place when it cannot work.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fallback: Vec<At<String>>,
+    /// The step whose session is continued, in its folder; a step before this one, of kind agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<At<String>>,
 }
 
 /// How freely an agent works.

@@ -6,8 +6,10 @@ use indexmap::IndexMap;
 use serde_json::Value;
 use signalbox_model::{FormField, FormFieldKind, StepKey, StepKind};
 
+mod agents;
+
 use super::{
-    Check, Command, Gate, Group, Instance, MAX_INSTANCES, MAX_MATRIX, Notice, Plan, PlannedStep, Problem,
+    Check, Command, Gate, Goal, Group, Instance, MAX_INSTANCES, MAX_MATRIX, Notice, Plan, PlannedStep, Problem,
     ProjectContext, ResolveError, Rework, Work, matrix::combinations,
 };
 use crate::{
@@ -40,6 +42,7 @@ pub fn resolve(
         project: project.clone(),
         env,
         concurrency: None,
+        goal: None,
         steps: Vec::with_capacity(definition.steps.len()),
         instances: Vec::new(),
     };
@@ -139,6 +142,14 @@ fn fill(definition: &Definition, plan: &mut Plan) -> Result<(), Problem> {
         let planned = planned_step(definition, id, step)?;
         plan.steps.push(planned);
     }
+    if let Some(goal) = &definition.goal_check {
+        // Frozen here: whatever the workflow file says later, this is what the run is measured by.
+        let statement = Template::parse(&goal.statement).map_err(unparsable)?.text(&Known::new(plan, None));
+        let shell = definition.defaults.shell.as_deref().and_then(|shell| shell.first()).map(String::as_str);
+        let reference = Reference::of_shell(shell);
+        let accept = goal.accept.iter().map(|check| planned_check(check, reference)).collect::<Result<_, _>>()?;
+        plan.goal = Some(Goal { statement, accept });
+    }
     let mut keys = HashSet::new();
     for (index, (id, step)) in definition.steps.iter().enumerate() {
         for matrix in instances(plan, id, step)? {
@@ -168,6 +179,9 @@ fn fill(definition: &Definition, plan: &mut Plan) -> Result<(), Problem> {
         if plan.instances.len() > MAX_INSTANCES {
             return Err(problem(format!("the run has more than {MAX_INSTANCES} step instances")));
         }
+    }
+    if plan.goal.as_ref().is_some_and(|goal| !goal.accept.is_empty()) {
+        agents::add_goal_step(definition, plan)?;
     }
     Ok(())
 }
@@ -283,6 +297,7 @@ fn work(
                 working_dir: step.working_dir.as_deref().or(definition.defaults.working_dir.as_deref()).cloned(),
                 env: step.env.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
                 idempotent: step.idempotent.as_deref().copied().unwrap_or(false),
+                from: step.from.as_ref().map(|from| agents::place(definition, from)).transpose()?,
                 artifacts: step.artifacts.iter().map(|artifact| artifact.path.to_string()).collect(),
             }))
         }
@@ -320,9 +335,8 @@ fn work(
             to: step.to.iter().map(|to| **to).collect(),
             message: step.message.as_deref().cloned().unwrap_or_default(),
         })),
-        StepKind::Agent | StepKind::Git => {
-            Err(problem(format!("step {id:?} is of a kind that this version does not run")))
-        }
+        StepKind::Agent => agents::agent(definition, id, step).map(|work| Work::Agent(Box::new(work))),
+        StepKind::Git => agents::git(definition, id, step).map(Work::Git),
     }
 }
 
