@@ -230,6 +230,7 @@ impl Job {
             artifacts: kept.unwrap_or_default(),
             bad_outputs,
             stopped,
+            ..Outcome::default()
         };
         self.tell(Input::Finished { at: self.at.clone(), outcome }).await;
     }

@@ -4,7 +4,7 @@ use std::{collections::HashMap, path::Path, sync::Arc};
 
 use signalbox_engine::{Input, NewRun, Scope};
 use signalbox_model::{
-    Activity, CustomType, EventBody, EventData, Health, Member, NewEvent, Room, RunId, RunStatus, StepKey,
+    Activity, CustomType, EventBody, EventData, Health, Member, NewEvent, RiskState, Room, RunId, RunStatus, StepKey,
 };
 use signalbox_store::{Batch, Committed, KeyClaim, LogLines, Reader, Search, StoreError, TokenChange};
 use signalbox_wire::{
@@ -15,15 +15,15 @@ use signalbox_workflow::{ProjectContext, plan::resolve};
 
 use crate::{Host, VERSION, auth, host::store_error, ids, plan, runtime::Applied, secrets, system, workflows};
 
-type Reply<T> = Result<T, CallError>;
+pub(crate) type Reply<T> = Result<T, CallError>;
 
 impl Host {
-    fn read<T>(&self, read: impl FnOnce(&Reader<'_>) -> Result<T, StoreError>) -> Reply<T> {
+    pub(crate) fn read<T>(&self, read: impl FnOnce(&Reader<'_>) -> Result<T, StoreError>) -> Reply<T> {
         self.inner.store.read(read).map_err(store_error)
     }
 
     /// A run that the caller may see.
-    fn visible_run(&self, caller: &Caller, id: &RunId) -> Reply<Arc<signalbox_model::Run>> {
+    pub(crate) fn visible_run(&self, caller: &Caller, id: &RunId) -> Reply<Arc<signalbox_model::Run>> {
         let run = self.read(|reader| reader.run(id))?.filter(|run| caller.sees(&run.project));
         run.ok_or_else(|| CallError::not_found("run", id))
     }
@@ -107,7 +107,7 @@ impl Host {
         }
     }
 
-    fn known_step(&self, run: &RunId, step: &StepKey) -> Reply<Arc<signalbox_model::Step>> {
+    pub(crate) fn known_step(&self, run: &RunId, step: &StepKey) -> Reply<Arc<signalbox_model::Step>> {
         let found = self.read(|reader| reader.steps(run))?.into_iter().find(|known| known.key == *step);
         found.ok_or_else(|| CallError::not_found("step", step))
     }
@@ -124,7 +124,7 @@ impl Host {
     }
 }
 
-fn bounded(limit: Option<u32>, default: u32, most: u32) -> Reply<usize> {
+pub(crate) fn bounded(limit: Option<u32>, default: u32, most: u32) -> Reply<usize> {
     match limit.unwrap_or(default) {
         limit if (1..=most).contains(&limit) => Ok(limit as usize),
         limit => Err(CallError::bad_request(format!("limit is {limit}, it must be 1 to {most}"))),
@@ -133,7 +133,7 @@ fn bounded(limit: Option<u32>, default: u32, most: u32) -> Reply<usize> {
 
 /// A number to compare with stored ones. SQLite's end at 2^63-1 and refuse what is beyond, so for these the largest does
 /// as well: no event, run or line has it.
-fn stored(number: u64) -> u64 {
+pub(crate) fn stored(number: u64) -> u64 {
     number.min(i64::MAX.unsigned_abs())
 }
 
@@ -147,7 +147,7 @@ fn log_line(line: LogLines) -> LogLine {
     LogLine { n: line.n, stream: stream.to_owned(), text: line.text, cut: (line.cut > 0).then_some(line.cut) }
 }
 
-fn raw(frame: &signalbox_store::Frame) -> Reply<Box<serde_json::value::RawValue>> {
+pub(crate) fn raw(frame: &signalbox_store::Frame) -> Reply<Box<serde_json::value::RawValue>> {
     let text = String::from_utf8_lossy(&frame.json).into_owned();
     serde_json::value::RawValue::from_string(text)
         .map_err(|error| CallError::new(ErrorCode::Internal, error.to_string()))
@@ -387,6 +387,35 @@ impl Handlers for Host {
         find(self)?
             .map(|approval| ApprovalReply { approval })
             .ok_or_else(|| CallError::not_found("question", &params.approval))
+    }
+
+    async fn permission_list(&self, caller: &Caller, params: PermissionList) -> Reply<Permissions> {
+        self.list_permissions(caller, &params)
+    }
+
+    async fn permission_answer(&self, caller: &Caller, params: PermissionAnswer) -> Reply<PermissionReply> {
+        self.answer_permission(caller, params).await
+    }
+
+    async fn run_transcript(&self, caller: &Caller, params: RunTranscript) -> Reply<TranscriptPage> {
+        self.transcript_page(caller, &params)
+    }
+
+    async fn run_diff(&self, caller: &Caller, params: RunDiff) -> Reply<DiffReply> {
+        self.diff_reply(caller, &params)
+    }
+
+    async fn risk_list(&self, caller: &Caller, params: ProjectRef) -> Reply<Risks> {
+        self.project(caller, &params.project)?;
+        Ok(Risks { risks: self.read(|reader| reader.open_risks(&params.project))? })
+    }
+
+    async fn risk_acknowledge(&self, caller: &Caller, params: RiskRef) -> Reply<RiskReply> {
+        self.change_risk(caller, &params, RiskState::Acknowledged).await
+    }
+
+    async fn risk_resolve(&self, caller: &Caller, params: RiskRef) -> Reply<RiskReply> {
+        self.change_risk(caller, &params, RiskState::Resolved).await
     }
 
     async fn event_publish(&self, caller: &Caller, params: EventPublish) -> Reply<Published> {

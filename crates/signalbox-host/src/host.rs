@@ -14,6 +14,7 @@ use signalbox_wire::{CallError, Caller, CloseCode, ErrorCode, Limits, dispatch, 
 
 use crate::{
     AuthError, Settings, SettingsError, VERSION,
+    agents::asks::Asks,
     auth::{self, Codes},
     ids,
     metrics::Metrics,
@@ -131,6 +132,7 @@ pub(crate) struct Inner {
     pub(crate) started_at: UnixMillis,
     pub(crate) url: RwLock<Option<String>>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) asks: Arc<Asks>,
     pub(crate) token: String,
     pub(crate) owner: Member,
     /// Run numbers are given one at a time.
@@ -164,6 +166,8 @@ impl Host {
         let fanout = Fanout::start(&hub, Box::new(move |events, bytes| counted.sent(events, bytes)));
         let fanout = fanout.map_err(|source| StoreError::Folder { path: data_dir.clone(), source })?;
         let (owner, token) = auth::local_owner(&store).await?;
+        let asks = Arc::new(Asks::new(store.clone(), Arc::clone(&clock)));
+        asks.void_lost().await?;
         let engine = runtime::start(runtime::Parts {
             store: store.clone(),
             clock: Arc::clone(&clock),
@@ -186,6 +190,7 @@ impl Host {
                 codes: Codes::default(),
                 url: RwLock::new(None),
                 metrics,
+                asks,
                 token,
                 owner,
                 numbers: tokio::sync::Mutex::new(()),

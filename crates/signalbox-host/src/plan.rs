@@ -33,20 +33,34 @@ pub(crate) fn engine_plan(plan: &workflow::Plan) -> engine::Plan {
                 condition: step.condition.is_some(),
                 status_function: condition.is_some_and(|condition| condition.uses_status_function()),
                 continue_on_error: step.continue_on_error,
-                idempotent: matches!(&step.work, Work::Command(command) if command.idempotent),
+                idempotent: match &step.work {
+                    Work::Command(command) => command.idempotent,
+                    // It only looks.
+                    Work::Goal { .. } => true,
+                    _ => false,
+                },
                 timeout_ms: step.timeout_ms,
                 stall: engine::Stall {
                     warn_ms: step.stall.warn.map(workflow::Span::millis),
                     fail_ms: step.stall.fail.map(workflow::Span::millis),
                 },
                 retry: step.retry.as_ref().map(retry).unwrap_or_default(),
-                checks: u32::try_from(step.verify.len()).unwrap_or(u32::MAX),
+                checks: checks(step),
                 matrix: matrix.zip(step.max_parallel),
                 approval: approval(step, &instances_of),
             }
         })
         .collect();
     engine::Plan { steps }
+}
+
+/// Checks that the engine asks for after the step's own work. An agent is checked while its session lives, a landing
+/// before it lands: they see to their checks themselves.
+fn checks(step: &workflow::PlannedStep) -> u32 {
+    match step.work {
+        Work::Agent(_) | Work::Git(_) | Work::Goal { .. } => 0,
+        Work::Command(_) | Work::Approval(_) | Work::Notify(_) => u32::try_from(step.verify.len()).unwrap_or(u32::MAX),
+    }
 }
 
 fn retry(retry: &workflow::definition::Retry) -> engine::Retry {
@@ -68,6 +82,7 @@ fn cause(cause: RetryCause) -> FailureCause {
         RetryCause::Timeout => FailureCause::Timeout,
         RetryCause::Stall => FailureCause::Stall,
         RetryCause::Verify => FailureCause::Verify,
+        RetryCause::Agent => FailureCause::Agent,
     }
 }
 

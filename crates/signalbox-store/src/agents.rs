@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use signalbox_model::{AgentSession, AgentUsage, FileDiff, Permission, PermissionId, ProjectId, Risk, RunId, StepKey};
+use signalbox_model::{
+    AgentSession, AgentUsage, Cursor, FileDiff, Permission, PermissionId, ProjectId, Risk, Room, RunId, StepKey,
+};
 
-use crate::{Reader, StoreError};
+use crate::{Frame, Reader, StoreError};
 
-#[expect(clippy::missing_errors_doc, reason = "as everywhere in Reader: if the database cannot be read")]
 impl Reader<'_> {
     /// An agent's question.
     pub fn permission(&self, id: &PermissionId) -> Result<Option<Arc<Permission>>, StoreError> {
@@ -15,7 +16,7 @@ impl Reader<'_> {
 
     /// Open questions of agents, oldest first.
     pub fn open_permissions(&self) -> Result<Vec<Arc<Permission>>, StoreError> {
-        self.many("SELECT data FROM permissions WHERE state = 'open' ORDER BY opened", &[])
+        self.many(OPEN_PERMISSIONS, &[])
     }
 
     /// Questions of one run's agents, oldest first.
@@ -51,4 +52,26 @@ impl Reader<'_> {
             self.many("SELECT data FROM risks WHERE project = ?1 AND id = ?2", &[&project.as_str(), &id])?;
         Ok(found.into_iter().next())
     }
+
+    /// The newest events of a run's agents before `before`, at most `limit`, in order; of one step, or of all.
+    pub fn transcript(
+        &self,
+        run: &RunId,
+        step: Option<&StepKey>,
+        before: u64,
+        limit: usize,
+    ) -> Result<Vec<Arc<Frame>>, StoreError> {
+        self.newest_of_room(
+            &Room::Run(run.clone()),
+            TRANSCRIPT,
+            &[&before.min(Cursor::MAX_SEQ), &step.map(StepKey::as_str), &limit],
+        )
+    }
 }
+
+pub(crate) const OPEN_PERMISSIONS: &str = "SELECT data FROM permissions WHERE state = 'open' ORDER BY opened";
+// The list of types is the one of the index `events_agents`, word for word: else SQLite does not use it.
+pub(crate) const TRANSCRIPT: &str = "SELECT seq, prev, ts, type, actor, run, step, data FROM events
+    WHERE room = ?1 AND seq < ?2 AND (?3 IS NULL OR step = ?3)
+    AND type IN ('agent_session', 'agent_message', 'agent_thought', 'tool_call', 'plan_update', 'usage_update', 'agent_error')
+    ORDER BY seq DESC LIMIT ?4";

@@ -24,6 +24,8 @@ fn what_a_long_log_is_asked_is_found_by_an_index() {
         read::STEPS,
         read::OPEN_APPROVALS,
         read::ALL_APPROVALS,
+        crate::agents::TRANSCRIPT,
+        crate::agents::OPEN_PERMISSIONS,
         retain::NEWEST,
         retain::OLDEST,
     ];

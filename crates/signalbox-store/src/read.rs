@@ -325,10 +325,21 @@ impl<'a> Reader<'a> {
 
     /// The newest `limit` events of one room, oldest first.
     pub fn latest_of_room(&self, room: &Room, limit: usize) -> Result<Vec<Arc<Frame>>, StoreError> {
+        self.newest_of_room(room, LATEST_OF_ROOM, &[&limit])
+    }
+
+    /// Events of a room by a statement that finds the newest first; its first value is the room. Returned in order.
+    pub(crate) fn newest_of_room(
+        &self,
+        room: &Room,
+        sql: &str,
+        values: &[&dyn rusqlite::ToSql],
+    ) -> Result<Vec<Arc<Frame>>, StoreError> {
         let found = self.rooms(&[RoomFilter::One(room.clone())], 0, |room| Ok(ControlFlow::Break(room)))?;
         let Some(room) = found.break_value() else { return Ok(Vec::new()) };
-        let mut statement = self.db.prepare_cached(LATEST_OF_ROOM)?;
-        let mut rows = statement.query(params![room.info.id, limit])?;
+        let mut statement = self.db.prepare_cached(sql)?;
+        let id: [&dyn rusqlite::ToSql; 1] = [&room.info.id];
+        let mut rows = statement.query(params_from_iter(id.iter().chain(values)))?;
         let mut frames = Vec::new();
         while let Some(row) = rows.next()? {
             frames.push(self.frame(row, &room.info)?);

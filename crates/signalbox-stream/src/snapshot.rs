@@ -1,6 +1,6 @@
 //! A room's state, read in one transaction.
 
-use signalbox_model::{EventBody, EventData, LogChunk, Room, RoomFilter, Run, Step, StepStatus};
+use signalbox_model::{EventBody, EventData, LogChunk, Room, RoomFilter, Run, Step, StepKind, StepStatus};
 use signalbox_store::{Reader, StoreError};
 use signalbox_wire::snapshot::{
     ActivityEntry, ActivitySnapshot, HostSnapshot, LogTail, ProjectSnapshot, RunSnapshot, RunWithSteps, Snapshot,
@@ -17,6 +17,8 @@ const STEPS: u32 = 1_000;
 const TAIL: u64 = 64 * 1024;
 /// Logs in a run's snapshot.
 const TAILS: usize = 16;
+/// Events of agents in a run's snapshot.
+const TRANSCRIPT: usize = 500;
 
 /// The state of a room. The caller has checked that it exists and may be seen.
 ///
@@ -49,6 +51,10 @@ pub fn snapshot(reader: &Reader<'_>, room: &RoomFilter, version: &str) -> Result
                 runs: runs.into_iter().map(with_steps).collect::<Result<_, _>>()?,
                 queue: reader.queue(project)?,
                 approvals,
+                permissions: (reader.open_permissions()?.into_iter())
+                    .filter(|permission| permission.project == *project)
+                    .collect(),
+                risks: reader.open_risks(project)?,
             })))
         }
         RoomFilter::One(Room::Run(run)) => {
@@ -56,9 +62,20 @@ pub fn snapshot(reader: &Reader<'_>, room: &RoomFilter, version: &str) -> Result
             let steps = reader.steps(run)?;
             let shown = steps.iter().filter(|step| shows_log(step)).take(TAILS);
             let logs = shown.map(|step| tail(reader, step)).collect::<Result<Vec<_>, _>>()?;
+            let of_agents = steps.iter().filter(|step| step.kind == StepKind::Agent);
+            let diffs = of_agents
+                .map(|step| reader.file_diffs(run, &step.key, u32::try_from(step.attempts.len()).unwrap_or(u32::MAX)))
+                .collect::<Result<Vec<_>, _>>()?;
+            let transcript = reader.transcript(run, None, u64::MAX, TRANSCRIPT)?;
             Ok(Snapshot::Run(Box::new(RunSnapshot {
                 run: found,
                 logs: logs.into_iter().flatten().collect(),
+                sessions: reader.agent_sessions(run)?,
+                usage: reader.agent_usage(run)?,
+                diffs: diffs.into_iter().flatten().collect(),
+                transcript: (transcript.iter())
+                    .map(|frame| serde_json::from_slice(&frame.json))
+                    .collect::<Result<_, _>>()?,
                 steps,
                 cursor: reader.cursor()?,
             })))

@@ -207,6 +207,23 @@ methods! {
     /// Answers a question. The first valid answer wins; `conflict` if it is settled.
     approval_answer = "approval.answer" Operator write (ApprovalAnswer) -> ApprovalReply;
 
+    /// Questions of agents that wait for a person, oldest first.
+    permission_list = "permission.list" Viewer read (PermissionList) -> Permissions;
+    /// Answers an agent's question. The first valid answer wins; `conflict` if it is settled.
+    permission_answer = "permission.answer" Operator write (PermissionAnswer) -> PermissionReply;
+
+    /// What agents said and did in an attempt of a step: the newest events, in order.
+    run_transcript = "run.transcript" Viewer read (RunTranscript) -> TranscriptPage;
+    /// How files differ from the commit that a step began with.
+    run_diff = "run.diff" Viewer read (RunDiff) -> DiffReply;
+
+    /// A project's risks that are not resolved, oldest first.
+    risk_list = "risk.list" Viewer read (ProjectRef) -> Risks;
+    /// Says that somebody knows of a risk.
+    risk_acknowledge = "risk.acknowledge" Operator write (RiskRef) -> RiskReply;
+    /// Says that a risk is over.
+    risk_resolve = "risk.resolve" Operator write (RiskRef) -> RiskReply;
+
     /// Posts an event of another program's type (`x_...`) to a project.
     event_publish = "event.publish" Operator write (EventPublish) -> Published;
     /// Events of some rooms in order, in pages.

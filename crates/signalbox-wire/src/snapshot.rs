@@ -3,7 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use signalbox_model::{
-    Activity, Approval, Cursor, HealthCheck, LogChunk, Member, Project, QueueState, Run, Step, SystemStatus, UnixMillis,
+    Activity, AgentSession, AgentUsage, Approval, Cursor, FileDiff, HealthCheck, LogChunk, Member, Permission, Project,
+    QueueState, Risk, Run, Step, SystemStatus, UnixMillis,
 };
 use std::sync::Arc;
 use ts_rs::TS;
@@ -77,6 +78,10 @@ pub struct ProjectSnapshot {
     pub queue: QueueState,
     /// Open questions, oldest first.
     pub approvals: Vec<Arc<Approval>>,
+    /// Open questions of agents, oldest first.
+    pub permissions: Vec<Arc<Permission>>,
+    /// Risks that are not resolved, oldest first.
+    pub risks: Vec<Risk>,
 }
 
 /// The end of an attempt's log.
@@ -99,6 +104,15 @@ pub struct RunSnapshot {
     pub steps: Vec<Arc<Step>>,
     /// The end of the newest attempt's log of each step that is at work or failed.
     pub logs: Vec<LogTail>,
+    /// Sessions of its agents, by step and attempt.
+    pub sessions: Vec<AgentSession>,
+    /// What its agents used up, by step and attempt.
+    pub usage: Vec<AgentUsage>,
+    /// How the files of each agent's newest attempt differ from its base.
+    pub diffs: Vec<FileDiff>,
+    /// The newest events of its agents, at most 500, in order; older ones come from `run.transcript`.
+    #[ts(type = "Array<SignalboxEvent>")]
+    pub transcript: Vec<serde_json::Value>,
     /// Resume the run's project room from here: steps change there.
     pub cursor: Cursor,
 }

@@ -266,6 +266,8 @@ pub enum RetryCause {
     Stall,
     /// A check of `verify` failed.
     Verify,
+    /// The agent failed: it ended by itself, broke its protocol, or reported an error.
+    Agent,
 }
 
 /// Where an agent works.

@@ -41,3 +41,6 @@ CREATE TABLE risks (
     data TEXT NOT NULL,
     PRIMARY KEY (project, id)
 ) WITHOUT ROWID;
+-- What agents say and do, for transcripts: found without looking at the lines that are printed in between.
+CREATE INDEX events_agents ON events (room, seq) WHERE type IN ('agent_session', 'agent_message', 'agent_thought',
+    'tool_call', 'plan_update', 'usage_update', 'agent_error');

@@ -5,7 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use signalbox_model::{
-    ApprovalId, Cursor, Decision, MemberId, Priority, ProjectId, Role, RoomFilter, RunId, RunStatus, StepKey,
+    ApprovalId, Cursor, Decision, MemberId, PermissionId, Priority, ProjectId, Role, RoomFilter, RunId, RunStatus,
+    StepKey,
 };
 use ts_rs::TS;
 
@@ -176,6 +177,66 @@ params! {
         #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
         #[ts(as = "Option<IndexMap<String, Value>>", optional)]
         form: IndexMap<String, Value>,
+    }
+    /// Which questions of agents.
+    PermissionList {
+        /// Only of this project.
+        #[serde(default, skip_serializing_if = "Option::is_none")] project: Option<ProjectId>,
+    }
+    /// An answer to an agent.
+    PermissionAnswer {
+        /// To which question.
+        permission: PermissionId,
+        /// One of the options that it offers.
+        #[serde(default, skip_serializing_if = "Option::is_none")] option: Option<String>,
+        /// An answer in words, where the question takes one; at most 8 KiB.
+        #[serde(default, skip_serializing_if = "Option::is_none")] text: Option<String>,
+    }
+    /// Which part of a transcript.
+    RunTranscript {
+        /// Of this run.
+        run: RunId,
+        /// Of this step.
+        step: StepKey,
+        /// Only events before this one, by `seq`; absent: the newest.
+        #[serde(default, skip_serializing_if = "Option::is_none")] before: Option<u64>,
+        /// At most this many, 1 to 2,000; 500 if absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")] limit: Option<u32>,
+    }
+    /// Which changes.
+    RunDiff {
+        /// Of this run.
+        run: RunId,
+        /// Of this step.
+        step: StepKey,
+        /// The attempt, from 1; the newest if absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")] attempt: Option<u32>,
+    }
+    /// Which agents.
+    AgentList {
+        /// Look again, instead of telling what was found lately.
+        #[serde(default, skip_serializing_if = "Option::is_none")] refresh: Option<bool>,
+    }
+    /// An agent.
+    AgentRef {
+        /// Its id in the catalogue.
+        agent: String,
+    }
+    /// A risk.
+    RiskRef {
+        /// Its project.
+        project: ProjectId,
+        /// Its id.
+        risk: String,
+    }
+    /// A worktree to remove.
+    WorktreeRemove {
+        /// Its project.
+        project: ProjectId,
+        /// Its branch.
+        branch: String,
+        /// Also if it holds changes or commits that are nowhere else: they are lost.
+        #[serde(default, skip_serializing_if = "Option::is_none")] discard: Option<bool>,
     }
     /// An event of another program.
     EventPublish {

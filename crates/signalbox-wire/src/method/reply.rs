@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::RawValue};
 use signalbox_model::{
-    Approval, Cursor, Epoch, Health, HealthCheck, Member, MemberId, Project, QueueState, Role, Run, RunId, Step,
-    StepKey, StepKind, SystemStatus, UnixMillis,
+    Approval, Cursor, Epoch, FileDiff, Health, HealthCheck, Member, MemberId, Permission, Project, QueueState, Risk,
+    Role, Run, RunId, Step, StepKey, StepKind, SystemStatus, UnixMillis,
 };
 use ts_rs::TS;
 
@@ -211,6 +211,109 @@ replies! {
     ApprovalReply {
         /// As it is now.
         approval: Arc<Approval>,
+    }
+    /// Questions of agents.
+    Permissions {
+        /// Oldest first.
+        permissions: Vec<Arc<Permission>>,
+    }
+    /// A question of an agent.
+    PermissionReply {
+        /// As it is now.
+        permission: Arc<Permission>,
+    }
+    /// Events of a step's agent.
+    TranscriptPage {
+        /// In the order in which they happened.
+        #[ts(type = "Array<SignalboxEvent>")] #[schemars(with = "Vec<Value>")] events: Vec<Box<RawValue>>,
+        /// Whether there are older ones.
+        more: bool,
+    }
+    /// Changes of a step.
+    DiffReply {
+        /// The attempt.
+        attempt: u32,
+        /// The commit they are compared with; absent: the step has no worktree.
+        #[serde(default, skip_serializing_if = "Option::is_none")] base: Option<String>,
+        /// By path.
+        files: Vec<FileDiff>,
+    }
+    /// An agent of the catalogue.
+    AgentInfo {
+        /// Its id, as a workflow names it.
+        id: String,
+        /// What is shown.
+        name: String,
+        /// A script plays it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        #[ts(as = "Option<bool>", optional)]
+        rehearsal: bool,
+        /// It comes from the settings.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        #[ts(as = "Option<bool>", optional)]
+        custom: bool,
+        /// Whether it can be started.
+        installed: bool,
+        /// The program that is started.
+        #[serde(default, skip_serializing_if = "Option::is_none")] program: Option<String>,
+        /// Its version.
+        #[serde(default, skip_serializing_if = "Option::is_none")] version: Option<String>,
+        /// What is missing and how to get it.
+        #[serde(default, skip_serializing_if = "Option::is_none")] missing: Option<String>,
+        /// Whether it is signed in, as far as can be told without asking anybody, in words.
+        #[serde(default, skip_serializing_if = "Option::is_none")] sign_in: Option<String>,
+        /// How to install it.
+        #[serde(default, skip_serializing_if = "Option::is_none")] install: Option<String>,
+        /// Its licence, in a few words.
+        #[serde(default, skip_serializing_if = "Option::is_none")] licence: Option<String>,
+    }
+    /// Agents.
+    Agents {
+        /// Installed ones first, then by name.
+        agents: Vec<AgentInfo>,
+    }
+    /// What an agent said of itself.
+    AgentTested {
+        /// Whether it answered as it should.
+        ok: bool,
+        /// Name and version, or what went wrong and what to do.
+        message: String,
+        /// How long it took to answer, in milliseconds.
+        took_ms: u64,
+    }
+    /// Risks.
+    Risks {
+        /// Oldest first.
+        risks: Vec<Risk>,
+    }
+    /// A risk.
+    RiskReply {
+        /// As it is now.
+        risk: Risk,
+    }
+    /// A worktree.
+    WorktreeInfo {
+        /// Its branch.
+        branch: String,
+        /// Its folder.
+        folder: String,
+        /// The run it was made for, if that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")] run: Option<RunId>,
+        /// Its run is not done.
+        active: bool,
+        /// Files in it that were changed and not committed.
+        changes: u32,
+        /// Commits on its branch that no other branch of the project has.
+        commits: u32,
+        /// The folder is gone.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        #[ts(as = "Option<bool>", optional)]
+        missing: bool,
+    }
+    /// Worktrees.
+    Worktrees {
+        /// By branch.
+        worktrees: Vec<WorktreeInfo>,
     }
     /// An event was committed.
     Published {
