@@ -10,14 +10,18 @@ use std::{
 use indexmap::IndexMap;
 use serde_json::Value;
 use signalbox_engine::{Input, Outcome, StepAt};
-use signalbox_model::{Actor, Clock, EventData, LogChunk, NewEvent, ProjectId, Room, StepKey, StopKind, VerifyResult};
+use signalbox_model::{
+    Activity, Actor, BlobRef, Clock, EventData, LogChunk, NewEvent, Priority, ProjectId, Room, StepKey, StopKind,
+    VerifyResult,
+};
 use signalbox_process::{Exit, Handle, Masker, Piece, Report, Spec, end_all, leftovers, spawn};
 use signalbox_store::{Batch, Store};
-use signalbox_workflow::plan::Check;
+use signalbox_workflow::{definition::DiffRule, plan::Check};
 use tokio::sync::{mpsc, watch};
 
 use crate::{
-    files::{collect_artifacts, within},
+    agents::{Services, workspace::Place},
+    files::{collect_artifacts, matches_path, within},
     script::{Draft, Script},
 };
 
@@ -55,53 +59,94 @@ pub(crate) struct Job {
 }
 
 impl Job {
-    async fn tell(&self, input: Input) {
+    pub(crate) async fn tell(&self, input: Input) {
         // The engine is gone only when the host stops: then the next start settles what this step was.
         self.inputs.send(input).await.ok();
     }
 
+    /// An event of the run's room.
+    pub(crate) fn of_run(&self, data: EventData) -> NewEvent {
+        NewEvent::new(Room::Run(self.at.run.clone()), Actor::engine(), data)
+    }
+
+    /// An event of the project's room.
+    pub(crate) fn of_project(&self, data: EventData) -> NewEvent {
+        NewEvent::new(Room::Project(self.project.clone()), Actor::engine(), data)
+    }
+
+    pub(crate) fn key_and_attempt(&self) -> (StepKey, u32) {
+        (self.key.clone(), self.attempt)
+    }
+
     async fn append(&self, event: NewEvent) {
-        let event = event.of_run(self.at.run.clone()).of_step(self.key.clone());
+        self.append_all(vec![event]).await;
+    }
+
+    /// Appends events about the step, as one unit.
+    pub(crate) async fn append_all(&self, events: Vec<NewEvent>) {
+        if events.is_empty() {
+            return;
+        }
+        let about = |event: NewEvent| event.of_run(self.at.run.clone()).of_step(self.key.clone());
+        let events: Vec<NewEvent> = events.into_iter().map(about).collect();
         let mut wait = Duration::from_millis(200);
-        // Output that was read from the process is nowhere else: keep it until it can be stored.
+        // What was read from the process is nowhere else: keep it until it can be stored.
         loop {
-            match self.store.append(Batch::of(vec![event.clone()])).await {
+            match self.store.append(Batch::of(events.clone())).await {
                 Ok(_) => return,
                 Err(error) if error.is_transient() => {
                     tokio::time::sleep(wait).await;
                     wait = (wait * 2).min(Duration::from_secs(5));
                 }
                 Err(error) => {
-                    tracing::error!(%error, step = %self.key, "a piece of output could not be stored");
+                    tracing::error!(%error, step = %self.key, "what a step did could not be stored");
                     return;
                 }
             }
         }
     }
 
-    async fn log(&self, piece: Piece) {
-        let Piece { stream, offset, line, lines, text } = piece;
-        let (text, blob) = if text.len() > INLINE {
-            let blobs = self.store.blobs().clone();
-            let content = text.clone();
-            let put =
-                tokio::task::spawn_blocking(move || blobs.put(content.as_bytes(), "text/plain; charset=utf-8")).await;
-            match put {
-                Ok(Ok(blob)) => {
-                    let mut end = PREVIEW;
-                    while !text.is_char_boundary(end) {
-                        end -= 1;
-                    }
-                    (text[..end].to_owned(), Some(blob))
-                }
-                // The event can hold it as well; only the database grows faster.
-                _ => (text, None),
-            }
-        } else {
-            (text, None)
+    /// A line for the feed, of what a person should look at.
+    pub(crate) async fn activity(&self, kind: &str, text: String) {
+        let activity = Activity {
+            kind: kind.to_owned(),
+            priority: Priority::High,
+            project: Some(self.project.clone()),
+            actor: Actor::engine(),
+            text,
+            run: Some(self.at.run.clone()),
+            step: Some(self.key.clone()),
+            to: Vec::new(),
         };
+        self.append(NewEvent::new(Room::Activity, Actor::engine(), EventData::ActivityCreated(activity))).await;
+    }
+
+    /// Text for an event: of a large one the beginning, with the whole in a blob.
+    pub(crate) async fn large(&self, text: String, media_type: &'static str) -> (String, Option<BlobRef>) {
+        if text.len() <= INLINE {
+            return (text, None);
+        }
+        let blobs = self.store.blobs().clone();
+        let content = text.clone();
+        let put = tokio::task::spawn_blocking(move || blobs.put(content.as_bytes(), media_type)).await;
+        match put {
+            Ok(Ok(blob)) => {
+                let mut end = PREVIEW;
+                while !text.is_char_boundary(end) {
+                    end -= 1;
+                }
+                (text[..end].to_owned(), Some(blob))
+            }
+            // The event can hold it as well; only the database grows faster.
+            _ => (text, None),
+        }
+    }
+
+    pub(crate) async fn log(&self, piece: Piece) {
+        let Piece { stream, offset, line, lines, text } = piece;
+        let (text, blob) = self.large(text, "text/plain; charset=utf-8").await;
         let chunk = LogChunk { step: self.key.clone(), attempt: self.attempt, stream, offset, line, lines, text, blob };
-        self.append(NewEvent::new(Room::Run(self.at.run.clone()), Actor::engine(), EventData::Log(chunk))).await;
+        self.append(self.of_run(EventData::Log(chunk))).await;
     }
 
     /// Runs a script to its end. None: it could not be started, and the reason is given.
@@ -156,15 +201,10 @@ impl Job {
     async fn say_progress(&self, progress: signalbox_process::Progress) {
         let data =
             signalbox_model::Progress { of: "step".into(), value: progress.value, text: progress.text, eta_ms: None };
-        self.append(NewEvent::new(
-            Room::Project(self.project.clone()),
-            Actor::engine(),
-            EventData::ProgressUpdate(data),
-        ))
-        .await;
+        self.append(self.of_project(EventData::ProgressUpdate(data))).await;
     }
 
-    async fn log_so_far(&self) -> (u64, u64) {
+    pub(crate) async fn log_so_far(&self) -> (u64, u64) {
         let (store, run, key, attempt) = (self.store.clone(), self.at.run.clone(), self.key.clone(), self.attempt);
         let read = move || store.read(|reader| reader.log_index(&run, &key, attempt));
         tokio::task::spawn_blocking(read)
@@ -235,12 +275,66 @@ impl Job {
         self.tell(Input::Finished { at: self.at.clone(), outcome }).await;
     }
 
-    /// The checks of a step, in order, up to the first that fails.
+    /// A `command` step in the worktree of another step.
+    pub(crate) async fn command_in(
+        self,
+        draft: Result<Draft, String>,
+        artifacts: Vec<String>,
+        place: Place,
+        services: Arc<Services>,
+    ) {
+        match self.folder_of(place, services).await {
+            Ok(folder) => self.command(draft.map(|draft| draft.moved_to(&folder)), artifacts).await,
+            Err(message) => self.tell(Input::StartFailed { at: self.at.clone(), message }).await,
+        }
+    }
+
+    /// The checks of a step that worked in the worktree of another one.
+    pub(crate) async fn checks_in(
+        self,
+        dir: PathBuf,
+        checks: Vec<(Check, Result<Draft, String>)>,
+        place: Place,
+        services: Arc<Services>,
+    ) {
+        let within = dir.strip_prefix(&place.project).map(Path::to_owned).unwrap_or_default();
+        match self.folder_of(place, services).await {
+            Ok(folder) => {
+                let moved = |(check, draft): (Check, Result<Draft, String>)| {
+                    (check, draft.map(|draft| draft.moved_to(&folder)))
+                };
+                let checks = checks.into_iter().map(moved).collect();
+                self.checks(folder.join(within), checks).await;
+            }
+            Err(why) => self.tell(Input::Checked { at: self.at.clone(), failure: Some(why) }).await,
+        }
+    }
+
+    async fn folder_of(&self, place: Place, services: Arc<Services>) -> Result<PathBuf, String> {
+        let (run, key) = (self.at.run.clone(), self.key.clone());
+        let made = tokio::task::spawn_blocking(move || services.worktrees.make(&place, &run, &key)).await;
+        made.unwrap_or_else(|_| Err("the host is stopping".into())).map(|made| made.folder)
+    }
+
+    /// The checks of a step that ended, in order, up to the first that fails.
     pub(crate) async fn checks(self, folder: PathBuf, checks: Vec<(Check, Result<Draft, String>)>) {
-        let mut failure = None;
+        let failure = self.verify(&folder, checks, &[]).await.err();
+        self.tell(Input::Checked { at: self.at.clone(), failure }).await;
+    }
+
+    /// Makes checks in order, up to the first that fails. `changes` is what the step changed, for checks of the diff.
+    ///
+    /// # Errors
+    /// Which one failed, and why.
+    pub(crate) async fn verify(
+        &self,
+        folder: &Path,
+        checks: Vec<(Check, Result<Draft, String>)>,
+        changes: &[String],
+    ) -> Result<(), String> {
         for (number, (check, draft)) in (0u32..).zip(checks) {
             let started = self.clock.now();
-            let (what, verdict) = self.check(&folder, &check, draft).await;
+            let (what, verdict) = self.check(folder, &check, draft, changes).await;
             let result = VerifyResult {
                 step: self.key.clone(),
                 attempt: self.attempt,
@@ -250,17 +344,20 @@ impl Job {
                 detail: verdict.as_ref().err().cloned().unwrap_or_default(),
                 duration_ms: u64::try_from(self.clock.now() - started).unwrap_or(0),
             };
-            let room = Room::Project(self.project.clone());
-            self.append(NewEvent::new(room, Actor::engine(), EventData::VerifyResult(result))).await;
-            if let Err(why) = verdict {
-                failure = Some(format!("the check `{what}` failed: {why}"));
-                break;
-            }
+            self.append(self.of_project(EventData::VerifyResult(result))).await;
+            verdict.map_err(|why| format!("the check `{what}` failed: {why}"))?;
         }
-        self.tell(Input::Checked { at: self.at.clone(), failure }).await;
+        Ok(())
     }
 
-    async fn check(&self, folder: &Path, check: &Check, draft: Result<Draft, String>) -> (String, Result<(), String>) {
+    /// Makes one check. What was checked, in words, and whether it held.
+    pub(crate) async fn check(
+        &self,
+        folder: &Path,
+        check: &Check,
+        draft: Result<Draft, String>,
+        changes: &[String],
+    ) -> (String, Result<(), String>) {
         match check {
             Check::Run { script: source, timeout_ms } => {
                 let what = source.text.lines().next().unwrap_or_default().to_owned();
@@ -281,9 +378,24 @@ impl Job {
                 let found = within(folder, path).is_some_and(|path| path.exists());
                 (format!("file {path} exists"), if found { Ok(()) } else { Err("there is no such file".into()) })
             }
-            Check::Diff(_) => ("diff".into(), Err("this version cannot check a diff".into())),
+            Check::Diff(rule) => check_diff(rule, changes),
         }
     }
+}
+
+fn check_diff(rule: &DiffRule, changes: &[String]) -> (String, Result<(), String>) {
+    let mut what = Vec::new();
+    what.extend(rule.max_files.map(|max| format!("at most {max} files changed")));
+    what.extend((!rule.deny.is_empty()).then(|| format!("nothing changed in {}", rule.deny.join(", "))));
+    let denied = changes.iter().find(|path| rule.deny.iter().any(|pattern| matches_path(pattern, path)));
+    let verdict = match (denied, rule.max_files) {
+        (Some(path), _) => Err(format!("{path} may not be changed")),
+        (None, Some(max)) if changes.len() > max as usize => {
+            Err(format!("{} files changed, at most {max} may", changes.len()))
+        }
+        _ => Ok(()),
+    };
+    (what.join(", "), verdict)
 }
 
 async fn complete(draft: Result<Draft, String>) -> Result<Script, String> {

@@ -176,11 +176,14 @@ impl Expressions for Plans {
         let Work::Approval(gate) = &plan.steps[instance.step].work else { return ApprovalText::default() };
         let show = gate.show.iter().map(|(label, source)| {
             let value = parse(source).map(|expr| evaluate(&expr, &view)).unwrap_or_default();
-            // A file is shown by its content, as far as a person would read it.
+            // A file is shown by its content, as far as a person would read it: from where the step worked.
             let text = as_text(&value);
+            let step = label.split('.').next().unwrap_or_default();
+            let worked = view.instances(step).next().and_then(|(_, step)| step.agent.as_ref()?.folder.clone());
+            let folder = worked.as_deref().unwrap_or(&plan.project.path);
             let file = label
                 .contains(".files.")
-                .then(|| crate::files::read_text(std::path::Path::new(&plan.project.path), &text))
+                .then(|| crate::files::read_text(std::path::Path::new(folder), &text))
                 .flatten();
             (label.clone(), file.unwrap_or(text))
         });

@@ -112,6 +112,29 @@ fn walk(folder: &Path, parts: &[&str], found: &mut BTreeSet<PathBuf>, depth: usi
     }
 }
 
+/// Whether a path, relative and with `/`, is what a pattern names, or lies in a folder that it names.
+pub(crate) fn matches_path(pattern: &str, path: &str) -> bool {
+    let split = |text: &str| -> Vec<String> {
+        text.split('/').filter(|part| !part.is_empty() && *part != ".").map(str::to_owned).collect()
+    };
+    let (pattern, path) = (split(pattern), split(path));
+    // Steps through the pattern; `reached` holds the lengths of the path's beginnings that fit so far.
+    let mut reached: BTreeSet<usize> = BTreeSet::from([0]);
+    for part in &pattern {
+        let mut next = BTreeSet::new();
+        for at in reached {
+            if part == "**" {
+                next.extend(at..=path.len());
+            } else if path.get(at).is_some_and(|name| wildcard(part, name)) {
+                next.insert(at + 1);
+            }
+        }
+        reached = next;
+    }
+    // A folder stands for what is in it.
+    !pattern.is_empty() && reached.iter().any(|at| *at > 0)
+}
+
 fn wildcard(pattern: &str, name: &str) -> bool {
     let mut parts = pattern.split('*');
     let Some(mut rest) = name.strip_prefix(parts.next().unwrap_or_default()) else { return false };
@@ -144,6 +167,23 @@ pub(crate) fn hash_files(folder: &Path, patterns: &[String]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn paths_are_matched_like_files() {
+        for (pattern, path) in [
+            (".github/**", ".github/workflows/ci.yml"),
+            (".github", ".github/x"),
+            ("**/*.lock", "a/b/c.lock"),
+            ("**/*.lock", "c.lock"),
+            ("src/*.rs", "src/a.rs"),
+            ("**/secret/**", "a/secret/b"),
+        ] {
+            assert!(matches_path(pattern, path), "{pattern} {path}");
+        }
+        for (pattern, path) in [(".github/**", "src/.github/x"), ("src/*.rs", "src/a/b.rs"), ("", "a"), ("a/b", "a")] {
+            assert!(!matches_path(pattern, path), "{pattern} {path}");
+        }
+    }
 
     #[test]
     fn patterns_stay_within_the_folder() {

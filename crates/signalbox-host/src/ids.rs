@@ -1,6 +1,6 @@
 //! Random identifiers and tokens.
 
-use signalbox_model::{MemberId, RunId};
+use signalbox_model::{MemberId, PermissionId, RunId};
 
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
@@ -28,6 +28,11 @@ pub(crate) fn run(now: i64) -> RunId {
         rest >>= 5;
     }
     RunId::new(format!("r_{time}{}", token(12))).unwrap_or_else(|_| unreachable!("the alphabet fits"))
+}
+
+/// The id of an agent's question.
+pub(crate) fn permission() -> PermissionId {
+    PermissionId::new(format!("q_{}", token(20))).unwrap_or_else(|_| unreachable!("the alphabet fits"))
 }
 
 /// A member id.

@@ -16,7 +16,7 @@ use signalbox_store::{Batch, KeyClaim, Store, StoreError};
 use signalbox_wire::{CallError, ErrorCode};
 use signalbox_workflow::{
     Plan,
-    plan::{Check, Command, Work},
+    plan::{Command, Work},
 };
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -24,6 +24,7 @@ use tokio::{
 };
 
 use crate::{
+    agents::{Services, landing, prepare, task},
     execute::{Job, Stop, sweep},
     expressions::{Plans, View},
     ids, plan, planless,
@@ -113,6 +114,7 @@ pub(crate) struct Parts {
     pub(crate) log_limit: u64,
     /// Names this data folder in the markers of processes.
     pub(crate) host: String,
+    pub(crate) services: Arc<Services>,
 }
 
 /// An attempt, or its checks, at work.
@@ -442,11 +444,33 @@ impl Loop {
         let Some(run) = self.engine.run(&at.run) else { return };
         let planned = &plan.steps[plan.instances[at.step as usize].step];
         let view = View { plan: &plan, run, step: at.step, env: None };
+        let services = Arc::clone(&self.parts.services);
         match &planned.work {
             Work::Command(command) => {
                 let draft = Draft::new(&view, &command.script, setting(command));
                 let artifacts = command.artifacts.iter().map(|pattern| view.text(pattern)).collect();
-                tokio::spawn(job.command(draft, artifacts));
+                match command.from.map(|from| prepare::place(&view, &[from])) {
+                    None => {
+                        tokio::spawn(job.command(draft, artifacts));
+                    }
+                    Some(place) => {
+                        tokio::spawn(job.command_in(draft, artifacts, place, services));
+                    }
+                }
+            }
+            Work::Agent(work) => {
+                if let Some(prepared) = prepare::agent(&view, planned, work) {
+                    tokio::spawn(task::Task::new(job, prepared, services).run());
+                }
+            }
+            Work::Git(work) => {
+                tokio::spawn(landing::run(job, prepare::git(&view, planned, work), services));
+            }
+            Work::Goal { from } => {
+                let Some(goal) = prepare::goal(&view) else { return };
+                let place = (!from.is_empty()).then(|| prepare::place(&view, from));
+                let project = PathBuf::from(&plan.project.path);
+                tokio::spawn(landing::run_goal(job, place, project, goal, services));
             }
             Work::Notify(notice) => {
                 let activity = Activity {
@@ -480,18 +504,21 @@ impl Loop {
         let planned = &plan.steps[plan.instances[at.step as usize].step];
         let view = View { plan: &plan, run, step: at.step, env: None };
         let none = indexmap::IndexMap::new();
-        let setting = match &planned.work {
-            Work::Command(command) => setting(command),
-            _ => Setting { shell: None, dir: None, env: &none },
+        let (setting, from) = match &planned.work {
+            Work::Command(command) => (setting(command), command.from),
+            _ => (Setting { shell: None, dir: None, env: &none }, None),
         };
-        let draft = |check: &Check| match check {
-            Check::Run { script, .. } => Draft::new(&view, script, setting),
-            Check::FileExists(_) | Check::Diff(_) => Err(String::new()),
-        };
-        let checks = planned.verify.iter().map(|check| (check.clone(), draft(check))).collect();
+        let checks = prepare::checks(&view, &planned.verify, setting);
         // Where the step works is where its files are.
         let folder = setting.folder(&view).unwrap_or_else(|_| job.folder.clone());
-        tokio::spawn(job.checks(folder, checks));
+        match from.map(|from| prepare::place(&view, &[from])) {
+            None => {
+                tokio::spawn(job.checks(folder, checks));
+            }
+            Some(place) => {
+                tokio::spawn(job.checks_in(folder, checks, place, Arc::clone(&self.parts.services)));
+            }
+        }
     }
 
     /// Ends what ended attempts left running outside their group. One look at the system costs as much as starting a

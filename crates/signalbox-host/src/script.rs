@@ -3,7 +3,10 @@
 //! In two stages: a [`Draft`] is made by the engine's loop, which knows the run; it is completed by the step's own task,
 //! because the keychain may ask a person and hashing files takes time, and the engine waits for neither.
 
-use std::{path::PathBuf, sync::OnceLock};
+use std::{
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
 
 use indexmap::IndexMap;
 use signalbox_workflow::{
@@ -107,6 +110,13 @@ impl Draft {
         };
         argv.push(source.text.clone());
         Ok(Self { argv, folder: PathBuf::from(&view.plan.project.path), dir: setting.folder(view)?, env })
+    }
+
+    /// The same script in a worktree of the project.
+    pub(crate) fn moved_to(mut self, folder: &Path) -> Self {
+        let within = self.dir.strip_prefix(&self.folder).map(Path::to_owned).unwrap_or_default();
+        self.dir = folder.join(within);
+        self
     }
 
     /// Fetches the secrets and hashes the files.

@@ -155,7 +155,7 @@ impl Checker<'_> {
                 );
             }
             for check in &goal.accept {
-                self.verify(check, &Scope::new("goal_check.accept", Source::Static));
+                self.verify(check, &Scope { changes: true, ..Scope::new("goal_check.accept", Source::Static) });
             }
         }
         if definition.steps.is_empty() {
@@ -183,6 +183,10 @@ impl Checker<'_> {
         }
         if let Some(stall) = &defaults.stall {
             self.stall(stall);
+        }
+        if let Some(agent) = defaults.agent.as_ref().filter(|agent| agent.session.is_some()) {
+            let message = "a session is continued by one step, not by all";
+            self.error("no-session", agent.position(), message, "write `session` in the step");
         }
         if let Some(shell) = &defaults.shell {
             self.shell(shell);

@@ -177,6 +177,9 @@ pub struct Defaults {
     /// When a failed attempt is repeated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry: Option<At<Retry>>,
+    /// Which agent works, and how.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent: Option<At<Agent>>,
     /// Where an agent works.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub isolation: Option<At<Isolation>>,
@@ -192,6 +195,25 @@ pub struct Defaults {
     /// Folder of command steps, relative to the project.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub working_dir: Option<At<String>>,
+}
+
+impl Definition {
+    /// The agents of a step by id: the first, then those that take its place.
+    #[must_use]
+    pub fn agents_of<'a>(&'a self, step: &'a Step) -> Vec<&'a At<String>> {
+        let (own, default) = (step.agent.as_deref(), self.defaults.agent.as_deref());
+        let id = own.and_then(|own| own.id.as_ref()).or(default.and_then(|default| default.id.as_ref()));
+        // Fallbacks belong to the agent that they stand in for.
+        let of = if own.is_some_and(|own| own.id.is_some() || !own.fallback.is_empty()) { own } else { default };
+        id.into_iter().chain(of.iter().flat_map(|of| &of.fallback)).collect()
+    }
+
+    /// How freely a step's agent works.
+    #[must_use]
+    pub fn mode_of(&self, step: &Step) -> AgentMode {
+        let mode = |agent: Option<&Agent>| agent.and_then(|agent| agent.mode);
+        mode(step.agent.as_deref()).or(mode(self.defaults.agent.as_deref())).unwrap_or(AgentMode::Work)
+    }
 }
 
 /// What silence means. Any output is a sign of life.

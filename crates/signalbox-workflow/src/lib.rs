@@ -21,6 +21,7 @@ pub mod schema;
 pub mod script;
 pub mod starter;
 pub mod template;
+pub mod templates;
 
 pub use at::{At, Position};
 pub use check::{Capabilities, TriggerKind, check};

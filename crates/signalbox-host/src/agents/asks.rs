@@ -104,7 +104,9 @@ impl Asks {
         let known = known.ok_or_else(|| CallError::not_found("question", id))?;
         check(&known, option.as_deref(), text.as_deref())?;
         // Whoever takes it out of the map has answered it; if that cannot be recorded it goes back.
-        let Some(mut open) = self.open().remove(id) else { return settled(caller, &known, option.as_deref(), &text, self) };
+        let Some(mut open) = self.open().remove(id) else {
+            return settled(caller, &known, option.as_deref(), &text, self);
+        };
         let before = open.permission.clone();
         open.permission.state = PermissionState::Answered;
         open.permission.option.clone_from(&option);

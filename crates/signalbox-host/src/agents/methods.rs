@@ -36,8 +36,7 @@ impl Host {
         self.known_step(&params.run, &params.step)?;
         let limit = bounded(params.limit, 500, 2_000)?;
         let before = params.before.map_or(u64::MAX, stored);
-        let mut frames =
-            self.read(|reader| reader.transcript(&params.run, Some(&params.step), before, limit + 1))?;
+        let mut frames = self.read(|reader| reader.transcript(&params.run, Some(&params.step), before, limit + 1))?;
         let more = frames.len() > limit;
         if more {
             frames.remove(0);

@@ -42,14 +42,13 @@ impl Checker<'_> {
             let hint = "write `schema: { type: object, required: [summary] }`";
             self.error("bad-schema", outputs.position(), "`schema` is a JSON Schema: an object", hint);
         }
-        let Some(agent) = &step.agent else { return };
-        if let Some(session) = &agent.session {
+        if let Some(session) = step.agent.as_ref().and_then(|agent| agent.session.as_ref()) {
             self.session(id, step, session);
         }
         if !self.capabilities.kinds.contains(&StepKind::Agent) {
             return;
         }
-        for name in std::iter::once(&agent.id).chain(&agent.fallback) {
+        for name in self.definition.agents_of(step) {
             if !self.capabilities.agents.contains(name.as_str()) {
                 let known = self.capabilities.agents.clone();
                 let hint = did_you_mean(
@@ -76,10 +75,11 @@ impl Checker<'_> {
         } else if target.is_some_and(|target| *target.kind != StepKind::Agent || target.matrix.is_some()) {
             let message = format!("step {:?} has no single agent session", **session);
             self.error("no-session", session.position(), message, "name a step of kind agent without a matrix");
-        } else if let (Some(theirs), Some(ours)) = (target.and_then(|target| target.agent.as_ref()), &step.agent)
-            && *theirs.id != *ours.id
+        } else if let Some(theirs) = target.and_then(|target| self.definition.agents_of(target).first().copied())
+            && let Some(ours) = self.definition.agents_of(step).first()
+            && **theirs != ***ours
         {
-            let message = format!("step {:?} is the work of agent {:?}, not of {:?}", **session, *theirs.id, *ours.id);
+            let message = format!("step {:?} is the work of agent {:?}, not of {:?}", **session, **theirs, ***ours);
             self.error("no-session", session.position(), message, "a session is continued by the same agent");
         }
         if let Some(isolation) = step.isolation.as_ref().filter(|isolation| ***isolation != Isolation::Worktree) {

@@ -46,11 +46,13 @@ pub(super) struct Scope<'a> {
     pub(super) step: Option<(&'a str, &'a Step)>,
     /// Status functions mean something only in `if`.
     pub(super) condition: bool,
+    /// What a step changed is known here.
+    pub(super) changes: bool,
 }
 
 impl<'a> Scope<'a> {
     pub(super) fn new(key: &'a str, source: Source) -> Self {
-        Self { key, source, step: None, condition: false }
+        Self { key, source, step: None, condition: false, changes: false }
     }
 
     pub(super) fn of(mut self, id: &'a str, step: &'a Step) -> Self {

@@ -115,7 +115,11 @@ impl Checker<'_> {
                 ("message", step.message.is_some(), "add `message: ...`"),
             ],
             StepKind::Agent => &[
-                ("agent", step.agent.is_some(), "add `agent: { id: ... }`"),
+                (
+                    "agent",
+                    !self.definition.agents_of(step).is_empty(),
+                    "add `agent: { id: ... }`, here or under `defaults`",
+                ),
                 ("prompt", step.prompt.is_some(), "add `prompt: ...`"),
             ],
             StepKind::Git => &[("action", step.action.is_some(), "add `action: merge`")],
@@ -155,7 +159,8 @@ impl Checker<'_> {
             self.stall(stall);
         }
         for check in &step.verify {
-            self.verify(check, &Scope::new("verify", Source::StepEnv).of(id, step));
+            let changes = matches!(*step.kind, StepKind::Agent | StepKind::Git);
+            self.verify(check, &Scope { changes, ..Scope::new("verify", Source::StepEnv).of(id, step) });
         }
         for artifact in &step.artifacts {
             self.relative_path(&artifact.path, artifact.path.position());
@@ -374,11 +379,11 @@ impl Checker<'_> {
         if let Some(path) = &check.file_exists {
             self.relative_path(path, path.position());
         }
-        if let Some(diff) = check.diff.as_ref().filter(|_| !self.capabilities.diff_checks) {
+        if let Some(diff) = check.diff.as_ref().filter(|_| !self.capabilities.diff_checks || !scope.changes) {
             self.error(
                 "unsupported",
                 diff.position(),
-                "this version of Signalbox does not check a `diff` yet",
+                "a `diff` can be checked where a step's changes are known: of an agent, before landing, of the goal",
                 "use `run` with a git command",
             );
         }

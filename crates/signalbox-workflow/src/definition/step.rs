@@ -72,7 +72,7 @@ pub struct Step {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outputs: Option<At<Outputs>>,
 
-    /// agent: which one.
+    /// agent: which one, and how; `defaults.agent` if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<At<Agent>>,
     /// agent: the task.
@@ -208,8 +208,9 @@ pub struct Outputs {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Agent {
-    /// Its id in the catalogue.
-    pub id: At<String>,
+    /// Its id in the catalogue; that of `defaults.agent` if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<At<String>>,
     /// How freely it works.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<AgentMode>,

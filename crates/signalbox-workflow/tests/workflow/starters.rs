@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 
 use signalbox_workflow::{
-    Capabilities, load,
+    Capabilities, ProjectContext, load,
+    plan::{Work, resolve},
     starter::{Folder, starter},
+    templates::{TEMPLATES, find},
 };
 
 struct Fake(HashMap<&'static str, &'static str>);
@@ -43,4 +45,42 @@ fn every_starter_passes_its_own_check() {
     ] {
         assert_eq!(steps(&files), expected);
     }
+}
+
+#[test]
+fn every_template_passes_the_check_and_makes_a_plan() {
+    let capabilities = Capabilities::with_agents(["rehearsal".to_owned()].into());
+    for template in TEMPLATES {
+        let loaded = load(template.text, &capabilities)
+            .unwrap_or_else(|found| panic!("{}", found.render(template.text, template.name)));
+        assert!(loaded.warnings.is_empty(), "{}: {}", template.name, loaded.warnings);
+        assert_eq!(**loaded.definition.name, *template.name);
+        let required = loaded.definition.inputs.iter().filter(|(_, input)| input.required);
+        let inputs = required.map(|(name, _)| (name.to_string(), "a thing".into())).collect();
+        let plan = resolve(&loaded.definition, &inputs, &ProjectContext::default());
+        assert!(plan.is_ok(), "{}: {plan:?}", template.name);
+    }
+}
+
+#[test]
+fn work_flows_along_the_needs_of_the_stages() {
+    let template = find("generate-app").unwrap();
+    let capabilities = Capabilities::with_agents(["rehearsal".to_owned()].into());
+    let definition = load(template.text, &capabilities).unwrap().definition;
+    let plan =
+        resolve(&definition, &[("idea".to_owned(), "a thing".into())].into(), &ProjectContext::default()).unwrap();
+    let names = |from: &[usize]| from.iter().map(|index| plan.steps[*index].id.clone()).collect::<Vec<_>>();
+    let from = |id: &str| match &plan.steps.iter().find(|step| step.id == id).unwrap().work {
+        Work::Agent(work) => names(&work.from),
+        Work::Git(work) => names(&work.from),
+        Work::Goal { from } => names(from),
+        _ => Vec::new(),
+    };
+    assert_eq!(from("requirements"), Vec::<String>::new());
+    // Through the approval between.
+    assert_eq!(from("architecture"), ["requirements"]);
+    assert_eq!(from("tests"), ["backend", "frontend"]);
+    assert_eq!(from("land"), ["final_check"]);
+    // What was landed is in the project itself.
+    assert_eq!(from("goal-check"), Vec::<String>::new());
 }

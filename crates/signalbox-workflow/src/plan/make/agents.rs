@@ -20,19 +20,23 @@ pub(super) fn place(definition: &Definition, id: &str) -> Result<usize, Problem>
 
 pub(super) fn agent(definition: &Definition, id: &str, step: &Step) -> Result<AgentWork, Problem> {
     let defaults = &definition.defaults;
-    let agent = step.agent.as_deref().ok_or_else(|| problem(format!("step {id:?} has no `agent`")))?;
-    let mode = agent.mode.unwrap_or(AgentMode::Work);
+    let (own, default) = (step.agent.as_deref(), defaults.agent.as_deref());
+    let agents: Vec<String> = definition.agents_of(step).into_iter().map(|id| (**id).clone()).collect();
+    if agents.is_empty() {
+        return Err(problem(format!("step {id:?} names no agent")));
+    }
+    let mode = definition.mode_of(step);
     let isolation = step.isolation.as_deref().or(defaults.isolation.as_deref()).copied();
-    let session = agent.session.as_ref().map(|session| place(definition, session)).transpose()?;
+    let session = own.and_then(|own| own.session.as_ref()).map(|session| place(definition, session)).transpose()?;
     let from = match (&step.from, session) {
         (Some(from), _) => vec![place(definition, from)?],
         (None, Some(_)) => Vec::new(),
         (None, None) => nearest_workers(definition, step.needs.iter().map(|need| need.as_str())),
     };
     Ok(AgentWork {
-        agents: std::iter::once(&agent.id).chain(&agent.fallback).map(|id| (**id).clone()).collect(),
+        agents,
         mode,
-        model: agent.model.clone(),
+        model: own.and_then(|own| own.model.clone()).or_else(|| default.and_then(|default| default.model.clone())),
         session,
         prompt: step.prompt.as_deref().cloned().ok_or_else(|| problem(format!("step {id:?} has no `prompt`")))?,
         isolation: isolation.unwrap_or(if mode == AgentMode::Work { Isolation::Worktree } else { Isolation::SharedRo }),
@@ -74,7 +78,7 @@ fn nearest_workers<'a>(definition: &'a Definition, needs: impl Iterator<Item = &
         }
         let works = *above.kind == StepKind::Agent && {
             let isolation = above.isolation.as_deref().or(definition.defaults.isolation.as_deref());
-            let mode = above.agent.as_ref().and_then(|agent| agent.mode).unwrap_or(AgentMode::Work);
+            let mode = definition.mode_of(above);
             match isolation {
                 Some(isolation) => *isolation == Isolation::Worktree,
                 None => mode == AgentMode::Work,

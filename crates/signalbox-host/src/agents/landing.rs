@@ -1,0 +1,367 @@
+//! Steps that do something in git, above all landing: one at a time for each branch, verified on the merged tree.
+
+use std::{path::PathBuf, sync::Arc};
+
+use signalbox_engine::{Input, Outcome, Phase};
+use signalbox_git::{Checkout, Error, Merge, MergeRequest, Repository};
+use signalbox_model::{Commit, EventData, Evidence, FailureCause, GoalVerdict, Risk, RiskState, Severity};
+use signalbox_workflow::{definition::GitAction, plan::Check};
+
+use super::{
+    Services,
+    workspace::{Place, Theirs, author},
+};
+use crate::{execute::Job, script::Draft};
+
+/// How often a merge is made anew because the branch moved meanwhile.
+const TRIES: u32 = 10;
+
+type Checks = Vec<(Check, Result<Draft, String>)>;
+
+/// The goal of the run and its checks.
+pub(crate) struct Goal {
+    pub(crate) statement: String,
+    pub(crate) accept: Checks,
+}
+
+/// What the engine's loop hands over for a git step.
+pub(crate) struct Prepared {
+    pub(crate) action: GitAction,
+    pub(crate) project: PathBuf,
+    pub(crate) sources: Vec<Theirs>,
+    pub(crate) message: Option<String>,
+    pub(crate) name: Option<String>,
+    pub(crate) into: Option<String>,
+    pub(crate) checks: Checks,
+    pub(crate) goal: Option<Goal>,
+    pub(crate) run_number: u64,
+    pub(crate) workflow: String,
+}
+
+type Failed = (FailureCause, String);
+
+fn git(error: impl std::fmt::Display) -> Failed {
+    (FailureCause::Git, error.to_string())
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Failed> + Send + 'static) -> Result<T, Failed> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|_| Err((FailureCause::Infra, "the host is stopping".to_owned())))
+}
+
+/// Does a git step and tells the engine.
+pub(crate) async fn run(job: Job, prepared: Prepared, services: Arc<Services>) {
+    let at = job.at.clone();
+    job.tell(Input::Started { at: at.clone(), process: None }).await;
+    let task = Task { job, prepared, services };
+    let outcome = match task.act().await {
+        Ok(outputs) => Outcome { code: Some(0), outputs, ..Outcome::default() },
+        Err(failure) => Outcome { failure: Some(failure), ..Outcome::default() },
+    };
+    task.job.tell(Input::Finished { at, outcome }).await;
+}
+
+struct Task {
+    job: Job,
+    prepared: Prepared,
+    services: Arc<Services>,
+}
+
+type Outputs = indexmap::IndexMap<String, serde_json::Value>;
+
+impl Task {
+    async fn act(&self) -> Result<Outputs, Failed> {
+        let (services, project) = (Arc::clone(&self.services), self.prepared.project.clone());
+        let repository = blocking(move || services.worktrees.repository(&project).map_err(git)).await?;
+        let repository =
+            repository.ok_or_else(|| git(format!("{} is in no git repository", self.prepared.project.display())))?;
+        match self.prepared.action {
+            GitAction::Merge => self.merge(&repository).await,
+            GitAction::Commit => self.commit().await,
+            GitAction::Tag | GitAction::Branch => self.name(&repository).await,
+        }
+    }
+
+    /// The branch that work lands on: the named one, else what is checked out in the project.
+    async fn into(&self, repository: &Repository) -> Result<String, Failed> {
+        if let Some(into) = &self.prepared.into {
+            return Ok(into.clone());
+        }
+        let there = repository.clone();
+        let head = blocking(move || there.head(there.project()).map_err(git)).await?;
+        head.branch.ok_or_else(|| git("the project is on no branch: check one out, or name one with `into`"))
+    }
+
+    async fn merge(&self, repository: &Repository) -> Result<Outputs, Failed> {
+        if self.prepared.sources.is_empty() {
+            return Err(git("there is no work to merge: no agent with a worktree comes before this step"));
+        }
+        let into = self.into(repository).await?;
+        let turn = self.services.worktrees.turn(repository, &into);
+        // Landings on one branch wait for each other, so that each is verified on what the one before left.
+        let _turn = match turn.try_lock() {
+            Ok(turn) => turn,
+            Err(_) => {
+                let reason = Some(format!("waits for another landing on {into}"));
+                self.job.tell(Input::Phase { at: self.job.at.clone(), phase: Phase::Working, reason }).await;
+                turn.lock().await
+            }
+        };
+        let mut landed = Vec::new();
+        for source in &self.prepared.sources {
+            if let Some(commit) = self.land(repository, &into, source).await? {
+                landed.push(serde_json::Value::from(commit));
+            }
+        }
+        Ok(Outputs::from([
+            ("branch".to_owned(), into.into()),
+            ("commit".to_owned(), landed.last().cloned().unwrap_or_default()),
+            ("commits".to_owned(), landed.into()),
+        ]))
+    }
+
+    async fn land(&self, repository: &Repository, into: &str, source: &Theirs) -> Result<Option<String>, Failed> {
+        let message = self.prepared.message.clone().unwrap_or_else(|| {
+            format!("Merge {} of {} #{}", source.step, self.prepared.workflow, self.prepared.run_number)
+        });
+        for _ in 0..TRIES {
+            let wanted = MergeRequest {
+                into: into.to_owned(),
+                from: source.branch.clone(),
+                squash: false,
+                message: format!("{message}\n"),
+                author: author(),
+            };
+            let there = repository.clone();
+            let merge = blocking(move || there.merge(&wanted).map_err(git)).await?;
+            let (base, commit, files, added, removed) = match merge {
+                Merge::UpToDate { .. } => return Ok(None),
+                Merge::Conflicts { files, messages, .. } => {
+                    return Err(self.conflict(source, into, &files, &messages).await);
+                }
+                Merge::Merged { base, commit, files, added, removed, .. } => (base, commit, files, added, removed),
+            };
+            self.verify(repository, &base, &commit).await?;
+            let (there, branch, expected, made) = (repository.clone(), into.to_owned(), base, commit.clone());
+            let landed = blocking(move || Ok(there.land(&branch, &expected, &made))).await?;
+            match landed {
+                Ok(_) => {
+                    let subject = message.lines().next().unwrap_or_default().to_owned();
+                    let step = Some(source.step.clone());
+                    let data =
+                        Commit { hash: commit.clone(), branch: into.to_owned(), subject, files, added, removed, step };
+                    self.job.append_all(vec![self.job.of_project(EventData::Commit(data))]).await;
+                    return Ok(Some(commit));
+                }
+                // Somebody committed meanwhile: merged and verified again, on what is there now.
+                Err(Error::Moved { .. }) => {}
+                Err(error) => return Err(git(error)),
+            }
+        }
+        Err(git(format!("{into} moved {TRIES} times while its merge was verified; nothing was landed")))
+    }
+
+    async fn conflict(&self, source: &Theirs, into: &str, files: &[String], messages: &str) -> Failed {
+        let list = files.join(", ");
+        let why = format!("the work of {} conflicts with {into} in {list}", source.step);
+        let advice = format!(
+            "nothing was lost: merge branch {} by hand, or let the step run again on what {into} is now",
+            source.branch
+        );
+        self.risk("conflict", why.clone(), messages, &advice).await;
+        (FailureCause::Git, format!("{why}; {advice}"))
+    }
+
+    async fn risk(&self, kind: &str, title: String, evidence: &str, advice: &str) {
+        self.job.append_all(vec![risk(&self.job, kind, title, evidence, advice)]).await;
+    }
+
+    /// The step's checks and the goal's, on the merged tree, in a folder of its own.
+    async fn verify(&self, repository: &Repository, base: &str, commit: &str) -> Result<(), Failed> {
+        if self.prepared.checks.is_empty() && self.prepared.goal.is_none() {
+            return Ok(());
+        }
+        let phase = |phase, reason: Option<&str>| Input::Phase {
+            at: self.job.at.clone(),
+            phase,
+            reason: reason.map(str::to_owned),
+        };
+        self.job.tell(phase(Phase::Checking, Some("checks the merged tree"))).await;
+        let folder = self.services.worktrees.root().join(format!("merged/{}-{}", self.job.at.run, self.job.at.step));
+        let (there, of, at) = (repository.clone(), commit.to_owned(), folder.clone());
+        let checkout = blocking(move || there.check_out(&of, &at).map_err(git)).await?;
+        let result = self.verify_in(repository, &checkout, base).await;
+        let (there, of, failed) = (repository.clone(), commit.to_owned(), result.is_err());
+        blocking(move || {
+            there.remove_checkout(&checkout).map_err(git)?;
+            if failed { there.forget_merge(&of).map_err(git) } else { Ok(()) }
+        })
+        .await?;
+        self.job.tell(phase(Phase::Working, None)).await;
+        result
+    }
+
+    async fn verify_in(&self, repository: &Repository, checkout: &Checkout, base: &str) -> Result<(), Failed> {
+        let (there, at, from) = (repository.clone(), checkout.clone(), base.to_owned());
+        let changed = blocking(move || {
+            let diff = there.diff(&at, &from, &signalbox_git::DiffOptions::default()).map_err(git)?;
+            Ok(diff.files.into_iter().flat_map(|f| std::iter::once(f.path).chain(f.old_path)).collect::<Vec<_>>())
+        })
+        .await?;
+        let project = self.prepared.project.canonicalize().unwrap_or_else(|_| self.prepared.project.clone());
+        let within = project.strip_prefix(&repository.project().folder).map(ToOwned::to_owned).unwrap_or_default();
+        let folder = checkout.folder.join(within);
+        let checks = moved(&self.prepared.checks, &folder);
+        self.job.verify(&folder, checks, &changed).await.map_err(|why| {
+            (FailureCause::Verify, format!("the merged tree does not pass: {why}; nothing was landed"))
+        })?;
+        let Some(goal) = &self.prepared.goal else { return Ok(()) };
+        check_goal(&self.job, goal, &folder, &changed, true).await.map_err(|why| (FailureCause::Verify, why))
+    }
+
+    async fn commit(&self) -> Result<Outputs, Failed> {
+        let Some(source) = self.prepared.sources.first() else {
+            return Err(git("there is no work to commit: no agent with a worktree comes before this step"));
+        };
+        let message = self.prepared.message.clone().unwrap_or_else(|| format!("Work of {}", source.step));
+        let place = Place {
+            project: self.prepared.project.clone(),
+            isolation: signalbox_workflow::definition::Isolation::Worktree,
+            sources: Vec::new(),
+            shared: Some(source.clone()),
+            before: None,
+            attempt: 1,
+        };
+        let (services, run, key) = (Arc::clone(&self.services), self.job.at.run.clone(), self.job.key.clone());
+        let made = blocking(move || {
+            let workspace = services.worktrees.make(&place, &run, &key).map_err(git)?;
+            workspace.commit(&format!("{message}\n")).map_err(git)
+        })
+        .await?;
+        let Some(commit) = made else { return Ok(Outputs::new()) };
+        let hash = commit.hash.clone();
+        let data = Commit { step: Some(self.job.key.clone()), ..commit };
+        self.job.append_all(vec![self.job.of_project(EventData::Commit(data))]).await;
+        Ok(Outputs::from([("commit".to_owned(), hash.into())]))
+    }
+
+    async fn name(&self, repository: &Repository) -> Result<Outputs, Failed> {
+        let name = self.prepared.name.clone().unwrap_or_default();
+        let (there, action, message) = (repository.clone(), self.prepared.action, self.prepared.message.clone());
+        let at = match (self.prepared.sources.first(), &self.prepared.into) {
+            (Some(source), _) => source.branch.clone(),
+            (None, Some(into)) => into.clone(),
+            (None, None) => "HEAD".to_owned(),
+        };
+        let commit = blocking(move || {
+            let commit = match there.branch_commit(&at) {
+                Ok(Some(commit)) => commit,
+                _ => there.commit(&at).map_err(git)?,
+            };
+            match action {
+                GitAction::Tag => {
+                    let author = author();
+                    let message = message.map(|message| format!("{message}\n"));
+                    there.tag(&name, &commit, message.as_deref().map(|message| (message, &author))).map_err(git)?;
+                }
+                _ => there.create_branch(&name, &commit).map_err(git)?,
+            }
+            Ok(commit)
+        })
+        .await?;
+        Ok(Outputs::from([("commit".to_owned(), commit.into())]))
+    }
+}
+
+fn moved(checks: &Checks, folder: &std::path::Path) -> Checks {
+    let to = |draft: &Result<Draft, String>| draft.clone().map(|draft| draft.moved_to(folder));
+    checks.iter().map(|(check, draft)| (check.clone(), to(draft))).collect()
+}
+
+fn risk(job: &Job, kind: &str, title: String, evidence: &str, advice: &str) -> signalbox_model::NewEvent {
+    job.of_project(EventData::RiskAlert(Risk {
+        id: format!("{kind}/{}/{}", job.at.run, job.key),
+        project: job.project.clone(),
+        kind: kind.to_owned(),
+        severity: Severity::Critical,
+        title,
+        evidence: evidence.to_owned(),
+        advice: advice.to_owned(),
+        run: Some(job.at.run.clone()),
+        step: Some(job.key.clone()),
+        state: RiskState::Open,
+        raised_at: job.clock.now(),
+        by: None,
+    }))
+}
+
+/// Whether the goal is reached, as an event with its evidence. `before_landing` says what a "no" prevents.
+async fn check_goal(
+    job: &Job,
+    goal: &Goal,
+    folder: &std::path::Path,
+    changed: &[String],
+    before_landing: bool,
+) -> Result<(), String> {
+    let mut evidence = Vec::new();
+    for (check, draft) in moved(&goal.accept, folder) {
+        let began = job.clock.now();
+        let (what, verdict) = job.check(folder, &check, draft, changed).await;
+        let passed = verdict.is_ok();
+        let duration_ms = u64::try_from(job.clock.now() - began).unwrap_or(0);
+        evidence.push(Evidence {
+            what,
+            passed,
+            detail: verdict.err().unwrap_or_else(|| "it held".into()),
+            duration_ms,
+        });
+        if !passed {
+            break;
+        }
+    }
+    let passed = evidence.iter().all(|evidence| evidence.passed);
+    let last = evidence.last().cloned();
+    let verdict = GoalVerdict {
+        statement: goal.statement.clone(),
+        step: before_landing.then(|| job.key.clone()),
+        passed,
+        evidence,
+    };
+    let mut events = vec![job.of_project(EventData::GoalCheck(verdict))];
+    let mut result = Ok(());
+    if let Some(last) = last.filter(|last| !last.passed) {
+        let why = format!("the goal is not reached: `{}`: {}", last.what, last.detail);
+        let advice = if before_landing {
+            "nothing was landed; look at the work, then let its step run again"
+        } else {
+            "look at the work; what was landed can be reverted"
+        };
+        events.push(risk(job, "goal", why.clone(), &last.detail, advice));
+        result = Err(format!("{why}; {advice}"));
+    }
+    job.append_all(events).await;
+    result
+}
+
+/// The step that checks the goal when everything else is done.
+pub(crate) async fn run_goal(job: Job, place: Option<Place>, project: PathBuf, goal: Goal, services: Arc<Services>) {
+    let at = job.at.clone();
+    job.tell(Input::Started { at: at.clone(), process: None }).await;
+    let folder = match place {
+        None => Ok(project),
+        Some(place) => {
+            let (run, key) = (job.at.run.clone(), job.key.clone());
+            blocking(move || services.worktrees.make(&place, &run, &key).map_err(git)).await.map(|made| made.folder)
+        }
+    };
+    let result = match folder {
+        Ok(folder) => check_goal(&job, &goal, &folder, &[], false).await.map_err(|why| (FailureCause::Verify, why)),
+        Err(failed) => Err(failed),
+    };
+    let outcome = match result {
+        Ok(()) => Outcome::success(),
+        Err(failure) => Outcome { failure: Some(failure), ..Outcome::default() },
+    };
+    job.tell(Input::Finished { at, outcome }).await;
+}
