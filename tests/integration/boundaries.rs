@@ -53,6 +53,7 @@ fn arrows_point_one_way() {
         "signalbox-engine",
         "signalbox-store",
         "signalbox-process",
+        "signalbox-git",
         "signalbox-client",
         "signalbox-stream",
         "signalbox-host",
