@@ -164,6 +164,15 @@ impl Repository {
         made.ok_or(Error::NotARepository { folder })
     }
 
+    /// The checkout that has `branch`; `None` if none has, or its folder is gone.
+    ///
+    /// # Errors
+    /// If git fails.
+    pub fn worktree_of(&self, branch: &str) -> Result<Option<Checkout>> {
+        let there = self.listed()?.into_iter().find(|w| w.branch.as_deref() == Some(branch) && !w.missing);
+        Ok(there.map(|there| there.checkout()))
+    }
+
     /// All worktrees that git knows, the main one first.
     pub(crate) fn listed(&self) -> Result<Vec<Listed>> {
         // Before 2.36 a name with a line end could not be told.

@@ -10,13 +10,23 @@ mod policy;
 pub(crate) mod prepare;
 mod record;
 pub(crate) mod task;
+pub(crate) mod tools;
 pub(crate) mod workspace;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 /// What the tasks of all steps share.
 pub(crate) struct Services {
     pub(crate) asks: Arc<asks::Asks>,
     pub(crate) catalogue: Arc<catalogue::Catalogue>,
     pub(crate) worktrees: Arc<workspace::Worktrees>,
+    pub(crate) tokens: tools::Tokens,
+    /// Where the host listens: without that its tools cannot be offered.
+    pub(crate) url: Arc<RwLock<Option<String>>>,
+}
+
+impl Services {
+    fn url(&self) -> Option<String> {
+        self.url.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }

@@ -14,7 +14,7 @@ use signalbox_wire::{CallError, Caller, CloseCode, ErrorCode, Limits, dispatch, 
 
 use crate::{
     AuthError, Settings, SettingsError, VERSION,
-    agents::asks::Asks,
+    agents::{Services, asks::Asks, catalogue::Catalogue, tools::Tokens, workspace::Worktrees},
     auth::{self, Codes},
     ids,
     metrics::Metrics,
@@ -130,7 +130,8 @@ pub(crate) struct Inner {
     pub(crate) engine: EngineHandle,
     pub(crate) codes: Codes,
     pub(crate) started_at: UnixMillis,
-    pub(crate) url: RwLock<Option<String>>,
+    pub(crate) url: Arc<RwLock<Option<String>>>,
+    pub(crate) services: Arc<Services>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) asks: Arc<Asks>,
     pub(crate) token: String,
@@ -168,12 +169,21 @@ impl Host {
         let (owner, token) = auth::local_owner(&store).await?;
         let asks = Arc::new(Asks::new(store.clone(), Arc::clone(&clock)));
         asks.void_lost().await?;
+        let url = Arc::new(RwLock::new(None));
+        let services = Arc::new(Services {
+            asks: Arc::clone(&asks),
+            catalogue: Arc::new(Catalogue::new(settings.agents.clone(), &data_dir)),
+            worktrees: Arc::new(Worktrees::new(data_dir.join("worktrees"))),
+            tokens: Tokens::default(),
+            url: Arc::clone(&url),
+        });
         let engine = runtime::start(runtime::Parts {
             store: store.clone(),
             clock: Arc::clone(&clock),
             slots: settings.slots(),
             log_limit: settings.engine.log_megabytes.max(1) * 1024 * 1024,
             host: marker(&data_dir),
+            services: Arc::clone(&services),
         })
         .await?;
         let host = Self {
@@ -188,7 +198,8 @@ impl Host {
                 connections: Arc::default(),
                 engine,
                 codes: Codes::default(),
-                url: RwLock::new(None),
+                url,
+                services,
                 metrics,
                 asks,
                 token,

@@ -25,6 +25,7 @@ mod system;
 mod timers;
 mod workflows;
 
+pub use agents::tools::{AgentTools, ToolInfo};
 pub use auth::{AuthError, LOCAL_MEMBER};
 pub use host::{Host, HostError, HostFile, HostOptions};
 pub use settings::{Settings, SettingsError};

@@ -9,7 +9,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::{any, get, post},
 };
 use serde_json::{json, value::RawValue};
 use signalbox_host::{Host, VERSION, metrics};
@@ -20,7 +20,7 @@ use crate::{
     Assets,
     guard::{self, COOKIE, Guard, authenticate},
     rate::{Calls, Logins},
-    sse, websocket,
+    mcp, sse, websocket,
 };
 
 /// What every request shares.
@@ -91,6 +91,7 @@ pub(crate) fn router(net: Arc<Net>) -> Router {
         .route("/api/v1/openapi.json", get(openapi))
         .route("/api/v1/asyncapi.json", get(asyncapi))
         .route("/api/v1/schemas/{name}", get(schema))
+        .route("/mcp", any(mcp::serve))
         .fallback(ui)
         .method_not_allowed_fallback(|| async {
             let error = CallError::bad_request("this path does not know that method")

@@ -6,6 +6,7 @@
 mod assets;
 mod guard;
 mod http;
+mod mcp;
 mod rate;
 mod server;
 mod sse;

@@ -22,7 +22,14 @@ pub(crate) fn instruction(schema: &Value) -> String {
 pub(crate) fn outputs(messages: &[String], schema: &Value) -> Result<IndexMap<String, Value>, String> {
     let found = messages.iter().rev().find_map(|text| json_in(text));
     let found = found.or_else(|| json_in(&messages.concat()));
-    let value = found.ok_or("your answer holds no JSON: end with a fenced block that begins with ```json")?;
+    checked(found.ok_or("your answer holds no JSON: end with a fenced block that begins with ```json")?, schema)
+}
+
+/// The values of an answer that was handed in as JSON.
+///
+/// # Errors
+/// What does not fit the schema.
+pub(crate) fn checked(value: Value, schema: &Value) -> Result<IndexMap<String, Value>, String> {
     let validator = jsonschema::validator_for(schema)
         .map_err(|error| format!("the step's own schema is no JSON Schema: {error}"))?;
     let mistakes: Vec<String> = validator

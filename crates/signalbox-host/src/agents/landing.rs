@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use signalbox_engine::{Input, Outcome, Phase};
-use signalbox_git::{Checkout, Error, Merge, MergeRequest, Repository};
+use signalbox_git::{Checkout, Error, Merge, MergeRequest, Removal, Repository};
 use signalbox_model::{Commit, EventData, Evidence, FailureCause, GoalVerdict, Risk, RiskState, Severity};
 use signalbox_workflow::{definition::GitAction, plan::Check};
 
@@ -194,7 +194,8 @@ impl Task {
         let result = self.verify_in(repository, &checkout, base).await;
         let (there, of, failed) = (repository.clone(), commit.to_owned(), result.is_err());
         blocking(move || {
-            there.remove_checkout(&checkout).map_err(git)?;
+            let removal = Removal { delete_branch: false, merged_into: None, force: Some("the merged tree was verified") };
+            there.remove_worktree(&checkout.folder, removal).map_err(git)?;
             if failed { there.forget_merge(&of).map_err(git) } else { Ok(()) }
         })
         .await?;

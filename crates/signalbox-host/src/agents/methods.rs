@@ -1,5 +1,7 @@
 //! The methods that are about agents.
 
+use std::sync::Arc;
+
 use signalbox_model::{EventData, NewEvent, RiskState, Room, StepKey};
 use signalbox_store::Batch;
 use signalbox_wire::{
@@ -11,12 +13,18 @@ use signalbox_wire::{
 };
 
 use crate::{
-    Host,
+    AgentTools, Host,
     handlers::{Reply, bounded, raw, stored},
     host::store_error,
 };
 
 impl Host {
+    /// The tools of the agent that has this token.
+    #[must_use]
+    pub fn agent_tools(&self, token: &str) -> Option<Arc<AgentTools>> {
+        self.inner.services.tokens.find(token)
+    }
+
     pub(crate) fn list_permissions(&self, caller: &Caller, params: &PermissionList) -> Reply<Permissions> {
         let mut permissions = self.read(|reader| reader.open_permissions())?;
         permissions.retain(|open| {

@@ -58,9 +58,12 @@ pub(crate) struct Seen {
     pub(crate) resumable: bool,
     /// Questions by the session's own id of them.
     questions: HashMap<String, PermissionId>,
-    /// Changes that were refused because they lie outside.
-    pub(crate) refused: Vec<String>,
+    /// What its tools were called with, and the places they named, as far as the project's own folder is among them.
+    pub(crate) named: String,
 }
+
+/// Text kept of what tools named, in bytes.
+const NAMED: usize = 256 * 1024;
 
 pub(crate) struct Recorder {
     pub(crate) job: Arc<Job>,
@@ -324,6 +327,14 @@ impl Recorder {
         let (step, attempt) = self.job.key_and_attempt();
         {
             let mut seen = self.seen();
+            let project = self.job.folder.to_string_lossy();
+            let places = tool.locations.iter().map(|location| &location.path).chain(tool.diffs.iter().map(|d| &d.path));
+            for text in tool.input.iter().chain(places).filter(|text| text.contains(&*project)) {
+                if seen.named.len() + text.len() < NAMED {
+                    seen.named.push_str(text);
+                    seen.named.push('\n');
+                }
+            }
             if tool.status.is_final() {
                 seen.open_tools.remove(&tool.id);
             } else {
@@ -410,7 +421,6 @@ impl Recorder {
         if let Some(chosen) = allow.and_then(|allow| by_rule(&permission, allow)) {
             let chosen = chosen.to_owned();
             if let Verdict::Deny(why) = &verdict {
-                self.seen().refused.push(format!("{}: {why}", permission.title));
                 self.write(LogStream::System, format!("refused {:?}: {why}\n", permission.title)).await;
             }
             self.reply(&id, Outcome::Selected(chosen)).await;

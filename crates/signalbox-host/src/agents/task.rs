@@ -7,10 +7,10 @@ use std::{
 
 use indexmap::IndexMap;
 use serde_json::Value;
-use signalbox_agent::{Config, Failure, Session, Stop as TurnStop, Turn};
+use signalbox_agent::{Config, Failure, McpServer, Session, Stop as TurnStop, Turn};
 use signalbox_engine::{Input, Outcome, Phase};
 use signalbox_model::{
-    AgentError, AgentErrorKind, AgentSession, AgentState, Commit, Correction, EventData, FailureCause, LogStream,
+    AgentError, AgentErrorKind, AgentSession, AgentState, Artifact, Commit, Correction, EventData, FailureCause, LogStream,
     OptionKind, Permission, PermissionOption, PermissionState, PermissionTopic, Risk, RiskState, Severity, StepAgent,
     StopKind, ToolKind, Usage,
 };
@@ -26,6 +26,7 @@ use tokio::{
 use super::{
     Services, answer,
     policy::Policy,
+    tools::AgentTools,
     record::{About, Recorder},
     workspace::{Changes, Place, Workspace},
 };
@@ -241,6 +242,19 @@ impl Task {
         config.resume = resume.as_ref().map(|resume| resume.session.clone());
         config.mode = launch.mode;
         config.model.clone_from(&self.prepared.model);
+        let tools = Arc::new(AgentTools::new(
+            Arc::clone(&self.job),
+            Arc::clone(&self.services.asks),
+            self.prepared.about.clone(),
+            id.to_owned(),
+            self.prepared.schema.clone(),
+            Arc::clone(workspace),
+        ));
+        let token = self.services.tokens.issue(&tools);
+        if let Some(url) = self.services.url() {
+            config.mcp = vec![McpServer::new("signalbox", format!("{url}/mcp"))
+                .header("Authorization", format!("Bearer {token}"))];
+        }
         let pump = tokio::spawn(Arc::clone(&recorder).run(updates));
         let mut stop = self.job.stop.clone();
         let started = tokio::select! {
@@ -253,7 +267,7 @@ impl Task {
             Some(Ok(session)) => {
                 let session = Arc::new(session);
                 recorder.session.set(Arc::clone(&session)).ok();
-                let result = self.with_session(&session, &recorder, workspace, resume.as_ref()).await;
+                let result = self.with_session(&session, &recorder, workspace, resume.as_ref(), &tools).await;
                 let stopped = session.close(*stop.borrow() == Stop::Kill).await;
                 match result {
                     Err(failed) if failed.stopped.is_some() => Err(Failed { stopped: Some(stopped), ..failed }),
@@ -261,6 +275,8 @@ impl Task {
                 }
             }
         };
+        self.services.tokens.revoke(&token);
+        tools.end().await;
         // The session is gone, so its updates end.
         pump.await.ok();
         self.sweep().await;
@@ -280,13 +296,15 @@ impl Task {
         recorder: &Arc<Recorder>,
         workspace: &Arc<Workspace>,
         resume: Option<&Resume>,
+        tools: &AgentTools,
     ) -> Result<Outcome, Failed> {
         self.job.tell(Input::Started { at: self.job.at.clone(), process: session.process() }).await;
         recorder.tell_agent().await;
         let (end, ended) = watch::channel(false);
         let watcher = tokio::spawn(super::changes::follow(Arc::clone(&self.job), Arc::clone(workspace), ended));
         let resumed = recorder.seen().session.as_ref().is_some_and(|session| session.resumed);
-        let result = self.turns(session, recorder, workspace, resume, resumed).await;
+        let prompt = self.first_prompt(resume, resumed);
+        let result = self.turns(session, recorder, workspace, prompt, tools).await;
         end.send_replace(true);
         watcher.await.ok();
         result
@@ -310,10 +328,9 @@ impl Task {
         session: &Session,
         recorder: &Arc<Recorder>,
         workspace: &Arc<Workspace>,
-        resume: Option<&Resume>,
-        resumed: bool,
+        mut prompt: String,
+        tools: &AgentTools,
     ) -> Result<Outcome, Failed> {
-        let mut prompt = self.first_prompt(resume, resumed);
         let mut budget = self.prepared.budget.clone();
         let most = match self.prepared.correct {
             0 if self.prepared.schema.is_some() => SCHEMA_CORRECTIONS,
@@ -337,7 +354,7 @@ impl Task {
             };
             recorder.settle().await;
             recorder.state(AgentState::Idle, None).await;
-            let verdict = self.judge(&turn, recorder, workspace).await?;
+            let verdict = self.judge(&turn, recorder, workspace, tools).await?;
             let feedback = match verdict {
                 Ok(outcome) => return Ok(outcome),
                 Err(feedback) => feedback,
@@ -508,6 +525,7 @@ impl Task {
         turn: &Turn,
         recorder: &Arc<Recorder>,
         workspace: &Arc<Workspace>,
+        tools: &AgentTools,
     ) -> Result<Result<Outcome, Feedback>, Failed> {
         let checked = !self.prepared.checks.is_empty() || self.prepared.schema.is_some();
         // Without checks there is nothing but the agent's word. It must at least say that it is done.
@@ -526,7 +544,7 @@ impl Task {
         }
         recorder.phase(Phase::Checking, None).await;
         let changes = self.changes(workspace).await?;
-        self.refuse_outside(workspace).await?;
+        self.refuse_outside(recorder, workspace).await?;
         if recorder.policy.read_only && workspace.own && !changes.paths.is_empty() {
             let list = changes.paths.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
             let why = format!("the step only looks, but its agent changed {list}");
@@ -540,9 +558,10 @@ impl Task {
             .await;
             return Err(Failed::new(FailureCause::Verify, why));
         }
-        let outputs = match &self.prepared.schema {
-            None => IndexMap::new(),
-            Some(schema) => match answer::outputs(&recorder.messages(), schema) {
+        let outputs = match (&self.prepared.schema, tools.verdict()) {
+            (None, _) => IndexMap::new(),
+            (Some(_), Some(verdict)) => verdict,
+            (Some(schema), None) => match answer::outputs(&recorder.messages(), schema) {
                 Ok(outputs) => outputs,
                 Err(why) => return Ok(Err(Feedback { short: why, printed: String::new(), of_answer: true })),
             },
@@ -559,7 +578,7 @@ impl Task {
                 return Ok(Err(Feedback { short, printed, of_answer: false }));
             }
         }
-        self.accept(recorder, workspace, outputs).await.map(Ok)
+        self.accept(recorder, workspace, outputs, tools.delivered()).await.map(Ok)
     }
 
     fn in_workspace(&self, workspace: &Workspace) -> Vec<(Check, Result<Draft, String>)> {
@@ -575,16 +594,21 @@ impl Task {
             .map_err(|why| Failed::new(FailureCause::Git, why))
     }
 
-    /// An agent with a folder of its own has no business in the project's.
-    async fn refuse_outside(&self, workspace: &Arc<Workspace>) -> Result<(), Failed> {
+    /// An agent with a folder of its own has no business in the project's. People have: only what its own tools named
+    /// counts against it.
+    async fn refuse_outside(&self, recorder: &Recorder, workspace: &Arc<Workspace>) -> Result<(), Failed> {
         let there = Arc::clone(workspace);
-        let changed = tokio::task::spawn_blocking(move || there.changed_outside()).await.unwrap_or_default();
+        let mut changed = tokio::task::spawn_blocking(move || there.changed_outside()).await.unwrap_or_default();
+        {
+            let seen = recorder.seen();
+            changed.retain(|file| seen.named.contains(file.as_str()));
+        }
         if changed.is_empty() {
             return Ok(());
         }
         let list = changed.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
-        let what = format!("while it worked, {list} changed in the project's own folder");
-        let advice = "if it was not you, look at these files: `git status` shows them, and nothing of it was landed";
+        let what = format!("its agent changed {list} in the project's own folder");
+        let advice = "look at these files: `git status` shows them; nothing of the step was landed";
         self.risk(
             "forbidden_path",
             Severity::Critical,
@@ -593,7 +617,7 @@ impl Task {
             advice,
         )
         .await;
-        Err(Failed::new(FailureCause::Verify, format!("{what}, outside of the step's worktree")))
+        Err(Failed::new(FailureCause::Verify, format!("{what}, outside of the step's worktree; {advice}")))
     }
 
     /// The end of what the checks printed, for the agent to read.
@@ -618,6 +642,7 @@ impl Task {
         recorder: &Arc<Recorder>,
         workspace: &Arc<Workspace>,
         outputs: IndexMap<String, Value>,
+        delivered: Vec<Artifact>,
     ) -> Result<Outcome, Failed> {
         let there = Arc::clone(workspace);
         let message = format!(
