@@ -24,6 +24,25 @@ impl Masker {
         Self { values: masked }
     }
 
+    /// Masks the same values also as they look within JSON text, where some characters are escaped.
+    #[must_use]
+    pub fn within_json(&self) -> Self {
+        let mut values = self.values.clone();
+        for value in &self.values {
+            let escaped: String = value.chars().flat_map(escape).collect();
+            if escaped != *value {
+                values.push(escaped);
+            }
+        }
+        Self { values }
+    }
+
+    /// Whether there is nothing to mask.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
     /// What is covered: each part of the text that is some secret, in order; those that overlap are one.
     fn covers(&self, text: &str) -> Vec<Range<usize>> {
         let mut found = Vec::new();
@@ -82,6 +101,17 @@ impl Masker {
     }
 }
 
+/// A character within JSON text (RFC 8259, section 7), as encoders write it by default.
+fn escape(letter: char) -> Vec<char> {
+    match letter {
+        '"' => vec!['\\', '"'],
+        '\\' => vec!['\\', '\\'],
+        '\t' => vec!['\\', 't'],
+        _ if letter < ' ' => format!("\\u{:04x}", u32::from(letter)).chars().collect(),
+        _ => vec![letter],
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,6 +151,12 @@ mod tests {
     fn secrets_that_overlap_are_covered_as_one() {
         let masker = Masker::new(["abcd".to_owned(), "cdef".to_owned()]);
         assert_eq!(masker.mask("xabcdefx abcd"), "x***x ***");
+    }
+
+    #[test]
+    fn a_secret_with_a_quote_is_found_in_json() {
+        let masker = Masker::new(["pa\"ss\\word".to_owned()]).within_json();
+        assert_eq!(masker.mask(r#"{"a":"pa\"ss\\word","b":"pa"}"#), r#"{"a":"***","b":"pa"}"#);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::{ffi::OsString, path::PathBuf, process::Stdio, time::Duration};
 use signalbox_model::LogStream;
 use tokio::{
     io::{AsyncRead, AsyncReadExt},
-    process::{Child, Command},
+    process::{Child, ChildStdin, ChildStdout, Command},
     sync::mpsc,
     time::{Instant, sleep_until},
 };
@@ -103,18 +103,56 @@ const DELAY: Duration = Duration::from_millis(50);
 /// How long output may still come after the process ended, from what it left running in the background.
 const LINGER: Duration = Duration::from_millis(500);
 
+/// A process that is spoken with: its standard input and output are the caller's.
+#[derive(Debug)]
+pub struct Dialogue {
+    /// By which it is ended.
+    pub handle: Handle,
+    /// Its standard input; dropped, the process reads an end of file.
+    pub stdin: ChildStdin,
+    /// Its standard output. What left the process's group may keep it open after [`Report::Exited`].
+    pub stdout: ChildStdout,
+}
+
 /// Starts a process. Its news goes to `reports`, which must be read: a full channel stops the process's output.
 ///
 /// # Errors
 /// If it could not be started.
 pub fn spawn(spec: Spec, reports: mpsc::Sender<Report>) -> Result<Handle, SpawnError> {
+    let (child, handle) = start(&spec, Stdio::null())?;
+    tokio::spawn(follow(child, handle.pid, assembler(spec), reports));
+    Ok(handle)
+}
+
+/// Starts a process that speaks a protocol over its standard input and output. All else is as with [`spawn`], but that
+/// `reports` has of its output only what it writes to standard error.
+///
+/// # Errors
+/// If it could not be started.
+pub fn spawn_dialogue(spec: Spec, reports: mpsc::Sender<Report>) -> Result<Dialogue, SpawnError> {
+    let (mut child, handle) = start(&spec, Stdio::piped())?;
+    let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
+        handle.kill();
+        let source = std::io::Error::other("the system gave it no pipes");
+        return Err(SpawnError::System { program: spec.argv[0].to_string_lossy().into_owned(), source });
+    };
+    tokio::spawn(follow(child, handle.pid, assembler(spec), reports));
+    Ok(Dialogue { handle, stdin, stdout })
+}
+
+fn assembler(spec: Spec) -> Assembler {
+    Assembler::new(spec.masker, spec.limit.unwrap_or(KEPT), spec.log_so_far)
+}
+
+/// What every process of ours has in common: its group, its marker, and no secret that it was not given.
+fn start(spec: &Spec, stdin: Stdio) -> Result<(Child, Handle), SpawnError> {
     if !spec.dir.is_dir() {
-        return Err(SpawnError::Folder(spec.dir));
+        return Err(SpawnError::Folder(spec.dir.clone()));
     }
     let mut argv = spec.argv.iter();
     let program = argv.next().cloned().unwrap_or_default();
     let mut command = Command::new(&program);
-    command.args(argv).current_dir(&spec.dir).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.args(argv).current_dir(&spec.dir).stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
     // Secrets of the host reach a step only by name, through `Spec::env`, where they are masked.
     for (name, _) in std::env::vars_os() {
         if name.to_str().is_some_and(|name| name.starts_with(SECRETS) || name == "SIGNALBOX_TOKEN") {
@@ -127,10 +165,7 @@ pub fn spawn(spec: Spec, reports: mpsc::Sender<Report>) -> Result<Handle, SpawnE
         .spawn()
         .map_err(|source| SpawnError::System { program: program.to_string_lossy().into_owned(), source })?;
     let pid = child.id().unwrap_or_default();
-    let handle = Handle { pid, started: platform::start_time(pid) };
-    let assembler = Assembler::new(spec.masker, spec.limit.unwrap_or(KEPT), spec.log_so_far);
-    tokio::spawn(follow(child, pid, assembler, reports));
-    Ok(handle)
+    Ok((child, Handle { pid, started: platform::start_time(pid) }))
 }
 
 struct Follower {

@@ -3,8 +3,11 @@
 
 use std::time::Duration;
 
-use signalbox_process::{Exit, Handle, Masker, Report, Spec, end_all, leftovers, spawn, start_time};
-use tokio::sync::mpsc;
+use signalbox_process::{Exit, Handle, Masker, Report, Spec, end_all, leftovers, spawn, spawn_dialogue, start_time};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    sync::mpsc,
+};
 
 fn spec(script: &str, marker: &str) -> Spec {
     Spec {
@@ -90,4 +93,20 @@ async fn a_missing_program_or_folder_is_said_so() {
     assert!(spawn(missing, sender.clone()).unwrap_err().to_string().contains("/no/such/program could not be started"));
     let nowhere = Spec { dir: "/no/such/folder".into(), ..spec("true", "t/none") };
     assert!(spawn(nowhere, sender).unwrap_err().to_string().contains("/no/such/folder"));
+}
+
+#[tokio::test]
+async fn a_dialogue_has_its_pipes_and_standard_error_comes_in_pieces() {
+    let marker = format!("t/dialogue-{}", std::process::id());
+    let (sender, reports) = mpsc::channel(64);
+    let script = "echo $SECRET >&2; while read line; do echo \"got $line\"; done; echo $SIGNALBOX_STEP; exit 4";
+    let mut dialogue = spawn_dialogue(spec(script, &marker), sender).unwrap();
+    dialogue.stdin.write_all(b"one\ntwo\n").await.unwrap();
+    drop(dialogue.stdin);
+    let mut said = String::new();
+    dialogue.stdout.read_to_string(&mut said).await.unwrap();
+    assert_eq!(said, format!("got one\ngot two\n{marker}\n"));
+    let (text, exit) = finish(reports).await;
+    assert_eq!((text.as_str(), exit.code), ("***\n", Some(4)));
+    assert!(leftovers(&marker).is_empty());
 }

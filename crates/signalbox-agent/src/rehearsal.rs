@@ -1,0 +1,3 @@
+//! The rehearsal agent.
+/// The name.
+pub const NAME: &str = "rehearsal";
