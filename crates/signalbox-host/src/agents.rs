@@ -2,8 +2,10 @@
 
 mod answer;
 pub(crate) mod asks;
+mod budget;
 pub(crate) mod catalogue;
 mod changes;
+mod judge;
 pub(crate) mod landing;
 pub(crate) mod methods;
 mod policy;

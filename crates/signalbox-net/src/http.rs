@@ -19,8 +19,9 @@ use signalbox_wire::{CallError, Caller, ErrorCode, document, method};
 use crate::{
     Assets,
     guard::{self, COOKIE, Guard, authenticate},
+    mcp,
     rate::{Calls, Logins},
-    mcp, sse, websocket,
+    sse, websocket,
 };
 
 /// What every request shares.

@@ -59,7 +59,12 @@ pub const ROUTES: &[HttpRoute] = &[
         "A JSON Schema: of an event type, a frame, or a method's parameters or reply.",
         VIEWER,
     ),
-    route("POST", "/mcp", "MCP server for the agents of running steps; with the token of an agent's session only.", None),
+    route(
+        "POST",
+        "/mcp",
+        "MCP server for the agents of running steps; with the token of an agent's session only.",
+        None,
+    ),
 ];
 
 fn generator(definitions: &str) -> SchemaGenerator {

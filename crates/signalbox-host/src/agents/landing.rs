@@ -194,7 +194,8 @@ impl Task {
         let result = self.verify_in(repository, &checkout, base).await;
         let (there, of, failed) = (repository.clone(), commit.to_owned(), result.is_err());
         blocking(move || {
-            let removal = Removal { delete_branch: false, merged_into: None, force: Some("the merged tree was verified") };
+            let removal =
+                Removal { delete_branch: false, merged_into: None, force: Some("the merged tree was verified") };
             there.remove_worktree(&checkout.folder, removal).map_err(git)?;
             if failed { there.forget_merge(&of).map_err(git) } else { Ok(()) }
         })

@@ -70,7 +70,7 @@ pub(crate) struct Recorder {
     pub(crate) asks: Arc<Asks>,
     pub(crate) policy: Policy,
     pub(crate) about: About,
-    pub(crate) session: OnceLock<Arc<Session>>,
+    pub(crate) session: OnceLock<Session>,
     /// Into the channel that is recorded; weak, so that it ends with the session.
     pub(crate) updates: mpsc::WeakSender<Update>,
     pub(crate) barriers: Mutex<HashMap<String, oneshot::Sender<()>>>,
@@ -476,8 +476,8 @@ impl Recorder {
 
     async fn reply(&self, id: &str, outcome: Outcome) {
         let Some(session) = self.session.get() else { return };
-        if let Err(failure) = session.answer(id, outcome).await {
-            tracing::debug!(step = %self.job.key, message = failure.message, "an answer came too late for its agent");
+        if !session.answer(id, &outcome).await {
+            tracing::debug!(step = %self.job.key, "an answer came too late for its agent");
         }
     }
 

@@ -19,8 +19,6 @@ pub(crate) struct Theirs {
     pub(crate) step: StepKey,
     pub(crate) branch: String,
     pub(crate) base: String,
-    /// Where the step worked: its worktree, or the project's place in it.
-    pub(crate) folder: PathBuf,
 }
 
 /// Where a step is to work.
