@@ -56,6 +56,21 @@ impl Failure {
         self
     }
 
+    /// Whether standard error says that an agent which did not start wants a sign-in.
+    pub(crate) fn wants_sign_in(stderr: &str) -> bool {
+        let stderr = stderr.to_lowercase();
+        let words = [
+            "not logged in",
+            "not signed in",
+            "please log in",
+            "please sign in",
+            "unauthorized",
+            "api key",
+            "auth method",
+        ];
+        words.iter().any(|word| stderr.contains(word))
+    }
+
     /// From an error answer to `what`, e.g. "the prompt".
     pub(crate) fn of_refusal(agent: &str, what: &str, refusal: &Refusal, now: UnixMillis) -> Self {
         let said = refusal.words();

@@ -8,15 +8,18 @@
 //!   to do, or is survived.
 //! * No process of an agent outlives its session: see [`Session::close`].
 
+mod client;
 mod failure;
 pub mod limits;
 #[doc(hidden)]
 pub mod lines;
+mod pace;
 mod reducer;
 pub mod rehearsal;
 mod reset;
 mod update;
 
+pub use client::{Closed, Config, Deadlines, Ending, McpServer, Offers, Session};
 pub use failure::{Failure, Refusal};
 pub use reducer::{Frame, Reducer};
 pub use update::{

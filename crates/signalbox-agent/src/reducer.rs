@@ -148,11 +148,6 @@ impl Reducer {
         &self.info
     }
 
-    /// Says that a session that should have been resumed is a new one.
-    pub(crate) fn not_resumed(&mut self, why: String) {
-        self.info.not_resumed = Some(why);
-    }
-
     /// Open questions, by their ids.
     pub fn questions(&self) -> impl Iterator<Item = &str> {
         self.questions.keys().map(String::as_str)
@@ -173,7 +168,7 @@ impl Reducer {
             (Some(method), Some(id)) => self.requested(method, id, params, out),
             (Some("session/cancel"), None) => self.cancelling = self.turn.is_some(),
             (Some(_), None) => {}
-            (None, _) => self.answered(frame.get("id").unwrap_or(&Value::Null), object(frame.get("result"))),
+            (None, _) => self.answered(frame.get("id").unwrap_or(&Value::Null), object(frame.get("result")), out),
         }
     }
 
@@ -205,10 +200,13 @@ impl Reducer {
     }
 
     /// We answered a request of the agent.
-    fn answered(&mut self, request: &Value, result: &Map<String, Value>) {
+    fn answered(&mut self, request: &Value, result: &Map<String, Value>, out: &mut Vec<Update>) {
         let Some(id) = self.question_of(request) else { return };
         let Some(question) = self.questions.remove(&id) else { return };
         let chosen = text(object(result.get("outcome")).get("optionId"));
+        if chosen.is_none() {
+            out.push(Update::PermissionWithdrawn { id, reason: Withdrawn::Cancelled });
+        }
         if chosen.is_some_and(|chosen| question.rejects.iter().any(|option| option == chosen)) {
             self.calls.refused(&question.call);
         }

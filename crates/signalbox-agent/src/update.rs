@@ -92,6 +92,8 @@ pub struct Info {
     pub resumable: bool,
     /// Why a session that should have been resumed was not, for a person.
     pub not_resumed: Option<String>,
+    /// Whether it takes servers of the Model Context Protocol over HTTP.
+    pub mcp_over_http: bool,
     /// The mode it is in.
     pub mode: Option<String>,
     /// Modes that it offers.
@@ -111,6 +113,8 @@ pub struct Setting {
     pub id: String,
     /// What is shown.
     pub name: String,
+    /// What it is about, e.g. `mode`, `model`, `thought_level`; its id, if the agent does not say.
+    pub category: String,
     /// What it is set to.
     pub value: String,
     /// What it can be set to.

@@ -49,6 +49,7 @@ fn initialized(info: &mut Info, result: &Map<String, Value>) {
     info.rehearsal = text(agent.get("name")) == Some(crate::rehearsal::NAME);
     let capabilities = object(result.get("agentCapabilities"));
     let resume = object(capabilities.get("sessionCapabilities")).get("resume").is_some_and(Value::is_object);
+    info.mcp_over_http = object(capabilities.get("mcpCapabilities")).get("http") == Some(&Value::Bool(true));
     info.resumable = resume || capabilities.get("loadSession") == Some(&Value::Bool(true));
 }
 
@@ -84,9 +85,14 @@ pub(super) fn settings(info: &mut Info, holder: &Map<String, Value>) {
             choices.extend(self::choices(object(Some(group)).get("options"), &["value"]));
         }
         choices.truncate(limits::LIST);
-        let setting =
-            Setting { id: word(id), name: word(text(option.get("name")).unwrap_or(id)), value: word(&value), choices };
-        match text(option.get("category")).unwrap_or(id) {
+        let setting = Setting {
+            id: word(id),
+            name: word(text(option.get("name")).unwrap_or(id)),
+            category: word(text(option.get("category")).unwrap_or(id)),
+            value: word(&value),
+            choices,
+        };
+        match setting.category.as_str() {
             "mode" => {
                 info.mode = Some(setting.value.clone());
                 info.modes.clone_from(&setting.choices);
@@ -111,14 +117,13 @@ fn current(option: &Map<String, Value>) -> Option<String> {
 }
 
 fn set(info: &mut Info, id: &str, value: String) {
-    match id {
+    let Some(setting) = info.settings.iter_mut().find(|setting| setting.id == id) else { return };
+    match setting.category.as_str() {
         "mode" => info.mode = Some(value.clone()),
         "model" => info.model = Some(value.clone()),
         _ => {}
     }
-    if let Some(setting) = info.settings.iter_mut().find(|setting| setting.id == id) {
-        setting.value = value;
-    }
+    setting.value = value;
 }
 
 fn choices(value: Option<&Value>, ids: &[&str]) -> Vec<AgentChoice> {
