@@ -191,30 +191,33 @@ impl Handlers for Host {
 
     async fn workflow_list(&self, caller: &Caller, params: ProjectRef) -> Reply<WorkflowList> {
         let project = self.project(caller, &params.project)?;
+        let can = self.capabilities().await;
         let workflows = tokio::task::spawn_blocking(move || {
-            workflows::list(Path::new(&project.path)).iter().map(workflows::Workflow::summary).collect()
+            workflows::list(Path::new(&project.path), &can).iter().map(workflows::Workflow::summary).collect()
         });
         Ok(WorkflowList { workflows: workflows.await.unwrap_or_default() })
     }
 
     async fn workflow_get(&self, caller: &Caller, params: WorkflowRef) -> Reply<WorkflowReply> {
         let project = self.present_project(caller, &params.project)?;
-        Ok(workflows::find(&project, &params.workflow)?.reply())
+        Ok(workflows::find(&project, &params.workflow, &self.capabilities().await)?.reply())
     }
 
     async fn workflow_validate(&self, caller: &Caller, params: WorkflowValidate) -> Reply<WorkflowReply> {
         let project = self.project(caller, &params.project)?;
+        let can = self.capabilities().await;
         match (params.path, params.text) {
-            (Some(path), None) => Ok(workflows::find(&project, &path)?.reply()),
-            (None, Some(text)) => Ok(workflows::read_text("text".into(), None, text).reply()),
+            (Some(path), None) => Ok(workflows::find(&project, &path, &can)?.reply()),
+            (None, Some(text)) => Ok(workflows::read_text("text".into(), None, text, &can).reply()),
             _ => Err(CallError::bad_request("give either path or text")),
         }
     }
 
     async fn workflow_save(&self, caller: &Caller, params: WorkflowSave) -> Reply<WorkflowReply> {
         let project = self.present_project(caller, &params.project)?;
+        let can = self.capabilities().await;
         let saved = tokio::task::spawn_blocking(move || {
-            workflows::save(&project, &params.workflow, &params.text, params.base_hash.as_deref())
+            workflows::save(&project, &params.workflow, &params.text, params.base_hash.as_deref(), &can)
                 .map(|workflow| workflow.reply())
         });
         saved.await.unwrap_or_else(|_| {
@@ -224,7 +227,7 @@ impl Handlers for Host {
 
     async fn run_start(&self, caller: &Caller, params: RunStart) -> Reply<RunStarted> {
         let project = self.present_project(caller, &params.project)?;
-        let workflow = workflows::find(&project, &params.workflow)?;
+        let workflow = workflows::find(&project, &params.workflow, &self.capabilities().await)?;
         self.start_run(caller, &project, &workflow, params.inputs, HashMap::new()).await
     }
 
@@ -684,7 +687,7 @@ impl Host {
     ) -> Reply<RunReply> {
         let project = self.present_project(caller, &run.project)?;
         let which = run.file.as_deref().unwrap_or(&run.workflow);
-        let workflow = workflows::find(&project, which)?;
+        let workflow = workflows::find(&project, which, &self.capabilities().await)?;
         let steps = self.read(|reader| reader.steps(&run.id))?;
         let old_plan = self.inner.store.blobs().get(&run.plan).ok();
         let old_plan: Option<signalbox_workflow::Plan> =

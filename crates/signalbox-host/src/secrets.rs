@@ -7,6 +7,8 @@ use signalbox_wire::{
     method::{SecretInfo, SecretSource, Secrets},
 };
 
+use signalbox_workflow::Capabilities;
+
 use crate::{
     keychain::{self, KeychainError},
     workflows,
@@ -60,7 +62,7 @@ async fn source(folder: &str, name: &str) -> Result<Option<SecretSource>, Keycha
 /// What the workflows of the project in `folder` ask for.
 pub async fn list(folder: &str) -> Secrets {
     let mut wanted = BTreeMap::<String, Vec<String>>::new();
-    for workflow in workflows::list(Path::new(folder)) {
+    for workflow in workflows::list(Path::new(folder), &Capabilities::basic()) {
         for name in workflow.definition.iter().flat_map(|definition| &definition.secrets) {
             let users = wanted.entry(name.to_string()).or_default();
             if !users.contains(&workflow.name) {

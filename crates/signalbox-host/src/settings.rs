@@ -104,6 +104,23 @@ impl Value for Vec<String> {
     }
 }
 
+/// An agent of one's own: `[agents.<id>]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AgentSetting {
+    /// What is shown; the id if absent.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// The program and its arguments. It speaks the Agent Client Protocol over its standard input and output.
+    pub command: Vec<String>,
+    /// Environment variables.
+    #[serde(default)]
+    pub env: std::collections::BTreeMap<String, String>,
+    /// The agent's own names of our modes `plan`, `read_only` and `work`.
+    #[serde(default)]
+    pub modes: std::collections::BTreeMap<String, String>,
+}
+
 macro_rules! settings {
     ($( $(#[doc = $section_doc:literal])* $section:ident : $type:ident { $( #[doc = $doc:literal] $key:ident : $ty:ty = $default:expr; )* } )*) => {
         /// Every setting.
@@ -111,6 +128,8 @@ macro_rules! settings {
         #[serde(deny_unknown_fields, default)]
         pub struct Settings {
             $( $(#[doc = $section_doc])* pub $section: $type, )*
+            /// Agents of one's own, or other ways to start known ones, by id.
+            pub agents: std::collections::BTreeMap<String, AgentSetting>,
         }
 
         $(

@@ -23,13 +23,8 @@ pub(crate) struct Workflow {
     pub(crate) diagnostics: Diagnostics,
 }
 
-/// What this version runs.
-pub(crate) fn capabilities() -> Capabilities {
-    Capabilities::basic()
-}
-
-pub(crate) fn read_text(name: String, file: Option<String>, text: String) -> Workflow {
-    let (definition, diagnostics) = match load(&text, &capabilities()) {
+pub(crate) fn read_text(name: String, file: Option<String>, text: String, can: &Capabilities) -> Workflow {
+    let (definition, diagnostics) = match load(&text, can) {
         Ok(loaded) => (Some(loaded.definition), loaded.warnings),
         // What it says can be shown even if it may not run.
         Err(diagnostics) => (parse(&text).ok(), diagnostics),
@@ -38,7 +33,7 @@ pub(crate) fn read_text(name: String, file: Option<String>, text: String) -> Wor
 }
 
 /// Reads a workflow by name, or by its file within the project.
-pub(crate) fn find(project: &Project, which: &str) -> Result<Workflow, CallError> {
+pub(crate) fn find(project: &Project, which: &str, can: &Capabilities) -> Result<Workflow, CallError> {
     let folder = Path::new(&project.path);
     let is_path = which.contains('/') || which.contains('\\') || has_yaml_ending(Path::new(which));
     let candidates: Vec<String> = if is_path {
@@ -53,9 +48,9 @@ pub(crate) fn find(project: &Project, which: &str) -> Result<Workflow, CallError
         let Some(path) = path else { continue };
         let text = read_file(&path)?;
         let name = path.file_stem().map_or_else(|| which.to_owned(), |stem| stem.to_string_lossy().into_owned());
-        return Ok(read_text(name, Some(file), text));
+        return Ok(read_text(name, Some(file), text, can));
     }
-    let names: Vec<String> = list(folder).into_iter().map(|workflow| workflow.name).collect();
+    let names: Vec<String> = list(folder, can).into_iter().map(|workflow| workflow.name).collect();
     Err(CallError::not_found("workflow", which).hint(match names.len() {
         0 => format!("`signalbox init` writes one into {FOLDER}"),
         1..=20 => format!("there are {}", names.join(", ")),
@@ -104,7 +99,7 @@ fn check_name(name: &str) -> Result<(), CallError> {
 }
 
 /// Every workflow of the project in `folder`, by name, the broken ones as well.
-pub(crate) fn list(folder: &Path) -> Vec<Workflow> {
+pub(crate) fn list(folder: &Path, can: &Capabilities) -> Vec<Workflow> {
     let folder = folder.join(FOLDER);
     let Ok(entries) = std::fs::read_dir(&folder) else { return Vec::new() };
     let mut found: Vec<Workflow> = entries
@@ -115,7 +110,7 @@ pub(crate) fn list(folder: &Path) -> Vec<Workflow> {
         .filter_map(|path| {
             let name = path.file_stem()?.to_str()?.to_owned();
             let file = format!("{FOLDER}/{}", path.file_name()?.to_str()?);
-            Some(read_text(name, Some(file), read_file(&path).unwrap_or_default()))
+            Some(read_text(name, Some(file), read_file(&path).unwrap_or_default(), can))
         })
         .collect();
     found.sort_by(|a, b| a.name.cmp(&b.name));
@@ -123,10 +118,16 @@ pub(crate) fn list(folder: &Path) -> Vec<Workflow> {
 }
 
 /// Writes a workflow. `base_hash` must be the hash of what is there; absent: nothing may be there.
-pub(crate) fn save(project: &Project, name: &str, text: &str, base_hash: Option<&str>) -> Result<Workflow, CallError> {
+pub(crate) fn save(
+    project: &Project,
+    name: &str,
+    text: &str,
+    base_hash: Option<&str>,
+    can: &Capabilities,
+) -> Result<Workflow, CallError> {
     check_name(name)?;
     let folder = Path::new(&project.path);
-    let existing = match find(project, name) {
+    let existing = match find(project, name, can) {
         Ok(workflow) => Some(workflow),
         Err(error) if error.code == ErrorCode::NotFound => None,
         Err(error) => return Err(error),
@@ -160,7 +161,7 @@ pub(crate) fn save(project: &Project, name: &str, text: &str, base_hash: Option<
         std::fs::remove_file(&beside).ok();
         failed(error)
     })?;
-    find(project, name)
+    find(project, name, can)
 }
 
 pub(crate) fn hash(text: &str) -> String {
