@@ -421,6 +421,14 @@ impl Handlers for Host {
         self.change_risk(caller, &params, RiskState::Resolved).await
     }
 
+    async fn worktree_list(&self, caller: &Caller, params: ProjectRef) -> Reply<Worktrees> {
+        self.list_worktrees(caller, &params.project).await
+    }
+
+    async fn worktree_remove(&self, caller: &Caller, params: WorktreeRemove) -> Reply<Worktrees> {
+        self.remove_worktree(caller, params).await
+    }
+
     async fn event_publish(&self, caller: &Caller, params: EventPublish) -> Reply<Published> {
         let project = self.project(caller, &params.project)?;
         let kind = CustomType::new(&params.kind).map_err(|error| CallError::bad_request(error.to_string()))?;

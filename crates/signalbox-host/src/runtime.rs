@@ -398,8 +398,14 @@ impl Loop {
                 }
                 Effect::Ended(run) => {
                     let prefix = format!("{}/{run}/", self.parts.host);
-                    tokio::task::spawn_blocking(move || sweep(&prefix));
-                    self.plans.0.remove(&run);
+                    let plan = self.plans.0.remove(&run);
+                    let services = Arc::clone(&self.parts.services);
+                    tokio::task::spawn_blocking(move || {
+                        sweep(&prefix);
+                        if let Some(plan) = plan.filter(|plan| uses_worktrees(plan)) {
+                            services.worktrees.tidy(plan.project.path.as_ref(), &run);
+                        }
+                    });
                 }
             }
         }
@@ -548,6 +554,10 @@ impl Loop {
         let prefix = format!("{}/", self.parts.host);
         tokio::task::spawn_blocking(move || sweep(&prefix)).await.ok();
     }
+}
+
+fn uses_worktrees(plan: &Plan) -> bool {
+    plan.steps.iter().any(|step| matches!(step.work, Work::Agent(_)))
 }
 
 fn setting(command: &Command) -> Setting<'_> {

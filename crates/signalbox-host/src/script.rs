@@ -115,7 +115,8 @@ impl Draft {
     /// The same script in a worktree of the project.
     pub(crate) fn moved_to(mut self, folder: &Path) -> Self {
         let within = self.dir.strip_prefix(&self.folder).map(Path::to_owned).unwrap_or_default();
-        self.dir = folder.join(within);
+        // Joined with nothing, a path would end with a separator.
+        self.dir = if within.as_os_str().is_empty() { folder.to_owned() } else { folder.join(within) };
         self
     }
 

@@ -224,6 +224,11 @@ methods! {
     /// Says that a risk is over.
     risk_resolve = "risk.resolve" Operator write (RiskRef) -> RiskReply;
 
+    /// Worktrees that Signalbox made in a project, and what each still holds.
+    worktree_list = "worktree.list" Viewer read (ProjectRef) -> Worktrees;
+    /// Removes a worktree. Refused while it holds changes that are nowhere else, unless `discard` says so.
+    worktree_remove = "worktree.remove" Owner write (WorktreeRemove) -> Worktrees;
+
     /// Posts an event of another program's type (`x_...`) to a project.
     event_publish = "event.publish" Operator write (EventPublish) -> Published;
     /// Events of some rooms in order, in pages.

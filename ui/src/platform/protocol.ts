@@ -842,6 +842,23 @@ line: number,
 column: number, };
 
 /**
+ * Changes of a step.
+ */
+export type DiffReply = { 
+/**
+ * The attempt.
+ */
+attempt: number, 
+/**
+ * The commit they are compared with; absent: the step has no worktree.
+ */
+base?: string, 
+/**
+ * By path.
+ */
+files: Array<FileDiff>, };
+
+/**
  * The engine came back after its process had ended without a shutdown.
  */
 export type EngineRecovered = { 
@@ -1765,9 +1782,35 @@ resolved_at?: number,
 reason?: string, };
 
 /**
+ * An answer to an agent.
+ */
+export type PermissionAnswer = { 
+/**
+ * To which question.
+ */
+permission: PermissionId, 
+/**
+ * One of the options that it offers.
+ */
+option?: string, 
+/**
+ * An answer in words, where the question takes one; at most 8 KiB.
+ */
+text?: string, };
+
+/**
  * A question of an agent that waits for a person: `q_` and 8 to 40 lower-case letters or digits.
  */
 export type PermissionId = string;
+
+/**
+ * Which questions of agents.
+ */
+export type PermissionList = { 
+/**
+ * Only of this project.
+ */
+project?: ProjectId, };
 
 /**
  * A choice that the agent offers.
@@ -1787,6 +1830,15 @@ name: string,
 kind: OptionKind, };
 
 /**
+ * A question of an agent.
+ */
+export type PermissionReply = { 
+/**
+ * As it is now.
+ */
+permission: Permission, };
+
+/**
  * Where a permission request stands.
  */
 export type PermissionState = "open" | "answered" | "void";
@@ -1795,6 +1847,15 @@ export type PermissionState = "open" | "answered" | "void";
  * What is asked.
  */
 export type PermissionTopic = "tool" | "question" | "budget";
+
+/**
+ * Questions of agents.
+ */
+export type Permissions = { 
+/**
+ * Oldest first.
+ */
+permissions: Array<Permission>, };
 
 /**
  * An entry of an agent's plan.
@@ -1933,7 +1994,15 @@ queue: QueueState,
 /**
  * Open questions, oldest first.
  */
-approvals: Array<Approval>, };
+approvals: Array<Approval>, 
+/**
+ * Open questions of agents, oldest first.
+ */
+permissions: Array<Permission>, 
+/**
+ * Risks that are not resolved, oldest first.
+ */
+risks: Array<Risk>, };
 
 /**
  * Trust or distrust.
@@ -2090,9 +2159,40 @@ raised_at: number,
 by?: Actor, };
 
 /**
+ * A risk.
+ */
+export type RiskRef = { 
+/**
+ * Its project.
+ */
+project: ProjectId, 
+/**
+ * Its id.
+ */
+risk: string, };
+
+/**
+ * A risk.
+ */
+export type RiskReply = { 
+/**
+ * As it is now.
+ */
+risk: Risk, };
+
+/**
  * Where a risk stands.
  */
 export type RiskState = "open" | "acknowledged" | "resolved";
+
+/**
+ * Risks.
+ */
+export type Risks = { 
+/**
+ * Oldest first.
+ */
+risks: Array<Risk>, };
 
 /**
  * What a member may do; each includes what is before it.
@@ -2255,6 +2355,23 @@ force?: boolean, };
 export type RunConclusion = "success" | "failed" | "timed_out" | "cancelled" | "rejected" | "crashed" | "skipped" | "superseded";
 
 /**
+ * Which changes.
+ */
+export type RunDiff = { 
+/**
+ * Of this run.
+ */
+run: RunId, 
+/**
+ * Of this step.
+ */
+step: StepKey, 
+/**
+ * The attempt, from 1; the newest if absent.
+ */
+attempt?: number, };
+
+/**
  * A run: `r_` and 8 to 40 lower-case letters or digits.
  */
 export type RunId = string;
@@ -2411,6 +2528,22 @@ steps: Array<Step>,
  */
 logs: Array<LogTail>, 
 /**
+ * Sessions of its agents, by step and attempt.
+ */
+sessions: Array<AgentSession>, 
+/**
+ * What its agents used up, by step and attempt.
+ */
+usage: Array<AgentUsage>, 
+/**
+ * How the files of each agent's newest attempt differ from its base.
+ */
+diffs: Array<FileDiff>, 
+/**
+ * The newest events of its agents, at most 500, in order; older ones come from `run.transcript`.
+ */
+transcript: Array<SignalboxEvent>, 
+/**
  * Resume the run's project room from here: steps change there.
  */
 cursor: Cursor, };
@@ -2453,6 +2586,27 @@ cursor: Cursor, };
  * Where a run is.
  */
 export type RunStatus = "queued" | "running" | "waiting_input" | "scheduled" | "paused" | "cancelling" | "done";
+
+/**
+ * Which part of a transcript.
+ */
+export type RunTranscript = { 
+/**
+ * Of this run.
+ */
+run: RunId, 
+/**
+ * Of this step.
+ */
+step: StepKey, 
+/**
+ * Only events before this one, by `seq`; absent: the newest.
+ */
+before?: number, 
+/**
+ * At most this many, 1 to 2,000; 500 if absent.
+ */
+limit?: number, };
 
 /**
  * A run with its steps.
@@ -2933,6 +3087,19 @@ export type ToolKind = "read" | "edit" | "delete" | "move" | "search" | "execute
 export type ToolStatus = "pending" | "in_progress" | "completed" | "failed" | "rejected" | "cancelled" | "unknown";
 
 /**
+ * Events of a step's agent.
+ */
+export type TranscriptPage = { 
+/**
+ * In the order in which they happened.
+ */
+events: Array<SignalboxEvent>, 
+/**
+ * Whether there are older ones.
+ */
+more: boolean, };
+
+/**
  * What was used up.
  */
 export type Usage = { 
@@ -3133,6 +3300,65 @@ path?: string,
  */
 text?: string, };
 
+/**
+ * A worktree.
+ */
+export type WorktreeInfo = { 
+/**
+ * Its branch.
+ */
+branch: string, 
+/**
+ * Its folder.
+ */
+folder: string, 
+/**
+ * The run it was made for, if that is known.
+ */
+run?: RunId, 
+/**
+ * Its run is not done.
+ */
+active: boolean, 
+/**
+ * Files in it that were changed and not committed.
+ */
+changes: number, 
+/**
+ * Commits on its branch that no other branch of the project has.
+ */
+commits: number, 
+/**
+ * The folder is gone.
+ */
+missing?: boolean, };
+
+/**
+ * A worktree to remove.
+ */
+export type WorktreeRemove = { 
+/**
+ * Its project.
+ */
+project: ProjectId, 
+/**
+ * Its branch.
+ */
+branch: string, 
+/**
+ * Also if it holds changes or commits that are nowhere else: they are lost.
+ */
+discard?: boolean, };
+
+/**
+ * Worktrees.
+ */
+export type Worktrees = { 
+/**
+ * By branch.
+ */
+worktrees: Array<WorktreeInfo>, };
+
 /** What every event carries beside its type and data. */
 export interface EventEnvelope {
   seq: number;
@@ -3193,6 +3419,24 @@ export interface Methods {
   "approval.list": { params: ApprovalList; reply: Approvals };
   /** Answers a question. The first valid answer wins; `conflict` if it is settled. */
   "approval.answer": { params: ApprovalAnswer; reply: ApprovalReply };
+  /** Questions of agents that wait for a person, oldest first. */
+  "permission.list": { params: PermissionList; reply: Permissions };
+  /** Answers an agent's question. The first valid answer wins; `conflict` if it is settled. */
+  "permission.answer": { params: PermissionAnswer; reply: PermissionReply };
+  /** What agents said and did in an attempt of a step: the newest events, in order. */
+  "run.transcript": { params: RunTranscript; reply: TranscriptPage };
+  /** How files differ from the commit that a step began with. */
+  "run.diff": { params: RunDiff; reply: DiffReply };
+  /** A project's risks that are not resolved, oldest first. */
+  "risk.list": { params: ProjectRef; reply: Risks };
+  /** Says that somebody knows of a risk. */
+  "risk.acknowledge": { params: RiskRef; reply: RiskReply };
+  /** Says that a risk is over. */
+  "risk.resolve": { params: RiskRef; reply: RiskReply };
+  /** Worktrees that Signalbox made in a project, and what each still holds. */
+  "worktree.list": { params: ProjectRef; reply: Worktrees };
+  /** Removes a worktree. Refused while it holds changes that are nowhere else, unless `discard` says so. */
+  "worktree.remove": { params: WorktreeRemove; reply: Worktrees };
   /** Posts an event of another program's type (`x_...`) to a project. */
   "event.publish": { params: EventPublish; reply: Published };
   /** Events of some rooms in order, in pages. */

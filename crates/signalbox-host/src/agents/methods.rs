@@ -1,14 +1,14 @@
 //! The methods that are about agents.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
-use signalbox_model::{EventData, NewEvent, RiskState, Room, StepKey};
+use signalbox_model::{EventData, NewEvent, ProjectId, RiskState, Room, RunId, StepKey};
 use signalbox_store::Batch;
 use signalbox_wire::{
-    CallError, Caller,
+    CallError, Caller, ErrorCode,
     method::{
         DiffReply, PermissionAnswer, PermissionList, PermissionReply, Permissions, RiskRef, RiskReply, RunDiff,
-        RunTranscript, TranscriptPage,
+        RunTranscript, TranscriptPage, WorktreeInfo, WorktreeRemove, Worktrees,
     },
 };
 
@@ -80,5 +80,54 @@ impl Host {
         let event = NewEvent::new(Room::Project(params.project.clone()), caller.actor.clone(), data);
         self.inner.store.append(Batch::of(vec![event])).await.map_err(store_error)?;
         Ok(RiskReply { risk })
+    }
+
+    pub(crate) async fn list_worktrees(&self, caller: &Caller, project: &ProjectId) -> Reply<Worktrees> {
+        let folder = PathBuf::from(self.project(caller, project)?.path);
+        let services = Arc::clone(&self.inner.services);
+        let found = tokio::task::spawn_blocking(move || services.worktrees.list(&folder)).await;
+        let found = found.map_err(|_| CallError::new(ErrorCode::Unavailable, "the host is stopping"))?;
+        let found = found.map_err(|why| CallError::new(ErrorCode::Unavailable, why))?;
+        let active = self.read(|reader| reader.active_runs(Some(project)))?;
+        let mut worktrees: Vec<WorktreeInfo> = found
+            .into_iter()
+            .map(|info| {
+                let branch = info.branch.unwrap_or_default();
+                let run = branch.split('/').nth(1).and_then(|id| RunId::new(id).ok());
+                WorktreeInfo {
+                    active: run.as_ref().is_some_and(|run| active.iter().any(|active| active.id == *run)),
+                    run,
+                    branch,
+                    folder: info.folder.to_string_lossy().into_owned(),
+                    changes: info.dirty.map_or(0, |files| u32::try_from(files.len()).unwrap_or(u32::MAX)),
+                    commits: u32::try_from(info.unmerged).unwrap_or(u32::MAX),
+                    missing: info.missing,
+                }
+            })
+            .collect();
+        worktrees.sort_by(|a, b| a.branch.cmp(&b.branch));
+        Ok(Worktrees { worktrees })
+    }
+
+    pub(crate) async fn remove_worktree(&self, caller: &Caller, params: WorktreeRemove) -> Reply<Worktrees> {
+        let WorktreeRemove { project, branch, discard } = params;
+        let known = self.list_worktrees(caller, &project).await?;
+        let known = known.worktrees.into_iter().find(|known| known.branch == branch);
+        let known = known.ok_or_else(|| CallError::not_found("worktree", &branch))?;
+        let discard = discard.unwrap_or(false);
+        if known.active {
+            return Err(CallError::conflict("its run is not done").hint("wait for it, or cancel it first"));
+        }
+        if (known.changes > 0 || known.commits > 0) && !discard {
+            let holds = format!("{} changed files and {} commits that are nowhere else", known.changes, known.commits);
+            let hint = "merge its branch, or remove it with `discard`: then they are lost";
+            return Err(CallError::conflict(format!("it holds {holds}")).hint(hint));
+        }
+        let folder = PathBuf::from(self.project(caller, &project)?.path);
+        let services = Arc::clone(&self.inner.services);
+        let removed = tokio::task::spawn_blocking(move || services.worktrees.remove(&folder, &known.folder, discard));
+        let removed = removed.await.map_err(|_| CallError::new(ErrorCode::Unavailable, "the host is stopping"))?;
+        removed.map_err(|why| CallError::conflict(format!("it was not removed: {why}")))?;
+        self.list_worktrees(caller, &project).await
     }
 }

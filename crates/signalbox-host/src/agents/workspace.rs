@@ -7,8 +7,8 @@ use std::{
 };
 
 use signalbox_git::{
-    Author, Checkout, CheckoutState, DiffOptions, FileChange, Git, Merge, MergeRequest, Repository, Watch,
-    WorktreeRequest, branch_name, changed_outside, folder_name,
+    Author, Checkout, CheckoutState, DiffOptions, FileChange, Git, Merge, MergeRequest, Removal, Repository, Watch,
+    WorktreeInfo, WorktreeRequest, branch_name, changed_outside, folder_name,
 };
 use signalbox_model::{Commit, FileDiff, RunId, StepKey};
 use signalbox_workflow::definition::Isolation;
@@ -65,6 +65,9 @@ pub(crate) struct Changes {
     pub(crate) paths: Vec<String>,
 }
 
+/// Branches of steps begin with this.
+const PREFIX: &str = "signalbox/";
+
 /// One landing at a time for each branch.
 type Turns = Mutex<HashMap<(PathBuf, String), Arc<tokio::sync::Mutex<()>>>>;
 
@@ -92,6 +95,52 @@ impl Worktrees {
     /// The repository that a project is in. Blocks.
     pub(crate) fn repository(&self, project: &Path) -> Result<Option<Repository>, String> {
         Repository::discover(self.git()?, project).map_err(|error| error.to_string())
+    }
+
+    /// The worktrees of steps in a project's repository. Blocks.
+    pub(crate) fn list(&self, project: &Path) -> Result<Vec<WorktreeInfo>, String> {
+        let Some(repository) = self.repository(project)? else { return Ok(Vec::new()) };
+        let text = |error: signalbox_git::Error| error.to_string();
+        let head = repository.head(repository.project()).map_err(text)?;
+        let Some(into) = head.branch.or(head.commit) else { return Ok(Vec::new()) };
+        repository.worktrees(PREFIX, &into).map_err(text)
+    }
+
+    /// Removes a worktree with its branch. Blocks.
+    ///
+    /// # Errors
+    /// If it holds what is nowhere else, and that is not to be discarded.
+    pub(crate) fn remove(&self, project: &Path, folder: &str, discard: bool) -> Result<(), String> {
+        let repository = self.needed(project)?;
+        let head = repository.head(repository.project()).map_err(|error| error.to_string())?;
+        let into = head.branch.or(head.commit);
+        let removal = Removal {
+            delete_branch: true,
+            merged_into: into.as_deref(),
+            force: discard.then_some("a person said that it may be lost"),
+        };
+        repository.remove_worktree(Path::new(folder), removal).map_err(|error| error.to_string())
+    }
+
+    /// Removes the worktrees of a run that ended, as far as all that they hold is in the project. Blocks.
+    pub(crate) fn tidy(&self, project: &Path, run: &RunId) {
+        let found = match self.list(project) {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::debug!(error, "worktrees could not be listed");
+                return;
+            }
+        };
+        let ours = format!("{PREFIX}{run}/");
+        let done = |info: &WorktreeInfo| {
+            let ours = info.branch.as_deref().is_some_and(|branch| branch.starts_with(&ours));
+            ours && info.unmerged == 0 && info.dirty.as_ref().is_none_or(Vec::is_empty)
+        };
+        for info in found.iter().filter(|info| done(info)) {
+            if let Err(error) = self.remove(project, &info.folder.to_string_lossy(), false) {
+                tracing::debug!(error, "a worktree stays");
+            }
+        }
     }
 
     /// Whose turn it is to land on a branch.
@@ -257,6 +306,7 @@ impl Worktrees {
 fn place_of(repository: &Repository, project: &Path, checkout: &Checkout) -> PathBuf {
     let project = project.canonicalize().unwrap_or_else(|_| project.to_owned());
     match project.strip_prefix(&repository.project().folder) {
+        Ok(within) if within.as_os_str().is_empty() => checkout.folder.clone(),
         Ok(within) => checkout.folder.join(within),
         Err(_) => checkout.folder.clone(),
     }
@@ -270,7 +320,10 @@ pub(crate) fn author() -> Author {
 impl Workspace {
     /// A folder of the project, in this place.
     pub(crate) fn within(&self, dir: &Path) -> PathBuf {
-        dir.strip_prefix(&self.project).map_or_else(|_| self.folder.clone(), |within| self.folder.join(within))
+        match dir.strip_prefix(&self.project) {
+            Ok(within) if !within.as_os_str().is_empty() => self.folder.join(within),
+            _ => self.folder.clone(),
+        }
     }
 
     /// What differs from the base, if anything changed since the last look, or at the `last` one. Blocks.
