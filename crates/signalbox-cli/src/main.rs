@@ -122,13 +122,17 @@ enum Command {
         #[arg(long)]
         key: Option<String>,
     },
-    /// Writes a workflow that fits the project in this folder.
+    /// Writes a workflow that fits the project in this folder, or a template.
     Init {
         /// The folder [default: this one].
         path: Option<PathBuf>,
-        /// The workflow's name.
-        #[arg(long, default_value = "check")]
-        name: String,
+        /// The workflow's name [default: check, or the template's].
+        #[arg(long)]
+        name: Option<String>,
+        /// A workflow of agents to begin with: ship-feature, generate-app, fix-issue, review-branch,
+        /// deploy-infrastructure, nightly-maintenance.
+        #[arg(long)]
+        template: Option<String>,
         /// Shows it without writing.
         #[arg(long)]
         dry_run: bool,
@@ -297,8 +301,10 @@ async fn command(command: Command) -> anyhow::Result<End> {
         Command::Publish { target, kind, project, data, key } => {
             remote::publish(&target, &kind, &project, &data, key).await
         }
-        Command::Init { path, name, dry_run } => local::init(path, &name, dry_run),
-        Command::Validate { file, json } => local::validate(&file, json),
+        Command::Init { path, name, template, dry_run } => {
+            local::init(path, name.as_deref(), template.as_deref(), dry_run)
+        }
+        Command::Validate { file, json } => local::validate(&file, json).await,
         Command::Schema { name } => local::schema(name.as_deref()),
         Command::Doctor { settings } => doctor::doctor(settings).await,
         Command::Token { command: TokenCommand::Create { target, role, name, projects, ttl } } => {

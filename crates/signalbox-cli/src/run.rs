@@ -224,6 +224,22 @@ impl Screen {
                     approval.step, output::safe(&approval.question), approval.id
                 ));
             }
+            "permission_requested" => {
+                let asked: signalbox_model::Permission = serde_json::from_str(data).ok()?;
+                let options: Vec<&str> = asked.options.iter().map(|option| option.id.as_str()).collect();
+                self.note(&format!(
+                    "? {}: {}\n  answer in the app, or: signalbox call permission.answer '{{\"permission\":\"{}\",\"option\":\"{}\"}}'",
+                    asked.step,
+                    output::safe(&asked.title),
+                    asked.id,
+                    options.join("|")
+                ));
+            }
+            "correction" => {
+                let back: signalbox_model::Correction = serde_json::from_str(data).ok()?;
+                let what = output::safe(back.feedback.lines().next().unwrap_or_default());
+                self.note(&format!("! {}: correction {} of {}: {what}", back.step, back.number, back.max));
+            }
             "completion" => {
                 return serde_json::from_str::<Completion>(data).ok().map(|completion| completion.conclusion);
             }

@@ -119,6 +119,31 @@ fn describe(event: &Received) -> String {
         "step_completed" => format!("{} {} {}", text("key"), text("conclusion"), text("reason")),
         "approval_requested" => format!("{}: {}", text("step"), text("question")),
         "approval_resolved" => format!("{} {}", text("step"), text("state")),
+        "permission_requested" => format!("{}: {}", text("step"), text("title")),
+        "permission_resolved" => format!("{} {} {}", text("step"), text("state"), text("option")),
+        "agent_message" | "agent_thought" => {
+            let from = if text("from") == "prompt" { "told" } else { "says" };
+            format!(
+                "{} {from}: {}",
+                text("step"),
+                text("text").replace('\n', " ").chars().take(160).collect::<String>()
+            )
+        }
+        "agent_session" => format!("{} {} {}", text("step"), text("name"), text("state")),
+        "agent_error" => format!("{}: {}", text("step"), text("message")),
+        "tool_call" => format!("{} {} {}: {}", text("step"), text("kind"), text("status"), text("title")),
+        "file_diff" => {
+            format!("{} {} {} +{} -{}", text("step"), text("status"), text("path"), data["added"], data["removed"])
+        }
+        "usage_update" => format!("{} {} tokens in, {} out", text("step"), data["input_tokens"], data["output_tokens"]),
+        "correction" => format!("{} {} of {}: {}", text("step"), data["number"], data["max"], text("feedback")),
+        "goal_check" => {
+            format!("{} {}", if data["passed"] == true { "reached:" } else { "not reached:" }, text("statement"))
+        }
+        "risk_alert" => format!("{} {}: {}", text("severity"), text("state"), text("title")),
+        "commit" => {
+            format!("{} on {}: {}", text("hash").chars().take(10).collect::<String>(), text("branch"), text("subject"))
+        }
         "activity_created" => text("text"),
         "completion" => {
             format!("{} #{} {} after {} ms", text("workflow"), data["number"], text("conclusion"), data["duration_ms"])

@@ -25,7 +25,10 @@ mod system;
 mod timers;
 mod workflows;
 
-pub use agents::tools::{AgentTools, ToolInfo};
+pub use agents::{
+    catalogue::capabilities,
+    tools::{AgentTools, ToolInfo},
+};
 pub use auth::{AuthError, LOCAL_MEMBER};
 pub use host::{Host, HostError, HostFile, HostOptions};
 pub use settings::{Settings, SettingsError};

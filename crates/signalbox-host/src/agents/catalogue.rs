@@ -9,7 +9,7 @@ use signalbox_agent::Failure;
 use signalbox_model::AgentErrorKind;
 use signalbox_workflow::{Capabilities, definition::AgentMode};
 
-use crate::{Host, settings::AgentSetting};
+use crate::{Host, Settings, settings::AgentSetting};
 
 /// The id of the agent that a script plays.
 pub(crate) const REHEARSAL: &str = "rehearsal";
@@ -92,4 +92,9 @@ impl Host {
     pub(crate) async fn capabilities(&self) -> Capabilities {
         Capabilities::with_agents(self.inner.services.catalogue.installed().await)
     }
+}
+
+/// What a host with these settings would be able to run on this machine.
+pub async fn capabilities(settings: &Settings) -> Capabilities {
+    Capabilities::with_agents(Catalogue::new(settings.agents.clone()).installed().await)
 }
