@@ -19,6 +19,9 @@ use arguments::{Arguments, Wanted};
 use tauri::{Manager, RunEvent};
 
 fn main() -> ExitCode {
+    if let Some(code) = rehearse() {
+        return code;
+    }
     let wanted = arguments::parse(std::env::args_os().skip(1), &std::env::current_dir().unwrap_or_default());
     let arguments = match wanted {
         Ok(Wanted::Open(arguments)) => arguments,
@@ -42,6 +45,22 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The host starts this program again to play the rehearsal agent: a process of its own, without a window.
+fn rehearse() -> Option<ExitCode> {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next()? != "agent" || arguments.next()? != "rehearsal" {
+        return None;
+    }
+    let played = tauri::async_runtime::block_on(signalbox_host::rehearsal::play(None));
+    Some(match played {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("signalbox-desktop: {error}");
+            ExitCode::FAILURE
+        }
+    })
 }
 
 /// A copy that ended a moment ago may still be known to the session bus: who starts then hands over to nobody and

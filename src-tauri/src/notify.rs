@@ -71,7 +71,8 @@ fn tell(app: &AppHandle, host: Option<&str>, activity: &Activity) {
 /// What a line of the feed is to a person who may be elsewhere; none: nothing that should disturb them.
 fn title(activity: &Activity) -> Option<&'static str> {
     match activity.kind.as_str() {
-        "approval_requested" => Some("a question waits for you"),
+        "approval_requested" | "permission_requested" | "question_asked" => Some("a question waits for you"),
+        "risk_raised" => Some("a risk"),
         "notify" if activity.to.iter().any(|to| to == "desktop") => Some("a message"),
         _ => None,
     }
@@ -80,7 +81,10 @@ fn title(activity: &Activity) -> Option<&'static str> {
 async fn count(app: &AppHandle, host: &Host) {
     let store = host.store().clone();
     let counted = tokio::task::spawn_blocking(move || {
-        store.read(|reader| Ok((reader.active_runs(None)?.len(), reader.open_approvals()?.len())))
+        store.read(|reader| {
+            let questions = reader.open_approvals()?.len() + reader.open_permissions()?.len();
+            Ok((reader.active_runs(None)?.len(), questions))
+        })
     });
     if let Ok(Ok((runs, questions))) = counted.await {
         tray::show_counts(app, runs, questions);
@@ -100,6 +104,7 @@ mod tests {
             title(&serde_json::from_str::<Line>(&text).unwrap().data.unwrap())
         };
         assert_eq!(line("approval_requested", "[]"), Some("a question waits for you"));
+        assert_eq!(line("permission_requested", "[]"), Some("a question waits for you"));
         assert_eq!(line("notify", r#"["team","desktop"]"#), Some("a message"));
         assert_eq!(line("notify", r#"["team"]"#), None);
         assert_eq!(line("run_completed", "[]"), None);

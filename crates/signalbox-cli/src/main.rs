@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 success, 1 failed, 2 usage, 3 host unreachable, 130 cancelled.
 
+mod agent;
 mod doctor;
 mod local;
 mod logs;
@@ -156,6 +157,11 @@ enum Command {
         #[arg(long)]
         settings: bool,
     },
+    /// Shows and tries agents.
+    Agent {
+        #[command(subcommand)]
+        command: agent::AgentCommand,
+    },
     /// Makes and revokes tokens.
     Token {
         #[command(subcommand)]
@@ -301,6 +307,7 @@ async fn command(command: Command) -> anyhow::Result<End> {
         Command::Publish { target, kind, project, data, key } => {
             remote::publish(&target, &kind, &project, &data, key).await
         }
+        Command::Agent { command } => agent::run(command).await,
         Command::Init { path, name, template, dry_run } => {
             local::init(path, name.as_deref(), template.as_deref(), dry_run)
         }

@@ -17,6 +17,7 @@ pub mod metrics;
 mod plan;
 mod planless;
 mod projects;
+pub mod rehearsal;
 mod runtime;
 mod script;
 pub mod secrets;

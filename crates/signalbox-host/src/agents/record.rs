@@ -433,9 +433,14 @@ impl Recorder {
     async fn ask(self: &Arc<Self>, id: String, permission: Permission) {
         let known = permission.id.clone();
         let title = permission.title.clone();
+        let choices: Vec<&str> = permission.options.iter().map(|option| option.name.as_str()).collect();
         let text = format!(
-            "{} #{}: {} asks: {}",
-            permission.workflow, permission.run_number, permission.step, permission.title
+            "{} #{}: {} asks: {} ({})",
+            permission.workflow,
+            permission.run_number,
+            permission.step,
+            permission.title,
+            choices.join(" / ")
         );
         let receiver = loop {
             match self.asks.ask(permission.clone()).await {
