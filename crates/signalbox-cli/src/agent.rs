@@ -42,7 +42,7 @@ pub(crate) async fn run(command: AgentCommand) -> anyhow::Result<End> {
             Ok(End::Success)
         }
         AgentCommand::List { target, json } => {
-            let reply = remote::call(&target, "agent.list", &serde_json::json!({ "refresh": true })).await?;
+            let reply = remote::ask(&target, "agent.list", serde_json::json!({ "refresh": true })).await?;
             if json {
                 output::line(reply.get());
                 return Ok(End::Success);
@@ -59,7 +59,7 @@ pub(crate) async fn run(command: AgentCommand) -> anyhow::Result<End> {
             Ok(End::Success)
         }
         AgentCommand::Test { target, agent } => {
-            let reply = remote::call(&target, "agent.test", &serde_json::json!({ "agent": agent })).await?;
+            let reply = remote::ask(&target, "agent.test", serde_json::json!({ "agent": agent })).await?;
             let tested: AgentTested = serde_json::from_str(reply.get())?;
             output::line(&format!("{} ({} ms)", output::safe(&tested.message), tested.took_ms));
             Ok(if tested.ok { End::Success } else { End::Failed })

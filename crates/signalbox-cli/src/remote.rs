@@ -176,6 +176,16 @@ pub(crate) async fn call(
     }
 }
 
+/// Calls a method and gives its reply; its error is the command's.
+pub(crate) async fn ask(
+    target: &Target,
+    method: &str,
+    params: Value,
+) -> anyhow::Result<Box<serde_json::value::RawValue>> {
+    let (client, _updates) = client(target).await?;
+    client.call(method, Some(params), None).await.map_err(explain)
+}
+
 pub(crate) async fn publish(
     target: &Target,
     kind: &str,

@@ -172,7 +172,7 @@ impl Host {
         let url = Arc::new(RwLock::new(None));
         let services = Arc::new(Services {
             asks: Arc::clone(&asks),
-            catalogue: Arc::new(Catalogue::new(settings.agents.clone())),
+            catalogue: Arc::new(Catalogue::new(settings.agents.clone(), &data_dir)),
             worktrees: Arc::new(Worktrees::new(data_dir.join("worktrees"))),
             tokens: Tokens::default(),
             url: Arc::clone(&url),

@@ -12,7 +12,8 @@ use signalbox_agent::rehearsal::{self, Script};
 pub async fn play(script: Option<&Path>) -> Result<(), String> {
     let named = std::env::var_os("REHEARSAL_SCRIPT").filter(|path| !path.is_empty());
     // A script that a workflow names for all its steps may be missing in some projects: the built-in one plays then.
-    let path = script.map(Path::to_owned).or_else(|| named.map(Into::into).filter(|path: &std::path::PathBuf| path.exists()));
+    let path =
+        script.map(Path::to_owned).or_else(|| named.map(Into::into).filter(|path: &std::path::PathBuf| path.exists()));
     let script = match path {
         None => None,
         Some(path) => {

@@ -26,10 +26,7 @@ pub const TEMPLATES: &[WorkflowTemplate] = &[
         name: "generate-app",
         about: "an application from a description, in twelve stages",
         text: include_str!("templates/generate-app.yaml"),
-        files: &[(
-            ".signalbox/rehearsal/generate-app.yaml",
-            include_str!("templates/generate-app.rehearsal.yaml"),
-        )],
+        files: &[(".signalbox/rehearsal/generate-app.yaml", include_str!("templates/generate-app.rehearsal.yaml"))],
     },
     WorkflowTemplate {
         name: "fix-issue",

@@ -3,9 +3,10 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     ffi::OsString,
+    path::{Path, PathBuf},
 };
 
-use signalbox_agent::Failure;
+use signalbox_agent::{Failure, rehearsal::STATE};
 use signalbox_model::AgentErrorKind;
 use signalbox_workflow::{Capabilities, definition::AgentMode};
 
@@ -16,6 +17,8 @@ pub(crate) const REHEARSAL: &str = "rehearsal";
 
 pub(crate) struct Catalogue {
     custom: BTreeMap<String, AgentSetting>,
+    /// Where the rehearsal agent keeps its sessions, so that they can be resumed.
+    rehearsals: PathBuf,
 }
 
 /// How to start an agent.
@@ -37,8 +40,8 @@ fn word(mode: AgentMode) -> &'static str {
 }
 
 impl Catalogue {
-    pub(crate) fn new(custom: BTreeMap<String, AgentSetting>) -> Self {
-        Self { custom }
+    pub(crate) fn new(custom: BTreeMap<String, AgentSetting>, data_dir: &Path) -> Self {
+        Self { custom, rehearsals: data_dir.join("rehearsals") }
     }
 
     /// Agents that can be named in a workflow.
@@ -69,7 +72,11 @@ impl Catalogue {
                 name: "Rehearsal".to_owned(),
                 rehearsal: true,
                 argv: argv.to_vec(),
-                env: env.to_vec(),
+                env: env
+                    .iter()
+                    .cloned()
+                    .chain([(STATE.to_owned(), self.rehearsals.to_string_lossy().into_owned())])
+                    .collect(),
                 sign_in: Vec::new(),
                 mode: (mode != AgentMode::Work).then(|| "plan".to_owned()),
             });
@@ -96,5 +103,5 @@ impl Host {
 
 /// What a host with these settings would be able to run on this machine.
 pub async fn capabilities(settings: &Settings) -> Capabilities {
-    Capabilities::with_agents(Catalogue::new(settings.agents.clone()).installed().await)
+    Capabilities::with_agents(Catalogue::new(settings.agents.clone(), Path::new("")).installed().await)
 }

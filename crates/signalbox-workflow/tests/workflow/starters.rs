@@ -81,6 +81,8 @@ fn work_flows_along_the_needs_of_the_stages() {
     assert_eq!(from("architecture"), ["requirements"]);
     assert_eq!(from("tests"), ["backend", "frontend"]);
     assert_eq!(from("land"), ["final_check"]);
+    let goal = plan.steps.iter().find(|step| step.id == "goal-check").unwrap();
+    assert_eq!(names(&goal.needs), ["land"], "after all that works, whoever is told of it");
     // What was landed is in the project itself.
     assert_eq!(from("goal-check"), Vec::<String>::new());
 }

@@ -113,10 +113,12 @@ pub(super) fn add_goal_step(definition: &Definition, plan: &mut Plan) -> Result<
     if plan.steps.iter().any(|step| step.id == GOAL_STEP) {
         return Err(problem(format!("{GOAL_STEP:?} is the name of the step that checks the goal; rename yours")));
     }
-    let needed: HashSet<usize> = plan.steps.iter().flat_map(|step| step.needs.iter().copied()).collect();
-    let last = (0..plan.steps.len())
-        .filter(|index| !needed.contains(index) && !matches!(plan.steps[*index].work, Work::Notify(_)));
-    let needs: Vec<usize> = last.collect();
+    // Telling somebody is no work: it neither is checked nor does anything depend on it.
+    let works = |step: &PlannedStep| !matches!(step.work, Work::Notify(_));
+    let needed: HashSet<usize> =
+        plan.steps.iter().filter(|step| works(step)).flat_map(|step| step.needs.iter().copied()).collect();
+    let needs: Vec<usize> =
+        (0..plan.steps.len()).filter(|index| !needed.contains(index) && works(&plan.steps[*index])).collect();
     let from = nearest_workers(definition, needs.iter().map(|need| plan.steps[*need].id.as_str()));
     let index = plan.steps.len();
     plan.steps.push(PlannedStep {
