@@ -2,6 +2,8 @@
 //!
 //! One binary, so that it links once. Each file of `tests/integration` is a module here; the first
 //! test makes sure that none is forgotten.
+#[path = "integration/agents.rs"]
+mod agents;
 #[path = "integration/bad_input.rs"]
 mod bad_input;
 #[path = "integration/boundaries.rs"]

@@ -98,7 +98,7 @@ impl Task {
 
 /// Waits until a budget is used up, and says which.
 pub(super) async fn exceeded(
-    usage: &mut watch::Receiver<Usage>,
+    usage: &mut watch::Receiver<(Usage, u64)>,
     before: &Usage,
     budget: &Budget,
     began: Instant,
@@ -106,9 +106,12 @@ pub(super) async fn exceeded(
     let wall = budget.wall.map(|wall| (began + Duration::from_millis(wall.millis()), wall));
     loop {
         let mut used = *before;
-        used.add(&usage.borrow_and_update());
-        if let Some(tokens) = budget.tokens.filter(|tokens| used.tokens() > *tokens) {
-            return format!("{} of {tokens} tokens", used.tokens());
+        let (now, context) = *usage.borrow_and_update();
+        used.add(&now);
+        // What is in the context went in at least once.
+        let least = before.tokens().saturating_add(context).max(used.tokens());
+        if let Some(tokens) = budget.tokens.filter(|tokens| least > *tokens) {
+            return format!("{least} of {tokens} tokens");
         }
         if let Some((limit, usd)) = budget.usd.zip(used.usd).filter(|(limit, usd)| usd > limit) {
             return format!("{usd:.2} of {limit:.2} US dollars");

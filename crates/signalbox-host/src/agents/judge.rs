@@ -46,9 +46,14 @@ impl Task {
             _ => {}
         }
         recorder.phase(Phase::Checking, None).await;
-        let changes = self.changes(workspace).await?;
+        let mut changes = self.changes(workspace).await?;
         self.refuse_outside(recorder, workspace).await?;
-        if recorder.policy.read_only && workspace.own && !changes.paths.is_empty() {
+        if recorder.policy.read_only && !workspace.own {
+            // People work in the project's folder as well: only what the agent's own tools named counts against it.
+            let seen = recorder.seen();
+            changes.paths.retain(|path| seen.named.contains(path.as_str()));
+        }
+        if recorder.policy.read_only && !changes.paths.is_empty() {
             let list = changes.paths.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
             let why = format!("the step only looks, but its agent changed {list}");
             self.risk(

@@ -58,7 +58,8 @@ pub(crate) struct Seen {
     pub(crate) resumable: bool,
     /// Questions by the session's own id of them.
     questions: HashMap<String, PermissionId>,
-    /// What its tools were called with, and the places they named, as far as the project's own folder is among them.
+    /// What its tools were called with, and the places they named: of one that may change nothing all of it, else what
+    /// names the project's own folder.
     pub(crate) named: String,
 }
 
@@ -81,8 +82,8 @@ pub(crate) struct Recorder {
     pub(crate) before: Usage,
     /// Where the attempt's log goes on; none: look. Held while somebody else writes to it.
     pub(crate) log: tokio::sync::Mutex<Option<(u64, u64)>>,
-    /// Rises with each update: somebody is alive.
-    pub(crate) usage_changed: watch::Sender<Usage>,
+    /// What the attempt used up, and the tokens in its context: within a turn most agents tell only those.
+    pub(crate) usage_changed: watch::Sender<(Usage, u64)>,
 }
 
 /// Protocol lines that wait to be stored.
@@ -329,7 +330,8 @@ impl Recorder {
             let mut seen = self.seen();
             let project = self.job.folder.to_string_lossy();
             let places = tool.locations.iter().map(|location| &location.path).chain(tool.diffs.iter().map(|d| &d.path));
-            for text in tool.input.iter().chain(places).filter(|text| text.contains(&*project)) {
+            for text in tool.input.iter().chain(places).filter(|text| self.policy.read_only || text.contains(&*project))
+            {
                 if seen.named.len() + text.len() < NAMED {
                     seen.named.push_str(text);
                     seen.named.push('\n');
@@ -367,7 +369,7 @@ impl Recorder {
             seen.usage = usage;
             model.or_else(|| seen.session.as_ref().and_then(|session| session.model.clone()))
         };
-        self.usage_changed.send_replace(usage);
+        self.usage_changed.send_replace((usage, context_used.unwrap_or(0)));
         let agent = self.step_agent().id;
         self.of_run(EventData::UsageUpdate(AgentUsage {
             step,

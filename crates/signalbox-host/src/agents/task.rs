@@ -226,7 +226,7 @@ impl Task {
             agent: Mutex::new(agent),
             before,
             log: tokio::sync::Mutex::new(None),
-            usage_changed: watch::channel(Usage::default()).0,
+            usage_changed: watch::channel((Usage::default(), 0)).0,
         });
         recorder.seen().session = Some(session);
         recorder.state(AgentState::Starting, None).await;
@@ -303,6 +303,8 @@ impl Task {
         tools: &AgentTools,
     ) -> Result<Outcome, Failed> {
         self.job.tell(Input::Started { at: self.job.at.clone(), process: None }).await;
+        // Its session is known before it is told anything: after a crash it can go on.
+        recorder.settle().await;
         recorder.tell_agent().await;
         let (end, ended) = watch::channel(false);
         let watcher = tokio::spawn(super::changes::follow(Arc::clone(&self.job), Arc::clone(workspace), ended));

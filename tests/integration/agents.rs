@@ -1,0 +1,426 @@
+//! Steps of agents, with the rehearsal agent: a real process that speaks the real protocol and really writes files.
+
+use std::{fs, path::Path, process::Command, thread};
+
+use serde_json::{Value, json};
+
+use crate::support::{Host, Project, until};
+
+/// A git repository with a workflow, and a script of what the agent plays.
+pub(crate) struct Studio {
+    pub(crate) project: Project,
+    data: tempfile::TempDir,
+}
+
+fn git(folder: &Path, arguments: &[&str]) -> String {
+    let output = Command::new("git").arg("-C").arg(folder).args(arguments).output().unwrap();
+    assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+impl Studio {
+    pub(crate) fn new(steps: &str, scenes: &str) -> Self {
+        let project = Project::new(&[]);
+        let workflow = format!(
+            "signalbox: 1\nname: w\nenv: {{ REHEARSAL_SCRIPT: \"${{{{ project.path }}}}/.git/rehearsal.yaml\" }}\n\
+             defaults: {{ agent: {{ id: rehearsal }} }}\n{steps}"
+        );
+        project.workflow("w", &workflow);
+        let folder = project.path();
+        git(folder, &["init", "-q", "-b", "main"]);
+        for (key, value) in [("user.name", "A"), ("user.email", "a@example.org")] {
+            git(folder, &["config", key, value]);
+        }
+        fs::write(folder.join("README.md"), "hello\n").unwrap();
+        fs::write(folder.join(".git/rehearsal.yaml"), format!("scenes:\n{scenes}")).unwrap();
+        git(folder, &["add", "-A"]);
+        git(folder, &["commit", "-qm", "first"]);
+        Self { project, data: tempfile::tempdir().unwrap() }
+    }
+
+    pub(crate) fn host(&self) -> Host {
+        Host::start(self.data.path(), &[self.project.path()])
+    }
+
+    fn has(&self, path: &str) -> bool {
+        self.project.path().join(path).exists()
+    }
+}
+
+fn question(host: &Host) -> Value {
+    until("a question", || host.call("permission.list", json!({})).unwrap()["permissions"].get(0).cloned())
+}
+
+fn allow(host: &Host, question: &Value) -> Result<Value, Value> {
+    host.call("permission.answer", json!({ "permission": question["id"], "option": "allow" }))
+}
+
+fn of_type<'a>(events: &'a [Value], kind: &str) -> Vec<&'a Value> {
+    events.iter().filter(|event| event["type"] == kind).map(|event| &event["data"]).collect()
+}
+
+fn everything(host: &Host, run: &str) -> Vec<Value> {
+    host.events(&[&format!("project/{}", host.project_id()), &format!("run/{run}")])
+}
+
+#[test]
+fn a_goal_becomes_a_checked_corrected_and_landed_change() {
+    let studio = Studio::new(
+        r#"
+goal_check: { statement: "There is a greeting", accept: [{ file_exists: greeting.txt }] }
+steps:
+  plan:
+    kind: agent
+    agent: { mode: plan }
+    prompt: Make a plan
+    outputs: { schema: { type: object, required: [summary], properties: { summary: { type: string } } } }
+  build:
+    kind: agent
+    needs: [plan]
+    prompt: "Build: ${{ steps.plan.outputs.summary }}"
+    verify:
+      - { run: "grep -q good greeting.txt || { echo it is not good; exit 1; }" }
+      - { diff: { max_files: 3, deny: [".github/**"] } }
+    correct: { max: 2 }
+  test: { kind: command, needs: [build], from: build, run: "cat greeting.txt" }
+  land: { kind: git, needs: [test], action: merge, from: build, message: "Greet" }
+"#,
+        r#"
+  - when: Make a plan
+    do:
+      - think: What is there?
+      - say: '{"summary": 7}'
+  - when: does not fit
+    do:
+      - say: "```json\n{\"summary\": \"write a greeting\"}\n```"
+  - when: it is not good
+    do:
+      - edit: { path: greeting.txt, find: bad, replace: good }
+      - usage: { input: 50, output: 5 }
+  - when: "Build: write a greeting"
+    do:
+      - plan: [Write it]
+      - ask: { title: Look around, kind: execute, then: [{ run: { command: ls } }] }
+      - write: { path: greeting.txt, text: "bad\n" }
+      - usage: { input: 100, output: 10, usd: 0.5 }
+      - say: Done.
+"#,
+    );
+    let host = studio.host();
+    let run = host.start_run("w", json!({}));
+    let asked = question(&host);
+    assert_eq!((asked["step"].as_str(), asked["title"].as_str()), (Some("build"), Some("Look around")));
+    assert_eq!(host.step(&run, "build")["status"], "waiting_input");
+    let wrong = host.call("permission.answer", json!({ "permission": asked["id"], "option": "whatever" })).unwrap_err();
+    assert_eq!(wrong["code"], "bad_request", "only what the agent offered: {wrong}");
+    allow(&host, &asked).unwrap();
+    let done = host.wait_done(&run);
+    let events = everything(&host, &run);
+    assert_eq!(done["run"]["conclusion"], "success", "{:#?}", of_type(&events, "agent_error"));
+    assert_eq!(host.log_text(&run, "test"), "good");
+    assert!(studio.has("greeting.txt"), "it landed in the checkout");
+    assert!(git(studio.project.path(), &["log", "-1", "--format=%s"]).starts_with("Greet"));
+
+    let corrections = of_type(&events, "correction");
+    let told: Vec<&str> = corrections.iter().map(|data| data["step"].as_str().unwrap()).collect();
+    assert_eq!(told, ["plan", "build"]);
+    let patch = of_type(&events, "file_diff");
+    assert!(patch.iter().any(|diff| diff["patch"].as_str().unwrap().contains("+good")), "{patch:#?}");
+    assert!(of_type(&events, "goal_check").iter().all(|verdict| verdict["passed"] == true));
+    assert_eq!(of_type(&events, "goal_check").len(), 2, "before landing and at the end");
+    let build = host.step(&run, "build");
+    assert_eq!(build["agent"]["usage"]["input_tokens"], 150);
+    assert_eq!(build["agent"]["rehearsal"], true);
+    // Nothing is left of the work but its commits.
+    until("the worktrees to be tidied", || {
+        let left = host.call("worktree.list", json!({ "project": host.project_id() })).unwrap();
+        left["worktrees"].as_array().unwrap().is_empty().then_some(())
+    });
+    let said: String = of_type(&events, "agent_message")
+        .iter()
+        .filter(|m| m["step"] == "build" && m["from"] == "agent")
+        .map(|message| message["text"].as_str().unwrap())
+        .collect();
+    assert_eq!(said, "Done.");
+}
+
+#[test]
+fn of_many_answers_at_the_same_instant_one_counts() {
+    let studio = Studio::new(
+        "steps:\n  a: { kind: agent, prompt: go }\n",
+        "  - do: [{ ask: { title: May I, kind: execute, then: [{ write: { path: a.txt, text: yes } }] } }]\n",
+    );
+    let host = studio.host();
+    let run = host.start_run("w", json!({}));
+    let asked = question(&host);
+    let members: Vec<String> = (0..8)
+        .map(|n| {
+            let made = host.call("token.create", json!({ "name": format!("m{n}"), "role": "operator" })).unwrap();
+            made["token"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    let viewer = host.call("token.create", json!({ "name": "eve", "role": "viewer" })).unwrap();
+    let params = |option: &str| json!({ "permission": asked["id"], "option": option }).to_string();
+    let answer = |token: &str, option: &str| {
+        let bearer = format!("Bearer {token}");
+        host.request("POST", "/api/v1/call/permission.answer", &[("Authorization", &bearer)], params(option).as_bytes())
+            .status
+    };
+    assert_eq!(answer(viewer["token"].as_str().unwrap(), "allow"), 403);
+    let statuses: Vec<u16> = thread::scope(|scope| {
+        let all: Vec<_> = members
+            .iter()
+            .enumerate()
+            .map(|(n, token)| scope.spawn(move || answer(token, if n % 2 == 0 { "allow" } else { "reject" })))
+            .collect();
+        all.into_iter().map(|one| one.join().unwrap()).collect()
+    });
+    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1, "{statuses:?}");
+    assert!(statuses.iter().all(|status| [200, 409].contains(status)), "{statuses:?}");
+    host.wait_done(&run);
+    let events = everything(&host, &run);
+    assert_eq!(of_type(&events, "permission_resolved").len(), 1);
+    let winner = &of_type(&events, "permission_resolved")[0];
+    assert_eq!(winner["state"], "answered");
+    assert!(winner["by"].as_str().unwrap().starts_with('m'));
+    assert!(host.call("permission.list", json!({})).unwrap()["permissions"].as_array().unwrap().is_empty());
+}
+
+/// Processes of this machine whose command line has a word.
+fn processes(word: &str) -> usize {
+    let all = fs::read_dir("/proc").unwrap().flatten();
+    let lines = all.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
+    lines.filter(|line| String::from_utf8_lossy(line).contains(word)).count()
+}
+
+#[test]
+fn cancelling_in_the_middle_of_a_turn_leaves_no_process_and_no_question() {
+    let studio = Studio::new(
+        "steps:\n  run: { kind: agent, prompt: run }\n  ask: { kind: agent, prompt: ask }\n",
+        "  - { when: run, do: [{ run: { command: sleep 31415926 } }] }\n  - { when: ask, do: [{ ask: { title: May I } }] }\n",
+    );
+    let host = studio.host();
+    let run = host.start_run("w", json!({}));
+    question(&host);
+    until("the command to run", || (processes("31415926") > 0).then_some(()));
+    host.call("run.cancel", json!({ "run": run })).unwrap();
+    let done = host.wait_done(&run);
+    assert_eq!(done["run"]["conclusion"], "cancelled");
+    until("the command's end", || (processes("31415926") == 0).then_some(()));
+    assert!(host.call("permission.list", json!({})).unwrap()["permissions"].as_array().unwrap().is_empty());
+    let events = everything(&host, &run);
+    assert_eq!(of_type(&events, "permission_resolved")[0]["state"], "void");
+    let open = of_type(&events, "tool_call");
+    assert!(
+        open.iter().rev().take(1).all(|call| !["pending", "in_progress"].contains(&call["status"].as_str().unwrap())),
+        "no tool call stays open: {open:#?}"
+    );
+}
+
+#[test]
+fn after_a_kill_of_the_host_the_session_goes_on() {
+    let studio = Studio::new(
+        "steps:\n  a: { kind: agent, prompt: work }\n",
+        r#"
+  - when: interrupted
+    do: [{ write: { path: after.txt, text: after } }, { say: It goes on. }]
+  - when: work
+    do: [{ write: { path: before.txt, text: before } }, { run: { command: sleep 27182818 } }]
+"#,
+    );
+    let mut host = studio.host();
+    let run = host.start_run("w", json!({}));
+    until("the command to run", || (processes("27182818") > 0).then_some(()));
+    host.kill();
+    let host = studio.host();
+    let done = host.wait_done(&run);
+    assert_eq!(done["run"]["conclusion"], "success", "{done:#}");
+    assert_eq!(processes("27182818"), 0);
+    let step = host.step(&run, "a");
+    assert_eq!(step["attempts"].as_array().unwrap().len(), 2);
+    assert_eq!(step["attempts"][0]["conclusion"], "crashed");
+    let events = everything(&host, &run);
+    assert!(
+        of_type(&events, "agent_session").iter().any(|session| session["resumed"] == true && session["attempt"] == 2)
+    );
+    // What it had done before is still there, and both are on its branch.
+    let branch = step["agent"]["branch"].as_str().unwrap();
+    let files = git(studio.project.path(), &["ls-tree", "--name-only", branch]);
+    assert!(files.contains("before.txt") && files.contains("after.txt"), "{files}");
+}
+
+#[test]
+fn what_an_agent_must_not_do_ends_its_step_with_the_reason() {
+    let studio = Studio::new(
+        r#"
+steps:
+  looks:    { kind: agent, isolation: shared_ro, prompt: writes though it may not, continue_on_error: true }
+  outside:  { kind: agent, prompt: leaves its folder, continue_on_error: true }
+  forbidden: { kind: agent, prompt: touches what is forbidden, verify: [{ diff: { deny: ["deploy/**"] } }], continue_on_error: true }
+  greedy:   { kind: agent, prompt: uses too much, budget: { tokens: 100, on_exceed: fail }, continue_on_error: true }
+"#,
+        r#"
+  - when: writes though
+    do: [{ write: { path: a.txt, text: x } }]
+  - when: leaves its folder
+    do: [{ write: { path: PROJECT/stolen.txt, text: x, outside: true } }]
+  - when: forbidden
+    do: [{ write: { path: deploy/key.txt, text: x } }]
+  - when: too much
+    do: [{ usage: { input: 90, output: 20 } }, { wait_ms: 60000 }]
+"#,
+    );
+    let script = studio.project.path().join(".git/rehearsal.yaml");
+    let text = fs::read_to_string(&script).unwrap();
+    fs::write(&script, text.replace("PROJECT", &studio.project.path().to_string_lossy())).unwrap();
+    let host = studio.host();
+    let run = host.start_run("w", json!({}));
+    host.wait_done(&run);
+    for (step, cause, words) in [
+        ("looks", "verify", "only looks"),
+        ("outside", "verify", "stolen.txt"),
+        ("forbidden", "verify", "deploy/key.txt may not be changed"),
+        ("greedy", "budget", "110 of 100 tokens"),
+    ] {
+        let found = host.step(&run, step);
+        assert_eq!(found["conclusion"], "failed", "{found:#}");
+        let last = found["attempts"].as_array().unwrap().last().unwrap();
+        assert_eq!(last["cause"], cause, "{found:#}");
+        assert!(last["message"].as_str().unwrap().contains(words), "{step}: {}", last["message"]);
+    }
+    let risks = host.call("risk.list", json!({ "project": host.project_id() })).unwrap()["risks"].clone();
+    let kinds: Vec<&str> = risks.as_array().unwrap().iter().map(|risk| risk["kind"].as_str().unwrap()).collect();
+    assert!(kinds.contains(&"forbidden_path") && kinds.contains(&"budget"), "{kinds:?}");
+    let first = json!({ "project": host.project_id(), "risk": risks[0]["id"] });
+    assert_eq!(host.call("risk.acknowledge", first.clone()).unwrap()["risk"]["state"], "acknowledged");
+    host.call("risk.resolve", first).unwrap();
+    let left = host.call("risk.list", json!({ "project": host.project_id() })).unwrap();
+    assert_eq!(left["risks"].as_array().unwrap().len(), risks.as_array().unwrap().len() - 1);
+}
+
+#[test]
+fn a_person_who_works_in_the_project_meanwhile_disturbs_nobody() {
+    let studio = Studio::new(
+        "steps:\n  a: { kind: agent, prompt: go }\n",
+        "  - do: [{ ask: { title: May I, kind: execute } }, { write: { path: a.txt, text: x } }]\n",
+    );
+    let host = studio.host();
+    let run = host.start_run("w", json!({}));
+    let asked = question(&host);
+    fs::write(studio.project.path().join("mine.txt"), "a person's").unwrap();
+    fs::write(studio.project.path().join("README.md"), "changed by a person").unwrap();
+    allow(&host, &asked).unwrap();
+    assert_eq!(host.wait_done(&run)["run"]["conclusion"], "success");
+}
+
+#[test]
+fn work_that_conflicts_is_not_landed_and_not_lost() {
+    let studio = Studio::new(
+        r#"
+steps:
+  one: { kind: agent, prompt: one }
+  two: { kind: agent, prompt: two }
+  land_one: { kind: git, needs: [one], action: merge, from: one }
+  land_two: { kind: git, needs: [two, land_one], action: merge, from: two }
+"#,
+        r#"
+  - { when: one, do: [{ write: { path: README.md, text: "one\n" } }] }
+  - { when: two, do: [{ write: { path: README.md, text: "two\n" } }] }
+"#,
+    );
+    let host = studio.host();
+    let run = host.start_run("w", json!({}));
+    let done = host.wait_done(&run);
+    assert_eq!(done["run"]["conclusion"], "failed");
+    let land = host.step(&run, "land_two");
+    let why = land["reason"].as_str().unwrap();
+    assert!(why.contains("README.md") && why.contains("nothing was lost"), "{why}");
+    assert_eq!(fs::read_to_string(studio.project.path().join("README.md")).unwrap(), "one\n");
+    let id = host.project_id();
+    let left = host.call("worktree.list", json!({ "project": id })).unwrap();
+    let left = left["worktrees"].as_array().unwrap();
+    let two = left.iter().find(|tree| tree["branch"].as_str().unwrap().ends_with("/two")).expect("its work is kept");
+    assert_eq!(two["commits"], 1);
+    let remove = |discard: bool| {
+        host.call("worktree.remove", json!({ "project": id, "branch": two["branch"], "discard": discard }))
+    };
+    assert_eq!(remove(false).unwrap_err()["code"], "conflict");
+    assert!(remove(true).is_ok());
+}
+
+#[test]
+fn a_goal_that_is_not_reached_blocks_the_landing() {
+    let studio = Studio::new(
+        r#"
+goal_check: { statement: "The file says yes", accept: [{ run: "grep -q yes a.txt" }] }
+steps:
+  a: { kind: agent, prompt: go }
+  land: { kind: git, needs: [a], action: merge }
+"#,
+        "  - do: [{ write: { path: a.txt, text: no } }, { say: The goal is reached. }]\n",
+    );
+    let host = studio.host();
+    let run = host.start_run("w", json!({}));
+    host.wait_done(&run);
+    let land = host.step(&run, "land");
+    assert_eq!(land["conclusion"], "failed");
+    assert!(land["reason"].as_str().unwrap().contains("nothing was landed"), "{land:#}");
+    assert!(!studio.has("a.txt"));
+    let events = everything(&host, &run);
+    let verdict = of_type(&events, "goal_check")[0];
+    assert_eq!((verdict["passed"].as_bool(), verdict["step"].as_str()), (Some(false), Some("land")));
+    assert_eq!(of_type(&events, "risk_alert")[0]["kind"], "goal");
+}
+
+#[test]
+fn a_rejected_plan_goes_back_to_its_agent_with_the_remark() {
+    let studio = Studio::new(
+        r#"
+steps:
+  plan: { kind: agent, prompt: Make a plan, outputs: { files: { text: plan.md } } }
+  look:
+    kind: approval
+    needs: [plan]
+    question: Good?
+    show: [plan.files.text]
+    who: { roles: [owner], self_approval: true }
+    form: { note: { type: string } }
+    on_reject: { rerun_from: plan, feedback_as: "${{ approval.note }}", max: 2 }
+"#,
+        r#"
+  - { when: shorter please, do: [{ write: { path: plan.md, text: short } }] }
+  - { when: Make a plan, do: [{ write: { path: plan.md, text: a long plan } }] }
+"#,
+    );
+    let host = studio.host();
+    let run = host.start_run("w", json!({}));
+    let asked =
+        || until("the question", || host.call("approval.list", json!({})).unwrap()["approvals"].get(0).cloned());
+    let first = asked();
+    assert_eq!(first["show"]["plan.files.text"], "a long plan", "a file is shown from where the agent wrote it");
+    let no = json!({ "approval": first["id"], "decision": "reject", "form": { "note": "shorter please" } });
+    host.call("approval.answer", no).unwrap();
+    let second = until("the second question", || Some(asked()).filter(|second| second["id"] != first["id"]));
+    assert_eq!(second["show"]["plan.files.text"], "short");
+    host.call("approval.answer", json!({ "approval": second["id"], "decision": "approve" })).unwrap();
+    assert_eq!(host.wait_done(&run)["run"]["conclusion"], "success");
+    let events = everything(&host, &run);
+    assert!(of_type(&events, "agent_session").iter().any(|session| session["resumed"] == true), "in the same session");
+}
+
+#[test]
+fn another_agent_takes_the_place_of_one_that_cannot_work() {
+    let studio = Studio::new(
+        "steps:\n  a: { kind: agent, agent: { id: broken, fallback: [rehearsal] }, prompt: go }\n",
+        "  - do: [{ say: I am here. }]\n",
+    );
+    let config = studio.data.path().join("config");
+    fs::create_dir_all(&config).unwrap();
+    fs::write(config.join("settings.toml"), "[agents.broken]\ncommand = [\"/nowhere/agent\"]\n").unwrap();
+    let host = studio.host();
+    let run = host.start_run("w", json!({}));
+    assert_eq!(host.wait_done(&run)["run"]["conclusion"], "success");
+    assert_eq!(host.step(&run, "a")["agent"]["id"], "rehearsal");
+    let events = everything(&host, &run);
+    assert_eq!(of_type(&events, "agent_error")[0]["kind"], "missing");
+}
