@@ -424,3 +424,55 @@ fn another_agent_takes_the_place_of_one_that_cannot_work() {
     let events = everything(&host, &run);
     assert_eq!(of_type(&events, "agent_error")[0]["kind"], "missing");
 }
+
+#[test]
+fn an_agent_has_tools_of_signalbox_and_nobody_else_has_them() {
+    let studio = Studio::new(
+        r#"
+steps:
+  a:
+    kind: agent
+    agent: { id: tools }
+    prompt: go
+    outputs: { schema: { type: object, required: [verdict], properties: { verdict: { enum: [pass, fail] } } } }
+"#,
+        "  - do: []\n",
+    );
+    let config = studio.data.path().join("config");
+    fs::create_dir_all(&config).unwrap();
+    let agent = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/mcp_agent.py");
+    fs::write(config.join("settings.toml"), format!("[agents.tools]\ncommand = [\"python3\", \"{agent}\"]\n")).unwrap();
+    let host = studio.host();
+    let run = host.start_run("w", json!({}));
+    let asked = question(&host);
+    assert_eq!((asked["topic"].as_str(), asked["title"].as_str()), (Some("question"), Some("Which colour?")));
+    let blue = asked["options"][1]["id"].clone();
+    let answer = json!({ "permission": asked["id"], "option": blue, "text": "the dark one" });
+    host.call("permission.answer", answer).unwrap();
+    let done = host.wait_done(&run);
+    let events = everything(&host, &run);
+    let said: String = of_type(&events, "agent_message")
+        .iter()
+        .filter(|m| m["from"] == "agent")
+        .map(|m| m["text"].as_str().unwrap())
+        .collect();
+    assert_eq!(done["run"]["conclusion"], "success", "{said}");
+    for line in [
+        "server signalbox",
+        "tools report_progress ask_person wait_for_answer raise_risk deliver_file submit_verdict",
+        "stranger {'status': 401}",
+        "outside error: ",
+        "bad error: the JSON of your answer does not fit its schema",
+        r#"good {"accepted":true}"#,
+        r#""choice":"blue","text":"the dark one""#,
+    ] {
+        assert!(said.contains(line), "{line} in\n{said}");
+    }
+    let step = host.step(&run, "a");
+    assert_eq!(step["outputs"]["verdict"], "pass");
+    assert_eq!(step["artifacts"][0]["path"], "report.md");
+    assert_eq!(of_type(&events, "risk_alert")[0]["title"], "It may rain");
+    assert!(of_type(&events, "progress_update").iter().any(|progress| progress["value"] == 0.5));
+    let protocol = host.log_text(&run, "a");
+    assert!(protocol.contains("mcpServers") && !protocol.contains("sbx_agent_"), "its token is masked");
+}
