@@ -163,6 +163,27 @@ export function useOpenPermissions(): readonly Permission[] {
   );
 }
 
+/** Everything that waits for a person, whatever asks. */
+export function useWaiting(): readonly { id: string; question: string; project: string; about: string }[] {
+  const approvals = useOpenApprovals();
+  const permissions = useOpenPermissions();
+  const about = (asked: Approval | Permission) => `${asked.workflow} #${String(asked.run_number)}`;
+  return [
+    ...approvals.map((asked) => ({
+      id: asked.id,
+      question: asked.question,
+      project: asked.project,
+      about: about(asked),
+    })),
+    ...permissions.map((asked) => ({
+      id: asked.id,
+      question: asked.title,
+      project: asked.project,
+      about: about(asked),
+    })),
+  ];
+}
+
 export interface Tally {
   running: number;
   waiting: number;
