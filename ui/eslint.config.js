@@ -16,6 +16,7 @@ const arrows = {
 
 const features = [
   'activity',
+  'agents',
   'approvals',
   'connection',
   'editor',

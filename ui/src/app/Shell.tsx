@@ -4,7 +4,7 @@ import { HostSwitch } from '../features/hosts/HostSwitch';
 import { Light } from '../features/connection/Light';
 import { StaleBanner } from '../features/connection/StaleBanner';
 import { useLink } from '../store/client';
-import { useOpenApprovals, useProjects } from '../store/read';
+import { useProjects, useWaiting } from '../store/read';
 import { to } from '../store/route';
 import type { Route } from '../store/route';
 import { Icon } from '../shared/Icon';
@@ -22,7 +22,7 @@ const MOD = navigator.platform.startsWith('Mac') ? '⌘' : 'Ctrl';
 
 export function Shell({ route, children, onPalette, onHelp }: Props) {
   const link = useLink();
-  const waiting = useOpenApprovals().length;
+  const waiting = useWaiting().length;
   const projects = useProjects();
   const inProject = 'project' in route ? route.project : undefined;
   const here = (name: Route['name']) =>

@@ -1,7 +1,7 @@
 import { useEffect, useRef } from 'react';
 import { isDesktop } from '../platform/environment';
 import { useFirstLoad } from '../store/client';
-import { useOpenApprovals, useTally } from '../store/read';
+import { useTally, useWaiting } from '../store/read';
 import { navigate } from '../store/route';
 
 /** The window's title says what runs, failed and waits, for when the window is not in front. */
@@ -20,13 +20,13 @@ export function useTitle(): void {
 
 /** A Web Notification for each new question while the page is not looked at. The desktop shell has its own. */
 export function useNotifications(): void {
-  const open = useOpenApprovals();
+  const open = useWaiting();
   const loading = useFirstLoad();
   const known = useRef<Set<string>>(undefined);
   useEffect(() => {
     if (loading || isDesktop) return;
     const before = known.current;
-    known.current = new Set(open.map((approval) => approval.id));
+    known.current = new Set(open.map((asked) => asked.id));
     if (
       !before ||
       !('Notification' in window) ||
@@ -34,16 +34,16 @@ export function useNotifications(): void {
       document.visibilityState === 'visible'
     )
       return;
-    for (const approval of open) {
-      if (before.has(approval.id)) continue;
-      const note = new Notification(approval.question, {
-        body: `${approval.workflow} #${String(approval.run_number)} in ${approval.project} waits for you`,
-        tag: approval.id,
+    for (const asked of open) {
+      if (before.has(asked.id)) continue;
+      const note = new Notification(asked.question, {
+        body: `${asked.about} in ${asked.project} waits for you`,
+        tag: asked.id,
         icon: '/favicon.svg',
       });
       note.onclick = () => {
         window.focus();
-        navigate(`/inbox?approval=${approval.id}`);
+        navigate(`/inbox?approval=${asked.id}`);
         note.close();
       };
     }

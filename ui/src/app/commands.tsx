@@ -1,7 +1,7 @@
 import type { Command } from '../features/palette/Palette';
 import type { Project, WorkflowSummary } from '../platform/protocol';
 import { retryNow } from '../store/client';
-import { useApprovals, useProjects, useRuns } from '../store/read';
+import { useProjects, useRuns, useWaiting } from '../store/read';
 import { navigate, to } from '../store/route';
 import { setTheme } from '../store/preferences';
 import { Icon } from '../shared/Icon';
@@ -18,15 +18,15 @@ export function useCommands(
 ): Command[] {
   const projects = useProjects();
   const runs = useRuns(project ?? '');
-  const open = useApprovals().filter((approval) => approval.state === 'open');
+  const open = useWaiting();
   return [
-    ...open.map((approval): Command => ({
-      id: approval.id,
-      label: approval.question,
-      about: `${approval.workflow} #${String(approval.run_number)}`,
+    ...open.map((asked): Command => ({
+      id: asked.id,
+      label: asked.question,
+      about: asked.about,
       group: 'Waiting',
       icon: <Icon name="inbox" size={16} />,
-      run: () => navigate(`/inbox?approval=${approval.id}`),
+      run: () => navigate(`/inbox?approval=${asked.id}`),
     })),
     ...workflows.map((workflow): Command => ({
       id: `w-${workflow.name}`,

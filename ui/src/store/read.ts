@@ -3,6 +3,7 @@ import type {
   Approval,
   Member,
   HealthCheck,
+  Permission,
   Progress,
   Project,
   QueueState,
@@ -12,6 +13,7 @@ import type {
   VerifyResult,
 } from '../platform/protocol';
 import type { Logbook } from '../stream/logbook';
+import type { Transcript } from '../stream/transcript';
 import { logKey } from '../stream/world';
 import type { Notice } from '../stream/world';
 import { world } from './client';
@@ -126,6 +128,60 @@ export function useLogVersion(run: string, step: string, attempt: number): numbe
 
 export function bookOf(run: string, step: string, attempt: number): Logbook {
   return world.logbook(run, step, attempt);
+}
+
+/** Changes with everything the agent says and does; the entries are read from the transcript while painting. */
+export function useTranscriptVersion(run: string, step: string, attempt: number): number {
+  return useTopic(`agent:${logKey(run, step, attempt)}`, () => transcriptOf(run, step, attempt).version);
+}
+
+export function useFilesVersion(run: string, step: string, attempt: number): number {
+  return useTopic(`agent:${logKey(run, step, attempt)}`, () => transcriptOf(run, step, attempt).filesVersion);
+}
+
+export function transcriptOf(run: string, step: string, attempt: number): Transcript {
+  return world.transcript(run, step, attempt);
+}
+
+/** Questions of agents, oldest first. */
+export function usePermissions(): readonly Permission[] {
+  return useTopic('permissions', () =>
+    derive('permissions', 'permissions', () =>
+      [...world.permissions.values()].map((entry) => entry.value).sort((a, b) => a.opened_at - b.opened_at),
+    ),
+  );
+}
+
+export function useOpenPermissions(): readonly Permission[] {
+  return useTopic('permissions', () =>
+    derive('permissions', 'permissions:open', () =>
+      [...world.permissions.values()]
+        .map((entry) => entry.value)
+        .filter((permission) => permission.state === 'open')
+        .sort((a, b) => a.opened_at - b.opened_at),
+    ),
+  );
+}
+
+/** Everything that waits for a person, whatever asks. */
+export function useWaiting(): readonly { id: string; question: string; project: string; about: string }[] {
+  const approvals = useOpenApprovals();
+  const permissions = useOpenPermissions();
+  const about = (asked: Approval | Permission) => `${asked.workflow} #${String(asked.run_number)}`;
+  return [
+    ...approvals.map((asked) => ({
+      id: asked.id,
+      question: asked.question,
+      project: asked.project,
+      about: about(asked),
+    })),
+    ...permissions.map((asked) => ({
+      id: asked.id,
+      question: asked.title,
+      project: asked.project,
+      about: about(asked),
+    })),
+  ];
 }
 
 export interface Tally {

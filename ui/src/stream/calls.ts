@@ -13,6 +13,7 @@ const WRITES = new Set([
   'run.resume',
   'run.retry',
   'approval.answer',
+  'permission.answer',
   'event.publish',
   'queue.move',
   'queue.pause',

@@ -4,6 +4,7 @@ import type {
   Approval,
   HealthCheck,
   Member,
+  Permission,
   Progress,
   Project,
   QueueState,
@@ -17,6 +18,8 @@ import type {
   VerifyResult,
 } from '../platform/protocol';
 import { Logbook } from './logbook';
+import { isAgentEvent, Transcript } from './transcript';
+import type { AgentEvent } from './transcript';
 
 interface Dated<T> {
   value: T;
@@ -31,8 +34,12 @@ export interface Notice {
   text?: string;
   run?: string;
   project?: string;
+  /** The question that it is about: an approval's, or a permission's. */
   approval?: string;
 }
+
+/** How much of a run's past is known: a room's snapshot has no transcripts, so they are read from the log. */
+export type History = 'loading' | 'complete' | { failed: unknown };
 
 const ACTIVITY_KEPT = 1_000;
 const NOTICES_KEPT = 20;
@@ -56,6 +63,9 @@ export class World {
   readonly progress = new Map<string, Progress>();
   readonly verdicts = new Map<string, VerifyResult[]>();
   readonly logs = new Map<string, Logbook>();
+  readonly transcripts = new Map<string, Transcript>();
+  readonly permissions = new Map<string, Dated<Permission>>();
+  readonly histories = new Map<string, History>();
   /** Rooms that were filled at least once, or that the host refused (then: why). */
   readonly filled = new Set<string>();
   readonly refused = new Map<string, string>();
@@ -80,6 +90,9 @@ export class World {
       this.progress,
       this.verdicts,
       this.logs,
+      this.transcripts,
+      this.permissions,
+      this.histories,
     ])
       map.clear();
     this.filled.clear();
@@ -134,6 +147,32 @@ export class World {
     return book;
   }
 
+  transcript(run: string, step: string, attempt: number): Transcript {
+    const key = logKey(run, step, attempt);
+    let transcript = this.transcripts.get(key);
+    if (!transcript) {
+      transcript = new Transcript();
+      this.transcripts.set(key, transcript);
+    }
+    return transcript;
+  }
+
+  /** From the log: what agents said and did before the room was joined. */
+  past(run: string, events: readonly SignalboxEvent[]): void {
+    for (const event of events) if (isAgentEvent(event)) this.#agent(run, event.seq, event, false);
+  }
+
+  history(run: string, state: History): void {
+    this.histories.set(run, state);
+    this.dirty.add(`history:${run}`);
+    if (state !== 'complete') return;
+    for (const [key, transcript] of this.transcripts) {
+      if (!key.startsWith(`${run} `)) continue;
+      transcript.settle();
+      this.dirty.add(`agent:${key}`);
+    }
+  }
+
   /** From a page of older runs: nothing that the stream said may be overwritten by it. */
   older(runs: readonly Run[]): void {
     for (const run of runs) if (!this.runs.has(run.id)) this.#putRun(run, 0);
@@ -186,6 +225,9 @@ export class World {
       case 'run':
         this.#pinned.add(state.run.id);
         this.#withSteps(state, at);
+        // Events between what we knew and this snapshot may be missing.
+        this.histories.delete(state.run.id);
+        this.dirty.add(`history:${state.run.id}`);
         for (const tail of state.logs) {
           const first = tail.chunks[0];
           if (!first) continue;
@@ -214,7 +256,20 @@ export class World {
       if (value.project === id && value.state === 'open' && !open.has(key) && seen <= at) this.approvals.delete(key);
     }
     for (const approval of state.approvals) this.#putApproval(approval, at);
+    this.#asked(id, at, (state as { permissions?: Permission[] }).permissions);
     this.dirty.add('projects').add(`queue:${id}`).add(`runs:${id}`).add('runs').add('approvals');
+  }
+
+  /** Open questions of agents; hosts that do not say leave those that we know alone. */
+  #asked(project: string, at: number, asked: readonly Permission[] | undefined): void {
+    if (!asked) return;
+    const open = new Set(asked.map((permission) => permission.id));
+    for (const [key, { value, at: seen }] of this.permissions) {
+      if (value.project === project && value.state === 'open' && !open.has(key) && seen <= at)
+        this.permissions.delete(key);
+    }
+    for (const permission of asked) this.#putPermission(permission, at);
+    this.dirty.add('permissions');
   }
 
   #withSteps({ run, steps }: RunWithSteps, at: number): void {
@@ -265,10 +320,7 @@ export class World {
       case 'approval_resolved': {
         const approval = frame.data as Approval;
         this.#putApproval(approval, at);
-        if (this.notices.some((notice) => notice.approval === approval.id)) {
-          this.notices = this.notices.filter((notice) => notice.approval !== approval.id);
-          this.dirty.add('notices');
-        }
+        this.#withdraw(approval.id);
         return;
       }
       case 'verify_result':
@@ -330,8 +382,32 @@ export class World {
         // What it says is in `run_updated` as well; programs read it, this window does not need it.
         return;
       default:
-        this.#count(frame.type);
+        if (isAgentEvent(frame)) this.#agent(frame.run ?? frame.room.slice(4), at, frame, true);
+        else this.#count(frame.type);
     }
+  }
+
+  #agent(run: string, at: number, event: AgentEvent, live: boolean): void {
+    const { step, attempt } = event.data;
+    this.transcript(run, step, attempt).apply(at, event);
+    this.dirty.add(`agent:${logKey(run, step, attempt)}`);
+    if (event.type === 'permission_requested') {
+      const known = this.permissions.has(event.data.id);
+      this.#putPermission(event.data, at);
+      if (!live || known || event.data.state !== 'open') return;
+      const { title, workflow, run_number, project, id } = event.data;
+      this.notice({ kind: 'approval', title, text: `${workflow} #${String(run_number)}`, run, project, approval: id });
+    } else if (event.type === 'permission_resolved') {
+      this.#putPermission(event.data, at);
+      this.#withdraw(event.data.id);
+    }
+  }
+
+  /** A notice of a question that is settled has nothing to say. */
+  #withdraw(question: string): void {
+    if (!this.notices.some((notice) => notice.approval === question)) return;
+    this.notices = this.notices.filter((notice) => notice.approval !== question);
+    this.dirty.add('notices');
   }
 
   #count(type: string): void {
@@ -363,6 +439,13 @@ export class World {
     if (held && held.at > at) return;
     this.approvals.set(approval.id, { value: approval, at });
     this.dirty.add('approvals');
+  }
+
+  #putPermission(permission: Permission, at: number): void {
+    const held = this.permissions.get(permission.id);
+    if (held && held.at > at) return;
+    this.permissions.set(permission.id, { value: permission, at });
+    this.dirty.add('permissions');
   }
 
   #verdict(run: string, result: VerifyResult): void {

@@ -1,7 +1,10 @@
 import { useEffect, useState } from 'react';
+import { AgentPanel } from '../features/agents/AgentPanel';
+import { PermissionCard } from '../features/agents/PermissionCard';
 import { ApprovalCard } from '../features/approvals/ApprovalCard';
 import { SignalGraph } from '../features/graph/SignalGraph';
 import { LogViewer } from '../features/log/LogViewer';
+import { StreamLog } from '../features/log/StreamLog';
 import { StepRetry } from '../features/runs/RetryMenu';
 import { RunHeader } from '../features/runs/RunHeader';
 import { StepList } from '../features/steps/StepList';
@@ -10,7 +13,7 @@ import { Timeline } from '../features/timeline/Timeline';
 import type { Run, Step } from '../platform/protocol';
 import { call, follow, show, useRoom, useStale, world } from '../store/client';
 import { useKeys } from '../store/keys';
-import { useApproval, useOpenApprovals, useRun, useStep, useSteps } from '../store/read';
+import { useApproval, useOpenApprovals, useOpenPermissions, useRun, useStep, useSteps } from '../store/read';
 import { remember, usePreference } from '../store/preferences';
 import { navigate, to } from '../store/route';
 import type { Route, RunTab } from '../store/route';
@@ -89,6 +92,7 @@ function Shown({ run, route, filled }: { run: Run; route: RunRoute; filled: bool
   const selected = route.step ?? (narrow ? undefined : front);
   const failed = failedStep(steps);
   const asked = useOpenApprovals().find((approval) => approval.run === run.id);
+  const wanted = useOpenPermissions().find((permission) => permission.run === run.id);
   const choose = (step: string | undefined, attempt?: number) =>
     navigate(to.run(run.project, run.id, { tab: route.tab, step, attempt }), { replace: !narrow });
   const move = (by: number) => {
@@ -130,6 +134,11 @@ function Shown({ run, route, filled }: { run: Run; route: RunRoute; filled: bool
       {narrow && !panel && asked && (
         <div className="step-question run-asked">
           <ApprovalCard key={asked.id} approval={asked} keys />
+        </div>
+      )}
+      {narrow && !panel && !asked && wanted && (
+        <div className="step-question run-asked">
+          <PermissionCard key={wanted.id} permission={wanted} keys />
         </div>
       )}
       {narrow && panel ? (
@@ -264,7 +273,17 @@ function Panel({ run, stepKey, route, narrow, onBack }: PanelProps) {
       }
       question={approval?.state === 'open' && <ApprovalCard key={approval.id} approval={approval} keys />}
       log={
-        attempt !== undefined && (
+        attempt !== undefined &&
+        (step.kind === 'agent' ? (
+          <Agent
+            key={`${stepKey} ${String(attempt)}`}
+            run={run}
+            step={step}
+            attempt={attempt}
+            line={mine ? route.line : undefined}
+            hrefOf={link}
+          />
+        ) : (
           <LogViewer
             key={`${stepKey} ${String(attempt)}`}
             run={run.id}
@@ -275,8 +294,56 @@ function Panel({ run, stepKey, route, narrow, onBack }: PanelProps) {
             hrefOf={link}
             onLine={(line) => navigate(link(line), { replace: true })}
           />
+        ))
+      }
+    />
+  );
+}
+
+interface AgentProps {
+  run: Run;
+  step: Step;
+  attempt: number;
+  /** From 1: of a link to a line of the log. */
+  line: number | undefined;
+  hrefOf: (line: number) => string;
+}
+
+/** An agent's log mixes the frames of its protocol with what it printed: each has its tab, and both are in all lines. */
+function Agent({ run, step, attempt, line, hrefOf }: AgentProps) {
+  const questions = useOpenPermissions().filter((asked) => asked.run === run.id && asked.step === step.key);
+  const [whole, setWhole] = useState(line !== undefined);
+  const working = works(step, attempt);
+  const shared = { run: run.id, step: step.key, attempt, working, hrefOf };
+  const onLine = (n: number) => navigate(hrefOf(n), { replace: true });
+  return (
+    <AgentPanel
+      run={run.id}
+      step={step.key}
+      attempt={attempt}
+      working={working}
+      linked={line !== undefined}
+      questions={
+        questions.length > 0 &&
+        questions.map((asked, index) => <PermissionCard key={asked.id} permission={asked} keys={index === 0} />)
+      }
+      output={
+        whole ? (
+          <LogViewer {...shared} line={line === undefined ? undefined : line - 1} onLine={onLine} />
+        ) : (
+          <StreamLog
+            {...shared}
+            only="output"
+            onLine={onLine}
+            tools={
+              <Button size="small" kind="quiet" onClick={() => setWhole(true)}>
+                All lines
+              </Button>
+            }
+          />
         )
       }
+      frames={<StreamLog {...shared} only="protocol" onLine={onLine} />}
     />
   );
 }

@@ -1,8 +1,8 @@
-import { useEffect, useState } from 'react';
+import { useState } from 'react';
 import type { Approval, Decision } from '../../platform/protocol';
-import { call, show, useLink, useStale, world } from '../../store/client';
+import { call, useLink, useStale } from '../../store/client';
 import { useKeys } from '../../store/keys';
-import { useNotices, useRun } from '../../store/read';
+import { useRun } from '../../store/read';
 import { to } from '../../store/route';
 import { useNow } from '../../store/time';
 import { duration, exact } from '../../shared/format';
@@ -11,6 +11,8 @@ import { formQuestion, initialAnswers, readAnswers } from '../../shared/form';
 import { Ago, Button, Kbd, Link } from '../../shared/parts';
 import { Problem } from '../../shared/Problem';
 import { useAction } from '../../shared/useAction';
+import { useSeen } from '../../shared/useSeen';
+import '../../shared/question.css';
 import './approvals.css';
 
 const NONE: ReadonlyMap<string, string> = new Map();
@@ -50,7 +52,7 @@ export function ApprovalCard({ approval, keys }: { approval: Approval; keys: boo
   };
   return (
     <article
-      className="card approval"
+      className="card question-card approval"
       tabIndex={-1}
       data-testid={`approval-${approval.id}`}
       data-active={keys || undefined}
@@ -105,16 +107,6 @@ export function ApprovalCard({ approval, keys }: { approval: Approval; keys: boo
       {keys && <AnswerKeys onDecide={decide} />}
     </article>
   );
-}
-
-/** A notice of a question that is on the screen says nothing new, and lies over its buttons. */
-function useSeen(approval: string): void {
-  const notices = useNotices();
-  useEffect(() => {
-    const mine = notices.filter((notice) => notice.approval === approval);
-    for (const { id } of mine) world.dismiss(id);
-    if (mine.length > 0) show();
-  }, [notices, approval]);
 }
 
 function AnswerKeys({ onDecide }: { onDecide: (decision: Decision) => void }) {

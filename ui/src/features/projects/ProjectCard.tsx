@@ -1,6 +1,6 @@
 import type { Project } from '../../platform/protocol';
 import { to } from '../../store/route';
-import { useOpenApprovals, useRuns, useStep } from '../../store/read';
+import { useRuns, useStep, useWaiting } from '../../store/read';
 import { Lamp } from '../../shared/Lamp';
 import { Ago, Elapsed, Link } from '../../shared/parts';
 import { runLook } from '../../shared/status';
@@ -11,7 +11,7 @@ const SHOWN = 3;
 
 export function ProjectCard({ project }: { project: Project }) {
   const runs = useRuns(project.id);
-  const waiting = useOpenApprovals().filter((approval) => approval.project === project.id).length;
+  const waiting = useWaiting().filter((asked) => asked.project === project.id).length;
   const active = runs.filter((run) => run.status !== 'done');
   const shown = [...active, ...runs.filter((run) => run.status === 'done')].slice(0, SHOWN);
   return (

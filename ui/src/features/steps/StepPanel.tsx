@@ -17,6 +17,9 @@ const CAUSE: Record<FailureCause, string> = {
   verify: 'A check did not hold',
   outputs: 'Its outputs are missing or malformed',
   crash: 'The host stopped while it ran',
+  agent: 'The agent failed',
+  budget: 'Its budget is used up',
+  git: 'Git refused',
 };
 
 interface Props {
