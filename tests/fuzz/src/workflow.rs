@@ -106,12 +106,16 @@ fn check_plan(definition: &Definition) {
         }
     };
     let steps = plan.steps.len();
-    assert_eq!(steps, definition.steps.len());
+    // The goal, if it has checks, is checked by a step of its own, after those of the file.
+    let goal = usize::from(plan.goal.as_ref().is_some_and(|goal| !goal.accept.is_empty()));
+    assert_eq!(steps, definition.steps.len() + goal);
     for (at, step) in plan.steps.iter().enumerate() {
         assert!(step.needs.iter().all(|need| *need < steps && *need != at), "{:?} needs {:?}", step.id, step.needs);
         let names: Vec<&str> = step.needs.iter().map(|need| plan.steps[*need].id.as_str()).collect();
-        let written: Vec<&str> = definition.steps[at].needs.iter().map(|need| need.as_str()).collect();
-        assert_eq!(names, written);
+        if let Some((_, written)) = definition.steps.get_index(at) {
+            let written: Vec<&str> = written.needs.iter().map(|need| need.as_str()).collect();
+            assert_eq!(names, written);
+        }
         if let Some(condition) = &step.condition {
             assert!(expr::parse(condition).is_ok(), "{condition:?}");
         }
@@ -125,6 +129,12 @@ fn check_plan(definition: &Definition) {
                 assert!(gate.min >= 1 && gate.on_reject.as_ref().is_none_or(|rework| rework.from < steps));
                 assert!(gate.show.values().all(|shown| expr::parse(shown).is_ok()), "{:?}", gate.show);
             }
+            Work::Agent(work) => {
+                let before = |other: &usize| *other < steps && *other != at;
+                assert!(!work.agents.is_empty() && work.from.iter().chain(&work.session).all(before));
+            }
+            Work::Git(work) => assert!(work.from.iter().all(|from| *from < steps && *from != at)),
+            Work::Goal { from } => assert!(at == steps - 1 && from.iter().all(|from| *from < at)),
             Work::Notify(_) => {}
         }
     }

@@ -6,6 +6,9 @@ use serde_json::Value;
 /// Most mistakes that are told at once.
 const MISTAKES: usize = 5;
 
+/// Braces of a text that are tried as the beginning of JSON.
+const TRIES: usize = 1000;
+
 /// What is added to a prompt whose step declares a schema.
 pub(crate) fn instruction(schema: &Value) -> String {
     let text = serde_json::to_string_pretty(schema).unwrap_or_default();
@@ -60,14 +63,20 @@ fn json_in(text: &str) -> Option<Value> {
     if let Some(value) = serde_json::from_str(text.trim()).ok().filter(is_structure) {
         return Some(value);
     }
-    // Agents like to add a sentence before it. Only where a line begins: else every brace of a long text is tried.
-    let starts = text.match_indices(['{', '[']).map(|(at, _)| at);
-    let mut starts: Vec<usize> = starts.filter(|at| *at == 0 || text[..*at].ends_with(['\n', ' '])).collect();
-    starts.truncate(1000);
-    starts.into_iter().find_map(|at| {
+    // Agents like to add sentences around it: the last one in the text.
+    let (mut found, mut from, mut tries) = (None, 0, 0);
+    while let Some(at) = text[from..].find(['{', '[']).map(|at| from + at).filter(|_| tries < TRIES) {
+        tries += 1;
         let mut values = serde_json::Deserializer::from_str(&text[at..]).into_iter::<Value>();
-        values.next()?.ok().filter(is_structure)
-    })
+        match values.next() {
+            Some(Ok(value)) if is_structure(&value) => {
+                from = at + values.byte_offset();
+                found = Some(value);
+            }
+            _ => from = at + 1,
+        }
+    }
+    found
 }
 
 fn is_structure(value: &Value) -> bool {

@@ -134,7 +134,7 @@ impl Link {
 
     pub(crate) async fn close(self) {
         if let Self::Socket(mut socket) = self {
-            tokio::time::timeout(std::time::Duration::from_secs(5), socket.close(None)).await.ok();
+            tokio::time::timeout(std::time::Duration::from_secs(5), socket.as_mut().close(None)).await.ok();
         }
     }
 }
