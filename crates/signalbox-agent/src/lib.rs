@@ -8,6 +8,7 @@
 //!   to do, or is survived.
 //! * No process of an agent outlives its session: see [`Session::close`].
 
+pub mod catalogue;
 mod client;
 mod failure;
 pub mod limits;

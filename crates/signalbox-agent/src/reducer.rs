@@ -407,7 +407,8 @@ impl Reducer {
             Some(error) => Err(Refusal::of(error)),
             None => Ok(frame.get("result").cloned().unwrap_or_default()),
         };
-        if sent.method == "session/prompt" {
+        // The end of a turn that nobody waited for any more says nothing of the present one.
+        if sent.method == "session/prompt" && self.turn == Some(id) {
             let result = result.and_then(|result| {
                 let turn = self.turn_of(object(Some(&result)), out);
                 match self.lost.take() {

@@ -8,6 +8,7 @@
 //! Constraints: no target starts a process, leaves its temporary folder or speaks to anything but its own listener on
 //! a free port. What an input costs is part of the promise: see [`measure`].
 
+pub mod agent;
 pub mod bytes;
 pub mod expression;
 pub mod frames;
@@ -71,6 +72,7 @@ pub const TARGETS: &[Target] = &[
     Target { words: mutate::CALL, longest: 8192, inputs: 1_200, ..target("call", host::call) },
     Target { words: mutate::HTTP, longest: 16_384, inputs: 500, ..target("http", net::http) },
     Target { words: mutate::FRAME, longest: 16_384, inputs: 250, ..target("websocket", net::websocket) },
+    Target { words: mutate::AGENT, longest: 16_384, inputs: 2_000, ..target("agent", agent::agent) },
 ];
 
 const fn target(name: &'static str, run: fn(&[u8])) -> Target {

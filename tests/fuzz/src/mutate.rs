@@ -78,6 +78,37 @@ pub const WORKFLOW: &[&str] = &[
     "'",
     "\"",
 ];
+/// Words of conversations with a coding agent.
+pub const AGENT: &[&str] = &[
+    "\n",
+    "\n>",
+    ">{\"id\":2,\"method\":\"session/prompt\",\"params\":{}}\n",
+    ">{\"method\":\"session/cancel\",\"params\":{}}\n",
+    ">{\"id\":0,\"result\":{\"outcome\":{\"outcome\":\"cancelled\"}}}\n",
+    "{\"id\":2,\"result\":{\"stopReason\":\"end_turn\"}}\n",
+    "\"id\":0",
+    "\"method\":\"session/request_permission\"",
+    "\"sessionUpdate\":\"tool_call\"",
+    "\"sessionUpdate\":\"tool_call_update\"",
+    "\"sessionUpdate\":\"agent_message_chunk\"",
+    "\"sessionUpdate\":\"agent_thought_chunk\"",
+    "\"sessionUpdate\":\"plan\"",
+    "\"sessionUpdate\":\"usage_update\"",
+    "\"toolCallId\":\"a\"",
+    "\"messageId\":\"m\"",
+    "\"status\":\"completed\"",
+    "\"status\":\"pending\"",
+    "\"kind\":\"execute\"",
+    "\"text\":\"This stream breaks off in the middle of\"",
+    "\"type\":\"diff\"",
+    "\"todos\":[{\"content\":\"x\"}]",
+    "\"options\":[{\"optionId\":\"y\",\"kind\":\"reject_once\"}]",
+    "null",
+    "[]",
+    "{}",
+    "-1",
+    "1e308",
+];
 /// Words of expressions.
 pub const EXPRESSION: &[&str] = &[
     "${{",

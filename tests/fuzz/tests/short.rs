@@ -27,7 +27,7 @@ macro_rules! short_runs {
     };
 }
 
-short_runs!(client_frame, host_frame, workflow, expression, name, output, log, call, http, websocket);
+short_runs!(client_frame, host_frame, workflow, expression, name, output, log, call, http, websocket, agent);
 
 #[test]
 fn the_same_seed_makes_the_same_inputs() {
