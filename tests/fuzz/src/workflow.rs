@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 use indexmap::IndexMap;
 use serde_json::{Value, json};
 use signalbox_workflow::{
-    Capabilities, Definition, Diagnostics, Plan, ProjectContext, Severity, StepKind, TriggerKind, Work,
+    Capabilities, Definition, Diagnostics, Plan, ProjectContext, Severity, TriggerKind, Work,
     at::lines,
     definition::{InputType, ItemType},
     expr, load, parse, resolve,

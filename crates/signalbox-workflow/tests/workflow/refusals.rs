@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
-use signalbox_workflow::{Capabilities, Diagnostics, StepKind, TriggerKind, load, parse};
+use signalbox_workflow::{Capabilities, Diagnostics, TriggerKind, load, parse};
 
 const EXAMPLE: &str = include_str!("../files/ship-feature.yaml");
 
