@@ -82,6 +82,8 @@ pub(crate) struct Recorder {
     pub(crate) before: Usage,
     /// Where the attempt's log goes on; none: look. Held while somebody else writes to it.
     pub(crate) log: tokio::sync::Mutex<Option<(u64, u64)>>,
+    /// Counts the processes of the attempt, from 0: an agent that takes another's place begins its messages anew.
+    pub(crate) process: usize,
     /// What the attempt used up, and the tokens in its context: within a turn most agents tell only those.
     pub(crate) usage_changed: watch::Sender<(Usage, u64)>,
 }
@@ -274,8 +276,14 @@ impl Recorder {
         self.job.append_all(vec![event]).await;
     }
 
+    /// An id that is unique within the attempt, from one that is unique within the process.
+    fn own_id(&self, id: String) -> String {
+        if self.process == 0 { id } else { format!("{}-{id}", self.process + 1) }
+    }
+
     async fn text(&self, text: Text, events: &mut Vec<NewEvent>) {
         let Text { message, thought, text, repeated } = text;
+        let message = self.own_id(message);
         let offset = {
             let mut seen = self.seen();
             let key = if thought { format!("thought/{message}") } else { message.clone() };
@@ -344,6 +352,7 @@ impl Recorder {
             }
         }
         let ToolState { id, kind, title, status, locations, input, output, output_bytes, exit_code, diffs } = tool;
+        let id = self.own_id(id);
         let call = ToolCall {
             step,
             attempt,
@@ -397,7 +406,7 @@ impl Recorder {
             topic: PermissionTopic::Tool,
             title: tool.title.clone(),
             kind: tool.kind,
-            tool_call: Some(tool.id.clone()),
+            tool_call: Some(self.own_id(tool.id.clone())),
             input: tool.input.clone(),
             locations: tool.locations.clone(),
             diffs: tool.diffs.clone(),
