@@ -11,7 +11,8 @@ import { StepList } from '../features/steps/StepList';
 import { StepPanel } from '../features/steps/StepPanel';
 import { Timeline } from '../features/timeline/Timeline';
 import type { Run, Step } from '../platform/protocol';
-import { call, follow, show, useRoom, useStale, world } from '../store/client';
+import { follow, useRoom, useStale } from '../store/client';
+import { useTold } from '../store/history';
 import { useKeys } from '../store/keys';
 import { useApproval, useOpenApprovals, useOpenPermissions, useRun, useStep, useSteps } from '../store/read';
 import { remember, usePreference } from '../store/preferences';
@@ -38,7 +39,7 @@ export function RunView({ route }: { route: RunRoute }) {
   const run = useRun(route.run);
   const room = useRoom(`run/${route.run}`);
   useEffect(() => follow(`run/${route.run}`), [route.run]);
-  useChecks(route.project, route.run);
+  useTold(run);
   if (typeof room === 'object') return <NotHere what="run" refused={room.refused} />;
   if (!run)
     return (
@@ -47,30 +48,6 @@ export function RunView({ route }: { route: RunRoute }) {
       </div>
     );
   return <Shown run={run} route={route} filled={room === 'filled'} />;
-}
-
-/** Verdicts of checks are events only: those from before we came are searched for. */
-function useChecks(project: string, run: string): void {
-  useEffect(() => {
-    let current = true;
-    call('event.search', { types: ['verify_result'], project, limit: 200 }).then(
-      (page) => {
-        if (!current) return;
-        world.checked(
-          run,
-          page.events.flatMap((event) =>
-            event.type === 'verify_result' && event.run === run ? [event.data as never] : [],
-          ),
-        );
-        show();
-      },
-      // Without them the panel tells less; that is not worth a message.
-      () => undefined,
-    );
-    return () => {
-      current = false;
-    };
-  }, [project, run]);
 }
 
 function Shown({ run, route, filled }: { run: Run; route: RunRoute; filled: boolean }) {
