@@ -45,6 +45,16 @@ fn only_the_shell_knows_tauri() {
 }
 
 #[test]
+fn only_the_agent_crate_knows_the_protocol_of_agents() {
+    for entry in fs::read_dir(root().join("crates")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let found = dependencies(&format!("crates/{name}/Cargo.toml"));
+        let knows = found.iter().any(|dependency| dependency.starts_with("agent-client-protocol"));
+        assert_eq!(knows, name == "signalbox-agent", "{name}");
+    }
+}
+
+#[test]
 fn arrows_point_one_way() {
     let order = [
         "signalbox-model",
@@ -54,6 +64,7 @@ fn arrows_point_one_way() {
         "signalbox-store",
         "signalbox-process",
         "signalbox-git",
+        "signalbox-agent",
         "signalbox-client",
         "signalbox-stream",
         "signalbox-host",

@@ -237,6 +237,17 @@ async fn a_session_that_cannot_be_resumed_is_a_new_one_and_says_so() {
 }
 
 #[tokio::test]
+async fn a_session_is_loaded_where_it_cannot_be_resumed_and_its_past_is_not_told_again() {
+    let agent = start(Config { resume: Some("s1".into()), ..config("load") }).await.unwrap();
+    let info = agent.session.info();
+    assert_eq!((info.session.as_deref(), info.resumed, info.not_resumed), (Some("s1"), true, None));
+    agent.prompt().await.unwrap();
+    let (updates, _) = agent.end().await;
+    assert_eq!((said(&updates).as_str(), tools(&updates).len()), ("first last", 0));
+    assert!(raw(&updates, "after the answer"));
+}
+
+#[tokio::test]
 async fn an_agent_that_ends_in_a_turn_is_a_failure_at_once() {
     let (turn, updates) = turn("exit").await;
     let failure = turn.unwrap_err();
@@ -436,6 +447,21 @@ async fn what_left_its_group_is_swept() {
 }
 
 #[tokio::test]
+async fn what_goes_on_talking_after_the_agent_ended_does_not_hold_up_the_end() {
+    let (sender, mut receiver) = mpsc::channel(64);
+    let config = config("loud_orphan");
+    let marker = config.marker.clone();
+    let session = Session::start(config, sender).await.unwrap();
+    let reader = tokio::spawn(async move { while receiver.recv().await.is_some() {} });
+    let turn = tokio::time::timeout(PATIENCE, session.prompt("do it")).await.expect("it ends");
+    assert_eq!(turn.unwrap_err().kind, AgentErrorKind::Exited);
+    assert_eq!(session.close().await.how, Ending::ByItself);
+    assert!(leftovers(&marker).is_empty());
+    drop(session);
+    reader.await.unwrap();
+}
+
+#[tokio::test]
 async fn a_session_that_is_dropped_leaves_nothing() {
     let agent = start(config("orphan")).await.unwrap();
     agent.prompt().await.unwrap();
@@ -457,4 +483,10 @@ async fn secrets_are_masked_in_everything() {
     let all = format!("{updates:?}");
     assert!(!all.contains("first ") && !all.contains("it went wrong"), "{all}");
     assert_eq!(said(&updates), "*** ");
+    let mut config = self::config("says_key");
+    config.masker = Masker::new(["first".to_owned()]);
+    let agent = start(config).await.unwrap();
+    let failure = agent.prompt().await.unwrap_err();
+    assert_eq!((failure.kind, failure.detail.as_deref()), (AgentErrorKind::Agent, Some("*** is no good key")));
+    agent.end().await;
 }

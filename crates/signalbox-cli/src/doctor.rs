@@ -54,6 +54,20 @@ pub(crate) async fn doctor(show_settings: bool) -> anyhow::Result<End> {
             &format!("{error}\n  secrets can come from the host's environment instead: SIGNALBOX_SECRET_<NAME>"),
         ),
     }
+    match signalbox_host::agents(&loaded.unwrap_or_default()).await {
+        Ok(found) => {
+            for agent in found.agents {
+                let version = agent.version.as_deref().unwrap_or_default();
+                let name = format!("{} {version}", agent.name);
+                match (agent.missing, agent.sign_in) {
+                    (None, Some(sign_in)) => report.good(&agent.id, &format!("{}, {sign_in}", name.trim_end())),
+                    (None, None) => report.good(&agent.id, name.trim_end()),
+                    (Some(missing), _) => report.note(&agent.id, &missing),
+                }
+            }
+        }
+        Err(error) => report.bad("agents", &error.to_string(), "mend the entry in settings.toml"),
+    }
     let shell = if cfg!(windows) { "cmd" } else { "sh" };
     match version("git", &["--version"]) {
         Some(version) => report.good("git", &version),

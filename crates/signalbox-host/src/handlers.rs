@@ -408,6 +408,14 @@ impl Handlers for Host {
         self.diff_reply(caller, &params)
     }
 
+    async fn agent_list(&self, _: &Caller, params: AgentList) -> Reply<Agents> {
+        Ok(self.list_agents(params.refresh.unwrap_or(false)).await)
+    }
+
+    async fn agent_test(&self, _: &Caller, params: AgentRef) -> Reply<AgentTested> {
+        self.test_agent(&params.agent).await
+    }
+
     async fn risk_list(&self, caller: &Caller, params: ProjectRef) -> Reply<Risks> {
         self.project(caller, &params.project)?;
         Ok(Risks { risks: self.read(|reader| reader.open_risks(&params.project))? })

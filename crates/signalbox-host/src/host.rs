@@ -46,6 +46,9 @@ pub enum HostError {
     /// The log.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// An agent of the settings cannot be used.
+    #[error("the settings are wrong: {0}")]
+    Agent(#[from] signalbox_agent::catalogue::CustomError),
     /// The settings.
     #[error(transparent)]
     Settings(#[from] SettingsError),
@@ -172,7 +175,7 @@ impl Host {
         let url = Arc::new(RwLock::new(None));
         let services = Arc::new(Services {
             asks: Arc::clone(&asks),
-            catalogue: Arc::new(Catalogue::new(settings.agents.clone(), &data_dir)),
+            catalogue: Arc::new(Catalogue::new(&settings.agents, &data_dir)?),
             worktrees: Arc::new(Worktrees::new(data_dir.join("worktrees"))),
             tokens: Tokens::default(),
             url: Arc::clone(&url),

@@ -26,8 +26,8 @@ mod system;
 mod timers;
 mod workflows;
 
-pub use agents::{
-    catalogue::capabilities,
+pub use self::agents::{
+    catalogue::{agents, capabilities},
     tools::{AgentTools, ToolInfo},
 };
 pub use auth::{AuthError, LOCAL_MEMBER};

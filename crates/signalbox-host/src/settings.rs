@@ -104,23 +104,6 @@ impl Value for Vec<String> {
     }
 }
 
-/// An agent of one's own: `[agents.<id>]`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AgentSetting {
-    /// What is shown; the id if absent.
-    #[serde(default)]
-    pub name: Option<String>,
-    /// The program and its arguments. It speaks the Agent Client Protocol over its standard input and output.
-    pub command: Vec<String>,
-    /// Environment variables.
-    #[serde(default)]
-    pub env: std::collections::BTreeMap<String, String>,
-    /// The agent's own names of our modes `plan`, `read_only` and `work`.
-    #[serde(default)]
-    pub modes: std::collections::BTreeMap<String, String>,
-}
-
 macro_rules! settings {
     ($( $(#[doc = $section_doc:literal])* $section:ident : $type:ident { $( #[doc = $doc:literal] $key:ident : $ty:ty = $default:expr; )* } )*) => {
         /// Every setting.
@@ -129,7 +112,7 @@ macro_rules! settings {
         pub struct Settings {
             $( $(#[doc = $section_doc])* pub $section: $type, )*
             /// Agents of one's own, or other ways to start known ones, by id.
-            pub agents: std::collections::BTreeMap<String, AgentSetting>,
+            pub agents: std::collections::BTreeMap<String, signalbox_agent::catalogue::Custom>,
         }
 
         $(
@@ -259,6 +242,8 @@ impl Settings {
         };
         settings.apply_environment(get)?;
         settings.durability()?;
+        signalbox_agent::catalogue::with_custom(&settings.agents)
+            .map_err(|error| SettingsError::File { path: path.clone(), message: error.to_string() })?;
         Ok(settings)
     }
 

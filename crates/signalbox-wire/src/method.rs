@@ -217,6 +217,11 @@ methods! {
     /// How files differ from the commit that a step began with.
     run_diff = "run.diff" Viewer read (RunDiff) -> DiffReply;
 
+    /// Agents: which are installed, their version and sign-in, what is missing and how to get it.
+    agent_list = "agent.list" Viewer read (AgentList) -> Agents;
+    /// Starts an agent, asks it who it is, and ends it. Nothing is sent to a model.
+    agent_test = "agent.test" Operator write (AgentRef) -> AgentTested;
+
     /// A project's risks that are not resolved, oldest first.
     risk_list = "risk.list" Viewer read (ProjectRef) -> Risks;
     /// Says that somebody knows of a risk.

@@ -47,6 +47,8 @@ pub struct Capabilities {
     pub kinds: Vec<StepKind>,
     /// Agents that are installed, by id.
     pub agents: BTreeSet<String>,
+    /// Agents that are known, installed or not.
+    pub known_agents: BTreeSet<String>,
     /// What starts runs.
     pub triggers: BTreeSet<TriggerKind>,
     /// Whether checks of a `diff` can be made; those of `run` and `file_exists` always can.
@@ -60,6 +62,7 @@ impl Capabilities {
         Self {
             kinds: vec![StepKind::Command, StepKind::Approval, StepKind::Notify],
             agents: BTreeSet::new(),
+            known_agents: BTreeSet::new(),
             triggers: BTreeSet::from([TriggerKind::Manual]),
             diff_checks: false,
         }
@@ -70,6 +73,7 @@ impl Capabilities {
     pub fn with_agents(agents: BTreeSet<String>) -> Self {
         Self {
             kinds: vec![StepKind::Agent, StepKind::Command, StepKind::Approval, StepKind::Git, StepKind::Notify],
+            known_agents: agents.clone(),
             agents,
             triggers: BTreeSet::from([TriggerKind::Manual]),
             diff_checks: true,

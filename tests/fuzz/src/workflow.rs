@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 use indexmap::IndexMap;
 use serde_json::{Value, json};
 use signalbox_workflow::{
-    Capabilities, Definition, Diagnostics, Plan, ProjectContext, Severity, StepKind, TriggerKind, Work,
+    Capabilities, Definition, Diagnostics, Plan, ProjectContext, Severity, TriggerKind, Work,
     at::lines,
     definition::{InputType, ItemType},
     expr, load, parse, resolve,
@@ -59,18 +59,14 @@ pub(crate) fn check_places(found: &Diagnostics, text: &str) {
 }
 
 fn everything() -> Capabilities {
-    Capabilities {
-        kinds: vec![StepKind::Agent, StepKind::Command, StepKind::Approval, StepKind::Git, StepKind::Notify],
-        agents: BTreeSet::from(["claude".into(), "codex".into(), "gemini".into()]),
-        triggers: BTreeSet::from([
-            TriggerKind::Manual,
-            TriggerKind::Schedule,
-            TriggerKind::File,
-            TriggerKind::Commit,
-            TriggerKind::Webhook,
-        ]),
-        diff_checks: true,
-    }
+    let triggers = BTreeSet::from([
+        TriggerKind::Manual,
+        TriggerKind::Schedule,
+        TriggerKind::File,
+        TriggerKind::Commit,
+        TriggerKind::Webhook,
+    ]);
+    Capabilities { triggers, ..Capabilities::with_agents(["claude", "codex", "gemini"].map(str::to_owned).into()) }
 }
 
 fn project() -> ProjectContext {

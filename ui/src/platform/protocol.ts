@@ -120,6 +120,64 @@ resets_at?: number, };
 export type AgentErrorKind = "missing" | "auth" | "rate_limit" | "network" | "protocol" | "exited" | "limit" | "agent";
 
 /**
+ * An agent of the catalogue.
+ */
+export type AgentInfo = { 
+/**
+ * Its id, as a workflow names it.
+ */
+id: string, 
+/**
+ * What is shown.
+ */
+name: string, 
+/**
+ * A script plays it.
+ */
+rehearsal?: boolean, 
+/**
+ * It comes from the settings.
+ */
+custom?: boolean, 
+/**
+ * Whether it can be started.
+ */
+installed: boolean, 
+/**
+ * The program that is started.
+ */
+program?: string, 
+/**
+ * Its version.
+ */
+version?: string, 
+/**
+ * What is missing and how to get it.
+ */
+missing?: string, 
+/**
+ * Whether it is signed in, as far as can be told without asking anybody, in words.
+ */
+sign_in?: string, 
+/**
+ * How to install it.
+ */
+install?: string, 
+/**
+ * Its licence, in a few words.
+ */
+licence?: string, };
+
+/**
+ * Which agents.
+ */
+export type AgentList = { 
+/**
+ * Look again, instead of telling what was found lately.
+ */
+refresh?: boolean, };
+
+/**
  * An agent's own plan. Each replaces the one before.
  */
 export type AgentPlan = { 
@@ -135,6 +193,15 @@ attempt: number,
  * Its entries, in order.
  */
 entries: Array<PlanEntry>, };
+
+/**
+ * An agent.
+ */
+export type AgentRef = { 
+/**
+ * Its id in the catalogue.
+ */
+agent: string, };
 
 /**
  * An agent's session.
@@ -209,6 +276,23 @@ reason?: string, };
  * Where an agent's session is.
  */
 export type AgentState = "starting" | "running" | "waiting" | "idle" | "closed";
+
+/**
+ * What an agent said of itself.
+ */
+export type AgentTested = { 
+/**
+ * Whether it answered as it should.
+ */
+ok: boolean, 
+/**
+ * Name and version, or what went wrong and what to do.
+ */
+message: string, 
+/**
+ * How long it took to answer, in milliseconds.
+ */
+took_ms: number, };
 
 /**
  * A piece of a message or of a thought.
@@ -291,6 +375,15 @@ cached_tokens?: number,
  * Money, in US dollars, as the agent reckons it; absent if it does not.
  */
 usd?: number, };
+
+/**
+ * Agents.
+ */
+export type Agents = { 
+/**
+ * Installed ones first, then by name.
+ */
+agents: Array<AgentInfo>, };
 
 /**
  * One member's answer.
@@ -3427,6 +3520,10 @@ export interface Methods {
   "run.transcript": { params: RunTranscript; reply: TranscriptPage };
   /** How files differ from the commit that a step began with. */
   "run.diff": { params: RunDiff; reply: DiffReply };
+  /** Agents: which are installed, their version and sign-in, what is missing and how to get it. */
+  "agent.list": { params: AgentList; reply: Agents };
+  /** Starts an agent, asks it who it is, and ends it. Nothing is sent to a model. */
+  "agent.test": { params: AgentRef; reply: AgentTested };
   /** A project's risks that are not resolved, oldest first. */
   "risk.list": { params: ProjectRef; reply: Risks };
   /** Says that somebody knows of a risk. */

@@ -8,14 +8,14 @@ use std::{
 
 use serde_json::Value;
 use signalbox_model::{AgentErrorKind, Clock};
-use signalbox_process::Handle;
+use signalbox_process::{Handle, Masker};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::{Instant, sleep_until, timeout},
 };
 
 use super::{
-    Closed, Deadlines, Ending,
+    Closed, Config, Deadlines, Ending,
     messages::{self, Request},
 };
 use crate::{
@@ -58,6 +58,7 @@ pub(super) struct Exited {
 pub(super) struct Link {
     pub(super) agent: String,
     clock: Arc<dyn Clock>,
+    masker: Masker,
     handle: Handle,
     out: mpsc::Sender<String>,
     state: Mutex<State>,
@@ -87,7 +88,7 @@ pub(super) struct State {
 }
 
 impl Link {
-    pub(super) fn new(agent: &str, clock: Arc<dyn Clock>, handle: Handle, out: mpsc::Sender<String>) -> Self {
+    pub(super) fn new(config: &Config, handle: Handle, out: mpsc::Sender<String>) -> Self {
         let state = State {
             next: 0,
             pending: BTreeMap::new(),
@@ -102,8 +103,9 @@ impl Link {
             cancelled_at: None,
         };
         Self {
-            agent: agent.to_owned(),
-            clock,
+            agent: config.agent.clone(),
+            clock: Arc::clone(&config.clock),
+            masker: config.masker.clone(),
             handle,
             out,
             state: Mutex::new(state),
@@ -200,7 +202,9 @@ impl Link {
     }
 
     pub(super) fn refused(&self, what: &str, refusal: &Refusal) -> Failure {
-        Failure::of_refusal(&self.agent, what, refusal, self.clock.now())
+        let failure = Failure::of_refusal(&self.agent, what, refusal, self.clock.now());
+        let message = self.masker.mask(&failure.message);
+        Failure { message, detail: failure.detail.map(|detail| self.masker.mask(&detail)), ..failure }
     }
 
     fn too_long(&self, what: &str) -> Failure {

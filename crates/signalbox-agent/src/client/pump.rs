@@ -31,6 +31,8 @@ use crate::{
 const READ: usize = 64 * 1024;
 /// How long output may still come after the process ended, from what it left behind with its pipe.
 const LINGER: Duration = Duration::from_millis(500);
+/// The same, if it never pauses.
+const LINGER_AT_MOST: Duration = Duration::from_secs(5);
 /// How long a process may live that has closed its standard output.
 const MUTE: Duration = Duration::from_secs(2);
 
@@ -56,7 +58,7 @@ pub(super) fn start(
 ) -> Arc<Link> {
     let (out, outgoing) = mpsc::channel(OUTGOING);
     let (shown, notes) = mpsc::channel(OUTGOING);
-    let link = Arc::new(Link::new(&config.agent, Arc::clone(&config.clock), dialogue.handle, out));
+    let link = Arc::new(Link::new(config, dialogue.handle, out));
     tokio::spawn(write(dialogue.stdin, outgoing, shown, link.stop.subscribe()));
     let pump = Pump {
         reducer: Reducer::new(&config.folder.to_string_lossy()),
@@ -107,7 +109,7 @@ impl Pump {
     ) {
         let (mut stdout, mut lines, mut buffer) = (Some(stdout), Lines::default(), vec![0; READ]);
         let mut exit: Option<Option<Exit>> = None;
-        let mut give_up: Option<Instant> = None;
+        let (mut give_up, mut last_call): (Option<Instant>, Option<Instant>) = (None, None);
         while exit.is_none() || stdout.is_some() {
             let due = self.pace.due().map(Instant::from_std);
             let wake = [due, give_up].into_iter().flatten().min();
@@ -122,6 +124,7 @@ impl Pump {
                     Some(Report::Exited(ended)) => {
                         exit = Some(Some(ended));
                         give_up = Some(Instant::now() + LINGER);
+                        last_call = Some(Instant::now() + LINGER_AT_MOST);
                     }
                     None => exit = Some(None),
                 },
@@ -133,9 +136,7 @@ impl Pump {
                         give_up = Some(Instant::now() + MUTE);
                     } else {
                         lines.push(&buffer[..read], |line| got.push(line));
-                        if exit.is_some() {
-                            give_up = Some(Instant::now() + LINGER);
-                        }
+                        give_up = last_call.map_or(give_up, |last| Some(last.min(Instant::now() + LINGER)));
                     }
                     // What we sent before these lines came is known before they are read.
                     while let Ok(line) = notes.try_recv() {

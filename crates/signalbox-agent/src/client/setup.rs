@@ -17,6 +17,8 @@ use crate::failure::{Failure, Refusal};
 const PAUSE: Duration = Duration::from_millis(300);
 /// The longest wait for it.
 const PAST: Duration = Duration::from_secs(5);
+/// JSON-RPC 2.0, section 5.1.
+const METHOD_NOT_FOUND: i64 = -32601;
 
 /// Which requests an agent takes for its mode and its model: newer ones have both among their settings.
 #[derive(Debug, Clone, Default)]
@@ -101,25 +103,32 @@ async fn session(link: &Link, config: &Config, first: &Value) -> Result<(String,
     let servers = if http { config.mcp_servers.as_slice() } else { &[] };
     if let Some(session) = &config.resume {
         let folder = &config.folder;
-        let request = if capabilities["sessionCapabilities"]["resume"].is_object() {
-            Some((messages::resume_session(session, folder, servers), "the request to resume its session"))
-        } else if capabilities["loadSession"] == true {
-            Some((messages::load_session(session, folder, servers), "the request to load its session"))
-        } else {
-            None
-        };
-        let why = match request {
-            Some((request, what)) => match signed_in(link, config, first, &request, what).await? {
+        let resume = messages::resume_session(session, folder, servers);
+        let load = messages::load_session(session, folder, servers);
+        let mut ways = Vec::new();
+        if capabilities["sessionCapabilities"]["resume"].is_object() {
+            ways.push((resume, "the request to resume its session", false));
+        }
+        if capabilities["loadSession"] == true {
+            ways.push((load, "the request to load its session", true));
+        }
+        let mut why = "it cannot resume sessions".to_owned();
+        for (request, what, tells_past) in ways {
+            let refusal = match signed_in(link, config, first, &request, what).await? {
                 Ok(answer) => {
-                    if what.contains("load") {
+                    if tells_past {
                         link.quiet(PAUSE, PAST).await;
                     }
                     return Ok((session.clone(), answer));
                 }
-                Err(refusal) => link.refused(what, &refusal).detail.unwrap_or_else(|| "no reason given".to_owned()),
-            },
-            None => "it cannot resume sessions".to_owned(),
-        };
+                Err(refusal) => refusal,
+            };
+            why = link.refused(what, &refusal).detail.unwrap_or_else(|| "no reason given".to_owned());
+            // One agent says that it can resume, and does not know the method. All other reasons hold for both ways.
+            if refusal.code != METHOD_NOT_FOUND {
+                break;
+            }
+        }
         link.state().not_resumed = Some(format!("{} began a new session: {why}", link.agent));
     }
     let what = "the request for a session";

@@ -4,21 +4,34 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     ffi::OsString,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
-use signalbox_agent::{Failure, rehearsal::STATE};
+use futures_util::future::join_all;
+use signalbox_agent::{
+    Config, Failure, Session,
+    catalogue::{self, Custom, Entry, Found, Mode, Search, SignIn},
+    rehearsal::STATE,
+};
 use signalbox_model::AgentErrorKind;
+use signalbox_wire::{
+    CallError, ErrorCode,
+    method::{AgentInfo, AgentTested, Agents},
+};
 use signalbox_workflow::{Capabilities, definition::AgentMode};
+use tokio::{sync::Mutex, time::Instant};
 
-use crate::{Host, Settings, settings::AgentSetting};
+use crate::{Host, Settings, ids};
 
-/// The id of the agent that a script plays.
-pub(crate) const REHEARSAL: &str = "rehearsal";
+/// How long what was found is good: programs are not installed by the second.
+const FRESH: Duration = Duration::from_secs(60);
 
+/// The agents that this host knows.
 pub(crate) struct Catalogue {
-    custom: BTreeMap<String, AgentSetting>,
+    entries: Vec<Entry>,
     /// Where the rehearsal agent keeps its sessions, so that they can be resumed.
     rehearsals: PathBuf,
+    found: Mutex<Option<(Instant, Vec<Found>)>>,
 }
 
 /// How to start an agent.
@@ -31,77 +44,209 @@ pub(crate) struct Launch {
     pub(crate) mode: Option<String>,
 }
 
-fn word(mode: AgentMode) -> &'static str {
+fn mode(mode: AgentMode) -> Mode {
     match mode {
-        AgentMode::Plan => "plan",
-        AgentMode::ReadOnly => "read_only",
-        AgentMode::Work => "work",
+        AgentMode::Plan => Mode::Plan,
+        AgentMode::ReadOnly => Mode::ReadOnly,
+        AgentMode::Work => Mode::Work,
     }
 }
 
+/// This machine, as a step with this environment would see it.
+fn search(env: &[(String, String)]) -> Search {
+    let mut search = Search { own: program(), ..Search::here() };
+    search.env.extend(env.iter().cloned());
+    if let Some(path) = search.env.get("PATH") {
+        search.path = path.into();
+    }
+    search
+}
+
+/// This program, which plays the rehearsal agent as well. Another one may be named.
+fn program() -> Option<PathBuf> {
+    std::env::var_os("SIGNALBOX_PROGRAM").map(Into::into).or_else(|| std::env::current_exe().ok())
+}
+
 impl Catalogue {
-    pub(crate) fn new(custom: BTreeMap<String, AgentSetting>, data_dir: &Path) -> Self {
-        Self { custom, rehearsals: data_dir.join("rehearsals") }
+    /// # Errors
+    /// The agent of the settings that cannot be used.
+    pub(crate) fn new(custom: &BTreeMap<String, Custom>, data_dir: &Path) -> Result<Self, catalogue::CustomError> {
+        let entries = catalogue::with_custom(custom)?;
+        Ok(Self { entries, rehearsals: data_dir.join("rehearsals"), found: Mutex::new(None) })
     }
 
-    /// Agents that can be named in a workflow.
-    pub(crate) async fn installed(&self) -> BTreeSet<String> {
-        self.custom.keys().cloned().chain([REHEARSAL.to_owned()]).collect()
+    fn entry(&self, id: &str) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.id == id)
+    }
+
+    /// What is there of each, in the order of the entries.
+    async fn look(&self, anew: bool) -> Vec<Found> {
+        let mut known = self.found.lock().await;
+        if let Some((when, found)) = known.as_ref().filter(|_| !anew)
+            && when.elapsed() < FRESH
+        {
+            return found.clone();
+        }
+        let search = search(&[]);
+        let found = join_all(self.entries.iter().map(|entry| catalogue::detect(entry, &search))).await;
+        *known = Some((Instant::now(), found.clone()));
+        found
+    }
+
+    /// What workflows may name, and which of that can be started.
+    pub(crate) async fn capabilities(&self) -> Capabilities {
+        let found = self.look(false).await;
+        let installed: BTreeSet<String> = (self.entries.iter().zip(&found))
+            .filter(|(_, found)| found.missing.is_none())
+            .map(|(entry, _)| entry.id.clone())
+            .collect();
+        let known = self.entries.iter().map(|entry| entry.id.clone()).collect();
+        Capabilities { known_agents: known, ..Capabilities::with_agents(installed) }
+    }
+
+    pub(crate) async fn list(&self, anew: bool) -> Agents {
+        let found = self.look(anew).await;
+        let mut agents: Vec<AgentInfo> =
+            self.entries.iter().zip(found).map(|(entry, found)| info(entry, found)).collect();
+        agents.sort_by_key(|agent| (!agent.installed, agent.name.to_lowercase()));
+        Agents { agents }
     }
 
     /// How to start an agent in a mode. `env` is the step's environment.
     ///
     /// # Errors
     /// What is missing, and how to get it.
-    pub(crate) async fn launch(&self, id: &str, mode: AgentMode, env: &[(String, String)]) -> Result<Launch, Failure> {
-        if let Some(custom) = self.custom.get(id) {
-            let own = custom.env.iter().map(|(name, value)| (name.clone(), value.clone()));
-            return Ok(Launch {
-                name: custom.name.clone().unwrap_or_else(|| id.to_owned()),
-                rehearsal: false,
-                argv: custom.command.iter().map(OsString::from).collect(),
-                // The step's own variables win.
-                env: own.chain(env.iter().cloned()).collect(),
-                sign_in: Vec::new(),
-                mode: custom.modes.get(word(mode)).cloned(),
-            });
+    pub(crate) async fn launch(
+        &self,
+        id: &str,
+        wanted: AgentMode,
+        env: &[(String, String)],
+    ) -> Result<Launch, Failure> {
+        let missing =
+            |message: String| Failure { kind: AgentErrorKind::Missing, message, detail: None, resets_at: None };
+        let entry = self.entry(id);
+        let entry = entry.ok_or_else(|| {
+            missing(format!("there is no agent {id:?}: `signalbox agent list` shows which there are"))
+        })?;
+        // Its version is for people to read: nobody waits for it here.
+        let quick = Entry { version: None, ..entry.clone() };
+        let found = catalogue::detect(&quick, &search(env)).await;
+        if let Some(why) = found.missing {
+            return Err(missing(why));
         }
-        if id == REHEARSAL {
-            let argv = [program(), "agent".into(), REHEARSAL.into()];
-            return Ok(Launch {
-                name: "Rehearsal".to_owned(),
-                rehearsal: true,
-                argv: argv.to_vec(),
-                env: env
-                    .iter()
-                    .cloned()
-                    .chain([(STATE.to_owned(), self.rehearsals.to_string_lossy().into_owned())])
-                    .collect(),
-                sign_in: Vec::new(),
-                mode: (mode != AgentMode::Work).then(|| "plan".to_owned()),
-            });
+        // The step's own variables win over those that keep an agent quiet.
+        let mut all = entry.env.clone();
+        all.extend(env.iter().cloned());
+        if entry.rehearsal {
+            all.push((STATE.to_owned(), self.rehearsals.to_string_lossy().into_owned()));
         }
-        let message = format!("there is no agent {id:?}: `signalbox agent list` shows which there are");
-        Err(Failure { kind: AgentErrorKind::Missing, message, detail: None, resets_at: None })
+        Ok(Launch {
+            name: entry.name.clone(),
+            rehearsal: entry.rehearsal,
+            argv: found.argv,
+            env: all,
+            sign_in: found.ways,
+            mode: entry.mode(mode(wanted)).map(str::to_owned),
+        })
     }
 }
 
-/// This program, which plays the rehearsal agent as well. Another one may be named: a program that holds the host within it
-/// may have no such command.
-fn program() -> OsString {
-    std::env::var_os("SIGNALBOX_PROGRAM")
-        .or_else(|| std::env::current_exe().ok().map(Into::into))
-        .unwrap_or_else(|| "signalbox".into())
+fn info(entry: &Entry, found: Found) -> AgentInfo {
+    let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+    AgentInfo {
+        id: entry.id.clone(),
+        name: entry.name.clone(),
+        rehearsal: entry.rehearsal,
+        custom: entry.custom,
+        installed: found.missing.is_none(),
+        program: found.program.map(|program| program.to_string_lossy().into_owned()),
+        version: found.version,
+        missing: found.missing,
+        sign_in: match found.sign_in {
+            SignIn::NotNeeded => None,
+            SignIn::Found(how) => Some(format!("signed in: {how}")),
+            SignIn::NotFound => Some(format!("no sign of a sign-in: {}", entry.sign_in)),
+            SignIn::Unknown => Some(format!("whether it is signed in cannot be told: {}", entry.sign_in)),
+        },
+        install: some(&entry.install),
+        licence: some(&entry.licence),
+    }
 }
 
 impl Host {
     /// What this host is able to run.
     pub(crate) async fn capabilities(&self) -> Capabilities {
-        Capabilities::with_agents(self.inner.services.catalogue.installed().await)
+        self.inner.services.catalogue.capabilities().await
     }
+
+    pub(crate) async fn list_agents(&self, anew: bool) -> Agents {
+        self.inner.services.catalogue.list(anew).await
+    }
+
+    /// Starts an agent in an empty folder, asks it who it is, and ends it.
+    pub(crate) async fn test_agent(&self, id: &str) -> Result<AgentTested, CallError> {
+        let catalogue = &self.inner.services.catalogue;
+        if catalogue.entry(id).is_none() {
+            return Err(CallError::not_found("agent", id));
+        }
+        let began = Instant::now();
+        let failed = |failure: Failure| AgentTested {
+            ok: false,
+            message: match failure.detail {
+                Some(detail) => format!("{}\n{detail}", failure.message),
+                None => failure.message,
+            },
+            took_ms: millis(began),
+        };
+        let launch = match catalogue.launch(id, AgentMode::Work, &[]).await {
+            Ok(launch) => launch,
+            Err(failure) => return Ok(failed(failure)),
+        };
+        let folder = std::env::temp_dir().join(format!("signalbox-test-{}", ids::token(12)));
+        std::fs::create_dir_all(&folder).map_err(|error| {
+            CallError::new(ErrorCode::Unavailable, format!("{} cannot be made: {error}", folder.display()))
+        })?;
+        let marker = format!("signalbox-test/{}", ids::token(12));
+        let mut config = Config::new(launch.name.clone(), launch.argv, folder.clone(), marker);
+        config.env = launch.env;
+        config.sign_in = launch.sign_in;
+        let (sender, mut updates) = tokio::sync::mpsc::channel(64);
+        // What it tells must be read, or it waits for ever.
+        let reader = tokio::spawn(async move { while updates.recv().await.is_some() {} });
+        let tested = match Session::start(config, sender).await {
+            Err(failure) => failed(failure),
+            Ok(session) => {
+                let info = session.info();
+                let name = info.name.unwrap_or(launch.name);
+                let version = info.version.map(|version| format!(" {version}")).unwrap_or_default();
+                let tested =
+                    AgentTested { ok: true, message: format!("{name}{version} answers"), took_ms: millis(began) };
+                session.close().await;
+                tested
+            }
+        };
+        reader.abort();
+        std::fs::remove_dir_all(&folder).ok();
+        Ok(tested)
+    }
+}
+
+fn millis(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 /// What a host with these settings would be able to run on this machine.
 pub async fn capabilities(settings: &Settings) -> Capabilities {
-    Capabilities::with_agents(Catalogue::new(settings.agents.clone(), Path::new("")).installed().await)
+    match Catalogue::new(&settings.agents, Path::new("")) {
+        Ok(catalogue) => catalogue.capabilities().await,
+        Err(_) => Capabilities::with_agents(BTreeSet::new()),
+    }
+}
+
+/// The agents of a machine with these settings.
+///
+/// # Errors
+/// The agent of the settings that cannot be used.
+pub async fn agents(settings: &Settings) -> Result<Agents, catalogue::CustomError> {
+    Ok(Catalogue::new(&settings.agents, Path::new(""))?.list(true).await)
 }

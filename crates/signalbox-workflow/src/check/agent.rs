@@ -48,16 +48,22 @@ impl Checker<'_> {
         if !self.capabilities.kinds.contains(&StepKind::Agent) {
             return;
         }
-        for name in self.definition.agents_of(step) {
-            if !self.capabilities.agents.contains(name.as_str()) {
-                let known = self.capabilities.agents.clone();
-                let hint = did_you_mean(
-                    name,
-                    known.iter().map(String::as_str),
-                    "`signalbox agent list` shows which agents are there and how to install one",
-                );
-                self.error("unknown-agent", name.position(), format!("agent {:?} is not installed", **name), hint);
+        const LIST: &str = "`signalbox agent list` shows which agents are there and how to install one";
+        let names = self.definition.agents_of(step);
+        for name in &names {
+            if !self.capabilities.known_agents.contains(name.as_str()) {
+                let known = self.capabilities.known_agents.clone();
+                let hint = did_you_mean(name, known.iter().map(String::as_str), LIST);
+                self.error("unknown-agent", name.position(), format!("there is no agent {:?}", ***name), hint);
+                return;
             }
+        }
+        // One of them has to be there: the others are there for when it cannot work, or the other way round.
+        if let Some(first) =
+            names.first().filter(|_| !names.iter().any(|n| self.capabilities.agents.contains(n.as_str())))
+        {
+            let all = names.iter().map(|name| format!("{:?}", ***name)).collect::<Vec<_>>().join(", ");
+            self.error("missing-agent", first.position(), format!("agent {all} is not installed"), LIST);
         }
     }
 

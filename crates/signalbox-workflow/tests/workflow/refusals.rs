@@ -3,18 +3,14 @@
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
-use signalbox_workflow::{Capabilities, Diagnostics, StepKind, TriggerKind, load, parse};
+use signalbox_workflow::{Capabilities, Diagnostics, TriggerKind, load, parse};
 
 const EXAMPLE: &str = include_str!("../files/ship-feature.yaml");
 
 fn everything() -> Capabilities {
     use TriggerKind::{Commit, File, Manual, Schedule, Webhook};
-    Capabilities {
-        kinds: vec![StepKind::Agent, StepKind::Command, StepKind::Approval, StepKind::Git, StepKind::Notify],
-        agents: ["claude", "codex", "gemini"].map(str::to_owned).into(),
-        triggers: BTreeSet::from([Manual, Schedule, File, Commit, Webhook]),
-        diff_checks: true,
-    }
+    let triggers = BTreeSet::from([Manual, Schedule, File, Commit, Webhook]);
+    Capabilities { triggers, ..Capabilities::with_agents(["claude", "codex", "gemini"].map(str::to_owned).into()) }
 }
 
 #[test]
@@ -284,4 +280,22 @@ fn lines_are_those_of_yaml_also_with_old_line_ends() {
         assert_eq!((first.line, first.column), (4, 33), "{}", found.render(&text, "w.yaml"));
         assert!(found.render(&text, "w.yaml").contains("nothing.x"));
     }
+}
+
+#[test]
+fn an_agent_must_be_known_and_one_of_a_step_must_be_there() {
+    let text =
+        |agent: &str| format!("signalbox: 1\nname: w\nsteps:\n  a: {{ kind: agent, agent: {agent}, prompt: go }}\n");
+    let can = Capabilities {
+        known_agents: ["claude", "codex"].map(str::to_owned).into(),
+        ..Capabilities::with_agents(["claude".to_owned()].into())
+    };
+    let codes = |agent: &str| match load(&text(agent), &can) {
+        Ok(_) => Vec::new(),
+        Err(found) => found.iter().map(|d| d.code.to_string()).collect::<Vec<_>>(),
+    };
+    assert_eq!(codes("{ id: claude }"), Vec::<String>::new());
+    assert_eq!(codes("{ id: codex }"), ["missing-agent"]);
+    assert_eq!(codes("{ id: codex, fallback: [claude] }"), Vec::<String>::new());
+    assert_eq!(codes("{ id: claud }"), ["unknown-agent"]);
 }
