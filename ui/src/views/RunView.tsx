@@ -14,7 +14,7 @@ import type { Run, Step } from '../platform/protocol';
 import { follow, useRoom, useStale } from '../store/client';
 import { useTold } from '../store/history';
 import { useKeys } from '../store/keys';
-import { useApproval, useOpenApprovals, useOpenPermissions, useRun, useStep, useSteps } from '../store/read';
+import { useApproval, useOpenApprovals, useOpenPermissions, useRisks, useRun, useStep, useSteps } from '../store/read';
 import { remember, usePreference } from '../store/preferences';
 import { navigate, to } from '../store/route';
 import type { Route, RunTab } from '../store/route';
@@ -25,6 +25,7 @@ import { isAtWork } from '../shared/status';
 import { NARROW, WIDE, useMedia } from '../shared/useMedia';
 import { failedStep, stepInFront } from './front';
 import { NotHere } from './NotHere';
+import { Outcome } from './Outcome';
 import './run.css';
 
 type RunRoute = Extract<Route, { name: 'run' }>;
@@ -33,6 +34,7 @@ const TABS: readonly (readonly [RunTab, string])[] = [
   ['graph', 'Diagram'],
   ['timeline', 'Timeline'],
   ['steps', 'Steps'],
+  ['outcome', 'Outcome'],
 ];
 
 export function RunView({ route }: { route: RunRoute }) {
@@ -70,6 +72,7 @@ function Shown({ run, route, filled }: { run: Run; route: RunRoute; filled: bool
   const failed = failedStep(steps);
   const asked = useOpenApprovals().find((approval) => approval.run === run.id);
   const wanted = useOpenPermissions().find((permission) => permission.run === run.id);
+  const risks = useRisks().filter((risk) => risk.run === run.id);
   const choose = (step: string | undefined, attempt?: number) =>
     navigate(to.run(run.project, run.id, { tab: route.tab, step, attempt }), { replace: !narrow });
   const move = (by: number) => {
@@ -144,6 +147,11 @@ function Shown({ run, route, filled }: { run: Run; route: RunRoute; filled: bool
                     }
                   >
                     {label}
+                    {key === 'outcome' && risks.length > 0 && (
+                      <span className="badge num" data-tone="bad" title="Risks">
+                        {risks.length}
+                      </span>
+                    )}
                   </button>
                 ))}
               </div>
@@ -176,6 +184,8 @@ function Shown({ run, route, filled }: { run: Run; route: RunRoute; filled: bool
                 </div>
               ) : tab === 'timeline' ? (
                 <Timeline run={run} selected={selected} onSelect={choose} />
+              ) : tab === 'outcome' ? (
+                <Outcome project={run.project} run={run.id} risks={risks} />
               ) : tab === 'steps' ? (
                 <StepList run={run.id} selected={selected} focus={front} onSelect={choose} />
               ) : (
