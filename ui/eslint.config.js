@@ -25,6 +25,7 @@ const features = [
   'palette',
   'projects',
   'queue',
+  'risks',
   'runs',
   'steps',
   'system',

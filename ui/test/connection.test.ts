@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { CallFailed } from '../src/stream/calls';
-import { Bench, projectState, run } from './host';
+import { Bench, projectState, run, runState } from './host';
 
 const updated = (bench: Bench, seq: number, prev: number, progress: number) =>
   bench.event('project/shop', seq, prev, { type: 'run_updated', data: run('r_00000001', { progress }) as never });
@@ -39,7 +39,7 @@ describe('joining', () => {
         type: 'snapshot',
         room: 'run/r_00000001',
         at: 14,
-        state: { of: 'run', run: run('r_00000001'), steps: [], logs: [], cursor: 'aaaa.14' },
+        state: runState('r_00000001'),
       },
       { type: 'synced', rid: rid!, cursor: 'aaaa.14' },
     );

@@ -1,4 +1,4 @@
-import type { ClientFrame, EventData, ServerFrame, Snapshot } from '../src/platform/protocol';
+import type { ClientFrame, EventData, RunSnapshot, ServerFrame, Snapshot } from '../src/platform/protocol';
 import type { Transport, TransportHandlers } from '../src/platform/transport';
 import type { Clock } from '../src/stream/clock';
 import { Connection } from '../src/stream/connection';
@@ -115,6 +115,23 @@ export function projectState(id: string, runs: unknown[] = []): Snapshot {
     runs: runs as never,
     queue: { paused: false, runs: [] },
     approvals: [],
+    permissions: [],
+    risks: [],
+  };
+}
+
+export function runState(runId: string, more: Partial<RunSnapshot> = {}): Snapshot {
+  return {
+    of: 'run',
+    run: run(runId),
+    steps: [],
+    logs: [],
+    sessions: [],
+    usage: [],
+    diffs: [],
+    transcript: [],
+    cursor: 'a.15',
+    ...more,
   };
 }
 

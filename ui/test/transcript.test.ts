@@ -223,7 +223,7 @@ describe('agents in the world', () => {
     world.past('r_00000001', [frame(3, said('m1', 0, 'one '))]);
     const transcript = world.transcripts.get(logKey('r_00000001', 'build', 1)) as Transcript;
     expect(text(transcript)).toBe('one two');
-    world.history('r_00000001', 'complete');
+    world.history('r_00000001', 'build', 'complete');
     expect([...world.dirty]).toContain(`agent:${logKey('r_00000001', 'build', 1)}`);
   });
 });

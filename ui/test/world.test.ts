@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { World } from '../src/stream/world';
-import { project, projectState, run, step } from './host';
+import { project, projectState, run, runState, step } from './host';
 
 const event = (type: string, seq: number, data: unknown, more: Record<string, unknown> = {}) =>
   ({ type, seq, prev: 0, cursor: `a.${String(seq)}`, room: 'project/shop', ts: 5, actor: 'x', data, ...more }) as never;
@@ -13,7 +13,7 @@ describe('the world', () => {
       type: 'snapshot',
       room: 'run/r_00000001',
       at: 15,
-      state: { of: 'run', run: run('r_00000001'), steps: [step('r_00000001', 'build')], logs: [], cursor: 'a.15' },
+      state: runState('r_00000001', { steps: [step('r_00000001', 'build')] }),
     });
     expect(world.step('r_00000001', 'build')?.status).toBe('done');
   });

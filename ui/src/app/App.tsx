@@ -9,6 +9,7 @@ import { Button, Loading } from '../shared/parts';
 import { useQuery } from '../shared/useQuery';
 import { ActivityView } from '../views/ActivityView';
 import { InboxView } from '../views/InboxView';
+import { AgentsView } from '../views/AgentsView';
 import { NotHere } from '../views/NotHere';
 import { ProjectsView } from '../views/ProjectsView';
 import { ProjectView } from '../views/ProjectView';
@@ -40,6 +41,8 @@ function View({ route }: { route: Route }) {
       return <InboxView />;
     case 'activity':
       return <ActivityView />;
+    case 'agents':
+      return <AgentsView />;
     case 'system':
       return <SystemView />;
     case 'settings':

@@ -4,7 +4,7 @@ import { HostSwitch } from '../features/hosts/HostSwitch';
 import { Light } from '../features/connection/Light';
 import { StaleBanner } from '../features/connection/StaleBanner';
 import { useLink } from '../store/client';
-import { useProjects, useWaiting } from '../store/read';
+import { useProjects, useRisks, useWaiting } from '../store/read';
 import { to } from '../store/route';
 import type { Route } from '../store/route';
 import { Icon } from '../shared/Icon';
@@ -22,7 +22,8 @@ const MOD = navigator.platform.startsWith('Mac') ? '⌘' : 'Ctrl';
 
 export function Shell({ route, children, onPalette, onHelp }: Props) {
   const link = useLink();
-  const waiting = useWaiting().length;
+  const risks = useRisks().filter((risk) => risk.state === 'open').length;
+  const waiting = useWaiting().length + risks;
   const projects = useProjects();
   const inProject = 'project' in route ? route.project : undefined;
   const here = (name: Route['name']) =>
@@ -47,6 +48,7 @@ export function Shell({ route, children, onPalette, onHelp }: Props) {
         <SideLink to="/" icon="projects" label="Projects" current={here('projects')} />
         <SideLink to="/inbox" icon="inbox" label="Inbox" current={here('inbox')} badge={waiting} />
         <SideLink to="/activity" icon="activity" label="Activity" current={here('activity')} />
+        <SideLink to="/agents" icon="agent" label="Agents" current={here('agents')} />
         <SideLink to="/system" icon="system" label="System" current={here('system')} />
         <SideLink to="/settings" icon="settings" label="Settings" current={here('settings')} />
         {projects.length > 0 && <span className="side-group">Projects</span>}

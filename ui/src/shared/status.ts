@@ -79,6 +79,13 @@ export function conclusionLook(conclusion: StepConclusion | undefined): Look {
   return (conclusion && ENDED[conclusion]) ?? STEP.running;
 }
 
+/** What a check of the goal found. */
+export function goalLook(passed: boolean): Look {
+  return passed
+    ? { word: 'Reached', tone: 'good', shape: 'check' }
+    : { word: 'Not reached', tone: 'bad', shape: 'cross' };
+}
+
 export function isAtWork(status: StepStatus): boolean {
   return status === 'starting' || status === 'running' || status === 'verifying' || status === 'cancelling';
 }

@@ -6,7 +6,7 @@ import { useNotices } from '../store/read';
 export function useSeen(question: string): void {
   const notices = useNotices();
   useEffect(() => {
-    const mine = notices.filter((notice) => notice.approval === question);
+    const mine = notices.filter((notice) => notice.about === question);
     for (const { id } of mine) world.dismiss(id);
     if (mine.length > 0) show();
   }, [notices, question]);

@@ -1,48 +1,124 @@
 import { useEffect } from 'react';
-import type { History } from '../stream/world';
+import type { Run } from '../platform/protocol';
+import type { History } from '../stream/agents';
+import { logKey } from '../stream/keys';
 import { call, show, useRoom, world } from './client';
 import { useTopic } from './topics';
 
-const PAGE = 500;
+const PAGE = 1_000;
+const SEARCH_PAGE = 200;
+/** A project's events are searched newest first; what is farther back than this many pages is not shown. */
+const SEARCH_PAGES = 10;
 
-/**
- * What agents of a run said and did before its room was joined, while something shows it. A room's
- * snapshot has states, not transcripts; what comes live meanwhile and what is read here may overlap.
- */
-export function useHistory(run: string): { state: History | undefined; again: () => void } {
-  const room = useRoom(`run/${run}`);
-  const state = useTopic(`history:${run}`, () => world.histories.get(run));
-  useEffect(() => {
-    if (room === 'filled' && state === undefined) void read(run);
-  }, [run, room, state]);
-  return { state, again: () => void read(run) };
+/** Something of the past: how much of it is here, and how to ask once more. */
+export interface Past {
+  state: History | undefined;
+  again: () => void;
 }
 
-async function read(run: string): Promise<void> {
-  if (world.histories.get(run) === 'loading') return;
-  tell(run, 'loading');
+/**
+ * What agents of a step said and did before what the room's snapshot tells, page by page backwards,
+ * while somebody looks at it. Pages, snapshot and live events may overlap.
+ */
+export function useHistory(run: string, step: string): Past {
+  const room = useRoom(`run/${run}`);
+  const state = useTopic(`history:${run}`, () => world.historyOf(run, step));
+  useEffect(() => {
+    if (room !== 'filled' || state !== undefined) return;
+    void readBack(run, step);
+  }, [run, step, room, state]);
+  return { state, again: () => void readBack(run, step) };
+}
+
+async function readBack(run: string, step: string): Promise<void> {
+  if (world.historyOf(run, step) === 'loading') return;
+  const turn = world.turnOf(run);
+  const tell = (state: History) => {
+    world.history(run, step, state);
+    show();
+  };
+  tell('loading');
   try {
-    let after: string | undefined;
     for (;;) {
-      const page = await call('event.list', {
-        rooms: [`run/${run}`],
+      const before = world.knownFrom(run, step);
+      const page = await call('run.transcript', {
+        run,
+        step,
         limit: PAGE,
-        ...(after === undefined ? {} : { after }),
+        ...(before === undefined ? {} : { before }),
       });
-      // A new snapshot meanwhile: whoever shows the run begins anew.
-      if (world.histories.get(run) !== 'loading') return;
-      world.past(run, page.events);
+      // A new snapshot meanwhile: whoever shows the step begins anew.
+      if (world.turnOf(run) !== turn) return;
+      world.earlier(run, step, page.events, page.more && page.events.length > 0);
       show();
-      if (!page.more || page.cursor === after) break;
-      after = page.cursor;
+      if (world.historyOf(run, step) !== 'loading') return;
+      // What is older than what is kept in memory would be dropped at once.
+      if (world.droppedOf(run, step)) {
+        tell('complete');
+        return;
+      }
     }
-    tell(run, 'complete');
   } catch (failed) {
-    tell(run, { failed });
+    if (world.turnOf(run) === turn) tell({ failed });
   }
 }
 
-function tell(run: string, state: History): void {
-  world.history(run, state);
+/** The changed files of an attempt: the newest comes with the room, an older one is asked for. */
+export function useChanges(run: string, step: string, attempt: number): Past {
+  const room = useRoom(`run/${run}`);
+  // A snapshot may make an attempt an older one.
+  const turn = useTopic(`history:${run}`, () => world.turnOf(run));
+  const state = useTopic(`agent:${logKey(run, step, attempt)}`, () => world.changesOf(run, step, attempt));
+  useEffect(() => {
+    if (room !== 'filled' || state !== undefined) return;
+    void readChanges(run, step, attempt);
+  }, [run, step, attempt, room, state, turn]);
+  return { state, again: () => void readChanges(run, step, attempt) };
+}
+
+async function readChanges(run: string, step: string, attempt: number): Promise<void> {
+  if (world.changesOf(run, step, attempt) === 'loading') return;
+  world.changes(run, step, attempt, 'loading');
   show();
+  try {
+    const { files } = await call('run.diff', { run, step, attempt });
+    world.changes(run, step, attempt, files);
+  } catch (failed) {
+    world.changes(run, step, attempt, { failed });
+  }
+  show();
+}
+
+const TOLD = ['verify_result', 'correction', 'goal_check', 'commit', 'permission_requested', 'permission_resolved'];
+
+/** Checks, corrections, verdicts and commits of a run are events of its project only: those from before we came are searched for. */
+export function useTold(run: Run | undefined): void {
+  const [id, project, created] = [run?.id ?? '', run?.project, run?.created_at ?? 0];
+  const turn = useTopic(`history:${id}`, () => world.turnOf(id));
+  useEffect(() => {
+    if (project === undefined) return;
+    let current = true;
+    const search = async () => {
+      let before: number | undefined;
+      for (let pages = 0; pages < SEARCH_PAGES; pages += 1) {
+        const page = await call('event.search', {
+          types: TOLD,
+          project,
+          limit: SEARCH_PAGE,
+          ...(before === undefined ? {} : { before }),
+        });
+        if (!current) return;
+        world.told(id, page.events);
+        show();
+        const last = page.events.at(-1);
+        if (!page.more || !last || last.ts < created) return;
+        before = last.seq;
+      }
+    };
+    // Without them the page tells less; that is not worth a message.
+    search().catch(() => undefined);
+    return () => {
+      current = false;
+    };
+  }, [id, project, created, turn]);
 }

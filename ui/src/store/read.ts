@@ -1,20 +1,24 @@
 import type {
   ActivityEntry,
   Approval,
-  Member,
+  Commit,
+  GoalVerdict,
   HealthCheck,
+  Member,
   Permission,
   Progress,
   Project,
   QueueState,
+  Risk,
   Run,
+  Severity,
   Step,
   SystemStatus,
   VerifyResult,
 } from '../platform/protocol';
 import type { Logbook } from '../stream/logbook';
 import type { Transcript } from '../stream/transcript';
-import { logKey } from '../stream/world';
+import { logKey } from '../stream/keys';
 import type { Notice } from '../stream/world';
 import { world } from './client';
 import { derive, useTopic } from './topics';
@@ -141,6 +145,39 @@ export function useFilesVersion(run: string, step: string, attempt: number): num
 
 export function transcriptOf(run: string, step: string, attempt: number): Transcript {
   return world.transcript(run, step, attempt);
+}
+
+/** The newest verdict on a run's goal. */
+export function useGoal(run: string): GoalVerdict | undefined {
+  return useTopic(`outcome:${run}`, () => world.goals.get(run)?.value);
+}
+
+/** In the order in which they were made. */
+export function useCommits(run: string): readonly Commit[] {
+  return useTopic(`outcome:${run}`, () =>
+    derive(`outcome:${run}`, `commits:${run}`, () =>
+      [...(world.commits.get(run)?.values() ?? [])].sort((a, b) => a.at - b.at).map((commit) => commit.value),
+    ),
+  );
+}
+
+const GRAVITY: Record<Severity, number> = { critical: 0, warning: 1, info: 2 };
+
+/** Risks that are not resolved: what nobody knows yet first, then the worst, then the oldest. */
+export function useRisks(): readonly Risk[] {
+  return useTopic('risks', () =>
+    derive('risks', 'risks', () =>
+      [...world.risks.values()]
+        .map((entry) => entry.value)
+        .filter((risk) => risk.state !== 'resolved')
+        .sort(
+          (a, b) =>
+            Number(a.state !== 'open') - Number(b.state !== 'open') ||
+            GRAVITY[a.severity] - GRAVITY[b.severity] ||
+            a.raised_at - b.raised_at,
+        ),
+    ),
+  );
 }
 
 /** Questions of agents, oldest first. */

@@ -1,7 +1,7 @@
 import { useTopic, publish } from './topics';
 
 export type ProjectTab = 'runs' | 'workflows' | 'queue' | 'settings';
-export type RunTab = 'graph' | 'timeline' | 'steps';
+export type RunTab = 'graph' | 'timeline' | 'steps' | 'outcome';
 
 export type Route =
   | { name: 'projects' }
@@ -10,6 +10,7 @@ export type Route =
   | { name: 'run'; project: string; run: string; tab?: RunTab; step?: string; attempt?: number; line?: number }
   | { name: 'inbox' }
   | { name: 'activity' }
+  | { name: 'agents' }
   | { name: 'system' }
   | { name: 'settings' }
   | { name: 'missing'; path: string };
@@ -23,7 +24,8 @@ export function parseRoute(path: string, search: string, hash: string): Route {
   }
   const [first, project, kind, id] = parts;
   if (first === undefined) return { name: 'projects' };
-  if (first === 'inbox' || first === 'activity' || first === 'system' || first === 'settings') return { name: first };
+  if (first === 'inbox' || first === 'activity' || first === 'agents' || first === 'system' || first === 'settings')
+    return { name: first };
   if (first !== 'projects') return { name: 'missing', path };
   if (project === undefined) return { name: 'projects' };
   if (kind === undefined) return { name: 'project', project, tab: 'runs' };
@@ -37,7 +39,7 @@ export function parseRoute(path: string, search: string, hash: string): Route {
   const query = new URLSearchParams(search);
   const route: Extract<Route, { name: 'run' }> = { name: 'run', project, run: id };
   const tab = query.get('tab');
-  if (tab === 'graph' || tab === 'timeline' || tab === 'steps') route.tab = tab;
+  if (tab === 'graph' || tab === 'timeline' || tab === 'steps' || tab === 'outcome') route.tab = tab;
   const step = query.get('step');
   if (step) route.step = step;
   const attempt = Number(query.get('attempt'));

@@ -83,7 +83,7 @@ interface Dated<T> {
   at: number;
 }
 
-/** A piece whose place is not reached yet. */
+/** A stretch whose place is not reached yet. */
 interface Early {
   offset: number;
   length: number;
@@ -95,7 +95,7 @@ interface Early {
 const ENTRIES_KEPT = 20_000;
 const CHARS_KEPT = 32_000_000;
 const DROPPED_AT_ONCE = 1_000;
-/** Pieces of one message that may wait for the one before them. */
+/** Stretches of one message that may wait for what is before them. */
 const EARLY_KEPT = 500;
 
 /**
@@ -167,6 +167,18 @@ export class Transcript {
 
   get(key: string): Entry | undefined {
     return this.#byKey.get(key);
+  }
+
+  /** All files of the attempt as they were at a place in the log: what is not named is as before. */
+  filesAt(seq: number, files: readonly FileDiff[]): void {
+    const named = new Set(files.map((file) => file.path));
+    for (const [path, { at }] of this.files) if (at <= seq && !named.has(path)) this.files.delete(path);
+    for (const value of files) {
+      const held = this.files.get(value.path);
+      if (!held || held.at <= seq) this.files.set(value.path, { value, at: seq });
+    }
+    this.filesVersion += 1;
+    this.version += 1;
   }
 
   /** Files that differ now, by name. */
@@ -243,8 +255,16 @@ export class Transcript {
       return;
     }
     const early = this.#early.get(key) ?? [];
-    if (early.some((other) => other.offset === piece.offset && other.length >= length)) return;
-    early.push({ offset: piece.offset, length, text: piece.text, ...(piece.blob ? { blob: piece.blob } : {}) });
+    const end = piece.offset + length;
+    if (early.some((other) => other.offset <= piece.offset && other.offset + other.length >= end)) return;
+    // A page of the past brings many pieces of one stretch: it waits as one.
+    const before = piece.blob
+      ? undefined
+      : early.find((other) => !other.blob && other.offset + other.length === piece.offset);
+    if (before) {
+      before.text += piece.text;
+      before.length += length;
+    } else early.push({ offset: piece.offset, length, text: piece.text, ...(piece.blob ? { blob: piece.blob } : {}) });
     // The farthest is the one that history brings last.
     if (early.length > EARLY_KEPT)
       early.splice(early.indexOf(early.reduce((a, b) => (b.offset > a.offset ? b : a))), 1);

@@ -4,10 +4,10 @@ import type {
   Approval,
   HealthCheck,
   Member,
-  Permission,
   Progress,
   Project,
   QueueState,
+  Risk,
   Run,
   RunWithSteps,
   ServerFrame,
@@ -18,31 +18,15 @@ import type {
   VerifyResult,
 } from '../platform/protocol';
 import { Logbook } from './logbook';
-import { isAgentEvent, Transcript } from './transcript';
-import type { AgentEvent } from './transcript';
+import { AgentWorld } from './agents';
+import type { Dated } from './agents';
+import { logKey } from './keys';
+import { isAgentEvent } from './transcript';
 
-interface Dated<T> {
-  value: T;
-  /** The place in the log that this state is from: older news is refused, whatever way it comes. */
-  at: number;
-}
-
-export interface Notice {
-  id: number;
-  kind: 'error' | 'info' | 'approval' | 'completion';
-  title: string;
-  text?: string;
-  run?: string;
-  project?: string;
-  /** The question that it is about: an approval's, or a permission's. */
-  approval?: string;
-}
-
-/** How much of a run's past is known: a room's snapshot has no transcripts, so they are read from the log. */
-export type History = 'loading' | 'complete' | { failed: unknown };
+export { logKey };
+export type { History, Notice } from './agents';
 
 const ACTIVITY_KEPT = 1_000;
-const NOTICES_KEPT = 20;
 const NOTHING: readonly never[] = [];
 
 /**
@@ -51,8 +35,7 @@ const NOTHING: readonly never[] = [];
  *
  * Maps throughout: ids and keys come from files and other programs, and one may be `__proto__`.
  */
-export class World {
-  readonly dirty = new Set<string>();
+export class World extends AgentWorld {
   readonly projects = new Map<string, Project>();
   readonly members = new Map<string, Member>();
   readonly health = new Map<string, HealthCheck>();
@@ -63,20 +46,15 @@ export class World {
   readonly progress = new Map<string, Progress>();
   readonly verdicts = new Map<string, VerifyResult[]>();
   readonly logs = new Map<string, Logbook>();
-  readonly transcripts = new Map<string, Transcript>();
-  readonly permissions = new Map<string, Dated<Permission>>();
-  readonly histories = new Map<string, History>();
   /** Rooms that were filled at least once, or that the host refused (then: why). */
   readonly filled = new Set<string>();
   readonly refused = new Map<string, string>();
   readonly unknown = new Map<string, number>();
   activity: ActivityEntry[] = [];
-  notices: Notice[] = [];
   system: SystemStatus | undefined;
   version: string | undefined;
   /** Runs that a run room fills: a project's snapshot must not throw them away. */
   readonly #pinned = new Set<string>();
-  #notice = 1;
 
   forget(): void {
     for (const map of [
@@ -90,11 +68,9 @@ export class World {
       this.progress,
       this.verdicts,
       this.logs,
-      this.transcripts,
-      this.permissions,
-      this.histories,
     ])
       map.clear();
+    this.forgetAgents();
     this.filled.clear();
     this.#pinned.clear();
     this.activity = [];
@@ -147,32 +123,6 @@ export class World {
     return book;
   }
 
-  transcript(run: string, step: string, attempt: number): Transcript {
-    const key = logKey(run, step, attempt);
-    let transcript = this.transcripts.get(key);
-    if (!transcript) {
-      transcript = new Transcript();
-      this.transcripts.set(key, transcript);
-    }
-    return transcript;
-  }
-
-  /** From the log: what agents said and did before the room was joined. */
-  past(run: string, events: readonly SignalboxEvent[]): void {
-    for (const event of events) if (isAgentEvent(event)) this.#agent(run, event.seq, event, false);
-  }
-
-  history(run: string, state: History): void {
-    this.histories.set(run, state);
-    this.dirty.add(`history:${run}`);
-    if (state !== 'complete') return;
-    for (const [key, transcript] of this.transcripts) {
-      if (!key.startsWith(`${run} `)) continue;
-      transcript.settle();
-      this.dirty.add(`agent:${key}`);
-    }
-  }
-
   /** From a page of older runs: nothing that the stream said may be overwritten by it. */
   older(runs: readonly Run[]): void {
     for (const run of runs) if (!this.runs.has(run.id)) this.#putRun(run, 0);
@@ -188,18 +138,14 @@ export class World {
     for (const approval of approvals) if (!this.approvals.has(approval.id)) this.#putApproval(approval, 0);
   }
 
-  checked(run: string, results: readonly VerifyResult[]): void {
-    for (const result of results) this.#verdict(run, result);
-  }
-
-  notice(notice: Omit<Notice, 'id'>): void {
-    this.notices = [...this.notices.slice(1 - NOTICES_KEPT), { ...notice, id: this.#notice++ }];
-    this.dirty.add('notices');
-  }
-
-  dismiss(id: number): void {
-    this.notices = this.notices.filter((notice) => notice.id !== id);
-    this.dirty.add('notices');
+  /** From the log: what was said of a run in its project's room, where nothing keeps it. */
+  told(run: string, events: readonly SignalboxEvent[]): void {
+    for (const event of events) {
+      if (event.run !== run) continue;
+      if (event.type === 'verify_result') this.#verdict(run, event.data as VerifyResult);
+      else if (event.type === 'goal_check' || event.type === 'commit') this.fact(run, event);
+    }
+    this.past(run, events);
   }
 
   #snapshot(room: string, at: number, state: Snapshot): void {
@@ -225,9 +171,7 @@ export class World {
       case 'run':
         this.#pinned.add(state.run.id);
         this.#withSteps(state, at);
-        // Events between what we knew and this snapshot may be missing.
-        this.histories.delete(state.run.id);
-        this.dirty.add(`history:${state.run.id}`);
+        this.runOfAgents(at, state);
         for (const tail of state.logs) {
           const first = tail.chunks[0];
           if (!first) continue;
@@ -256,20 +200,8 @@ export class World {
       if (value.project === id && value.state === 'open' && !open.has(key) && seen <= at) this.approvals.delete(key);
     }
     for (const approval of state.approvals) this.#putApproval(approval, at);
-    this.#asked(id, at, (state as { permissions?: Permission[] }).permissions);
+    this.projectOfAgents(id, at, state);
     this.dirty.add('projects').add(`queue:${id}`).add(`runs:${id}`).add('runs').add('approvals');
-  }
-
-  /** Open questions of agents; hosts that do not say leave those that we know alone. */
-  #asked(project: string, at: number, asked: readonly Permission[] | undefined): void {
-    if (!asked) return;
-    const open = new Set(asked.map((permission) => permission.id));
-    for (const [key, { value, at: seen }] of this.permissions) {
-      if (value.project === project && value.state === 'open' && !open.has(key) && seen <= at)
-        this.permissions.delete(key);
-    }
-    for (const permission of asked) this.#putPermission(permission, at);
-    this.dirty.add('permissions');
   }
 
   #withSteps({ run, steps }: RunWithSteps, at: number): void {
@@ -313,18 +245,25 @@ export class World {
           text: `${approval.workflow} #${String(approval.run_number)}`,
           run: approval.run,
           project: approval.project,
-          approval: approval.id,
+          about: approval.id,
         });
         return;
       }
       case 'approval_resolved': {
         const approval = frame.data as Approval;
         this.#putApproval(approval, at);
-        this.#withdraw(approval.id);
+        this.withdraw(approval.id);
         return;
       }
       case 'verify_result':
         if (frame.run) this.#verdict(frame.run, frame.data as VerifyResult);
+        return;
+      case 'goal_check':
+      case 'commit':
+        if (frame.run) this.fact(frame.run, frame);
+        return;
+      case 'risk_alert':
+        this.risk(frame.data as Risk, at);
         return;
       case 'queue_update':
         this.queues.set(frame.room.slice('project/'.length), frame.data as QueueState);
@@ -382,32 +321,9 @@ export class World {
         // What it says is in `run_updated` as well; programs read it, this window does not need it.
         return;
       default:
-        if (isAgentEvent(frame)) this.#agent(frame.run ?? frame.room.slice(4), at, frame, true);
+        if (isAgentEvent(frame)) this.ofAgent(frame.run ?? frame.room.slice(4), at, frame, true);
         else this.#count(frame.type);
     }
-  }
-
-  #agent(run: string, at: number, event: AgentEvent, live: boolean): void {
-    const { step, attempt } = event.data;
-    this.transcript(run, step, attempt).apply(at, event);
-    this.dirty.add(`agent:${logKey(run, step, attempt)}`);
-    if (event.type === 'permission_requested') {
-      const known = this.permissions.has(event.data.id);
-      this.#putPermission(event.data, at);
-      if (!live || known || event.data.state !== 'open') return;
-      const { title, workflow, run_number, project, id } = event.data;
-      this.notice({ kind: 'approval', title, text: `${workflow} #${String(run_number)}`, run, project, approval: id });
-    } else if (event.type === 'permission_resolved') {
-      this.#putPermission(event.data, at);
-      this.#withdraw(event.data.id);
-    }
-  }
-
-  /** A notice of a question that is settled has nothing to say. */
-  #withdraw(question: string): void {
-    if (!this.notices.some((notice) => notice.approval === question)) return;
-    this.notices = this.notices.filter((notice) => notice.approval !== question);
-    this.dirty.add('notices');
   }
 
   #count(type: string): void {
@@ -441,13 +357,6 @@ export class World {
     this.dirty.add('approvals');
   }
 
-  #putPermission(permission: Permission, at: number): void {
-    const held = this.permissions.get(permission.id);
-    if (held && held.at > at) return;
-    this.permissions.set(permission.id, { value: permission, at });
-    this.dirty.add('permissions');
-  }
-
   #verdict(run: string, result: VerifyResult): void {
     const held = this.verdicts.get(run) ?? (NOTHING as readonly VerifyResult[]);
     const same = (other: VerifyResult) =>
@@ -455,8 +364,4 @@ export class World {
     this.verdicts.set(run, [...held.filter((other) => !same(other)), result]);
     this.dirty.add(`verdicts:${run}`);
   }
-}
-
-export function logKey(run: string, step: string, attempt: number): string {
-  return `${run} ${String(attempt)} ${step}`;
 }

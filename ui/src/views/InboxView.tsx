@@ -2,9 +2,11 @@ import { useEffect, useState } from 'react';
 import { PermissionCard } from '../features/agents/PermissionCard';
 import { ApprovalCard } from '../features/approvals/ApprovalCard';
 import { Settled, settledApproval, settledPermission } from '../features/approvals/Settled';
+import { RiskCard } from '../features/risks/RiskCard';
+import { riskKey } from '../stream/agents';
 import { call, show, world } from '../store/client';
 import { useKeys } from '../store/keys';
-import { useApprovals, usePermissions } from '../store/read';
+import { useApprovals, usePermissions, useRisks } from '../store/read';
 import { Empty } from '../shared/parts';
 import { Page } from '../shared/Page';
 
@@ -13,6 +15,7 @@ const SETTLED = 100;
 export function InboxView() {
   const approvals = useApprovals();
   const permissions = usePermissions();
+  const risks = useRisks();
   // Whoever waits longest comes first, whatever asks.
   const open = [
     ...approvals.map((approval) => ({ of: 'approval' as const, ...approval })),
@@ -62,13 +65,21 @@ export function InboxView() {
           ),
         )}
       </div>
-      {open.length === 0 && (
+      {open.length === 0 && risks.length === 0 && (
         <Empty title="Nobody waits for you" testid="inbox-empty">
           <p>
             When a step or an agent asks for a decision, it appears here, in every window at once. Answer with <b>A</b>{' '}
             and <b>R</b>.
           </p>
         </Empty>
+      )}
+      {risks.length > 0 && (
+        <section className="risks column" aria-label="Risks" data-testid="risks">
+          <h2>Risks</h2>
+          {risks.map((risk) => (
+            <RiskCard key={riskKey(risk)} risk={risk} />
+          ))}
+        </section>
       )}
       {settled.length > 0 && (
         <div className="column">

@@ -152,7 +152,11 @@ function ProjectMenu({ project }: { project: Project }) {
     <Menu
       trigger={<Button icon="more" kind="quiet" aria-label="More about this project" disabled={stale} />}
       entries={[
-        { label: 'Settings', about: 'Trust and secrets', onSelect: () => navigate(to.project(project.id, 'settings')) },
+        {
+          label: 'Settings',
+          about: 'Secrets, worktrees, trust',
+          onSelect: () => navigate(to.project(project.id, 'settings')),
+        },
         { label: 'Close project', about: 'Its runs are kept', onSelect: () => void close.run() },
       ]}
     />

@@ -11,9 +11,10 @@ import { StepList } from '../features/steps/StepList';
 import { StepPanel } from '../features/steps/StepPanel';
 import { Timeline } from '../features/timeline/Timeline';
 import type { Run, Step } from '../platform/protocol';
-import { call, follow, show, useRoom, useStale, world } from '../store/client';
+import { follow, useRoom, useStale } from '../store/client';
+import { useTold } from '../store/history';
 import { useKeys } from '../store/keys';
-import { useApproval, useOpenApprovals, useOpenPermissions, useRun, useStep, useSteps } from '../store/read';
+import { useApproval, useOpenApprovals, useOpenPermissions, useRisks, useRun, useStep, useSteps } from '../store/read';
 import { remember, usePreference } from '../store/preferences';
 import { navigate, to } from '../store/route';
 import type { Route, RunTab } from '../store/route';
@@ -24,6 +25,7 @@ import { isAtWork } from '../shared/status';
 import { NARROW, WIDE, useMedia } from '../shared/useMedia';
 import { failedStep, stepInFront } from './front';
 import { NotHere } from './NotHere';
+import { Outcome } from './Outcome';
 import './run.css';
 
 type RunRoute = Extract<Route, { name: 'run' }>;
@@ -32,13 +34,14 @@ const TABS: readonly (readonly [RunTab, string])[] = [
   ['graph', 'Diagram'],
   ['timeline', 'Timeline'],
   ['steps', 'Steps'],
+  ['outcome', 'Outcome'],
 ];
 
 export function RunView({ route }: { route: RunRoute }) {
   const run = useRun(route.run);
   const room = useRoom(`run/${route.run}`);
   useEffect(() => follow(`run/${route.run}`), [route.run]);
-  useChecks(route.project, route.run);
+  useTold(run);
   if (typeof room === 'object') return <NotHere what="run" refused={room.refused} />;
   if (!run)
     return (
@@ -47,30 +50,6 @@ export function RunView({ route }: { route: RunRoute }) {
       </div>
     );
   return <Shown run={run} route={route} filled={room === 'filled'} />;
-}
-
-/** Verdicts of checks are events only: those from before we came are searched for. */
-function useChecks(project: string, run: string): void {
-  useEffect(() => {
-    let current = true;
-    call('event.search', { types: ['verify_result'], project, limit: 200 }).then(
-      (page) => {
-        if (!current) return;
-        world.checked(
-          run,
-          page.events.flatMap((event) =>
-            event.type === 'verify_result' && event.run === run ? [event.data as never] : [],
-          ),
-        );
-        show();
-      },
-      // Without them the panel tells less; that is not worth a message.
-      () => undefined,
-    );
-    return () => {
-      current = false;
-    };
-  }, [project, run]);
 }
 
 function Shown({ run, route, filled }: { run: Run; route: RunRoute; filled: boolean }) {
@@ -93,6 +72,7 @@ function Shown({ run, route, filled }: { run: Run; route: RunRoute; filled: bool
   const failed = failedStep(steps);
   const asked = useOpenApprovals().find((approval) => approval.run === run.id);
   const wanted = useOpenPermissions().find((permission) => permission.run === run.id);
+  const risks = useRisks().filter((risk) => risk.run === run.id);
   const choose = (step: string | undefined, attempt?: number) =>
     navigate(to.run(run.project, run.id, { tab: route.tab, step, attempt }), { replace: !narrow });
   const move = (by: number) => {
@@ -167,6 +147,11 @@ function Shown({ run, route, filled }: { run: Run; route: RunRoute; filled: bool
                     }
                   >
                     {label}
+                    {key === 'outcome' && risks.length > 0 && (
+                      <span className="badge num" data-tone="bad" title="Risks">
+                        {risks.length}
+                      </span>
+                    )}
                   </button>
                 ))}
               </div>
@@ -199,6 +184,8 @@ function Shown({ run, route, filled }: { run: Run; route: RunRoute; filled: bool
                 </div>
               ) : tab === 'timeline' ? (
                 <Timeline run={run} selected={selected} onSelect={choose} />
+              ) : tab === 'outcome' ? (
+                <Outcome project={run.project} run={run.id} risks={risks} />
               ) : tab === 'steps' ? (
                 <StepList run={run.id} selected={selected} focus={front} onSelect={choose} />
               ) : (

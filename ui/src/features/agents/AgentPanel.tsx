@@ -1,6 +1,6 @@
 import { useId, useRef, useState } from 'react';
 import type { ReactNode } from 'react';
-import { useHistory } from '../../store/history';
+import { useChanges } from '../../store/history';
 import { remember, usePreference } from '../../store/preferences';
 import { transcriptOf, useFilesVersion } from '../../store/read';
 import { DiffView } from './DiffView';
@@ -36,8 +36,7 @@ export function AgentPanel({ run, step, attempt, working, questions, output, fra
   // The transcript changes in place, so nothing here may be cached.
   'use no memo';
   useFilesVersion(run, step, attempt);
-  // Changes are history too, whatever is looked at.
-  useHistory(run);
+  const changes = useChanges(run, step, attempt);
   const changed = transcriptOf(run, step, attempt).changes().length;
   const id = useId();
   const list = useRef<HTMLDivElement>(null);
@@ -85,7 +84,14 @@ export function AgentPanel({ run, step, attempt, working, questions, output, fra
           <Transcript key={`${step} ${String(attempt)}`} run={run} step={step} attempt={attempt} working={working} />
         )}
         {tab === 'changes' && (
-          <DiffView key={`${step} ${String(attempt)}`} run={run} step={step} attempt={attempt} working={working} />
+          <DiffView
+            key={`${step} ${String(attempt)}`}
+            run={run}
+            step={step}
+            attempt={attempt}
+            working={working}
+            known={changes}
+          />
         )}
         {tab === 'output' && output}
         {tab === 'frames' && frames}

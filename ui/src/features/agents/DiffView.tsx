@@ -1,11 +1,12 @@
 import { useEffect, useState } from 'react';
 import type { FileDiff, ToolDiff } from '../../platform/protocol';
 import { blobText } from '../../store/blobs';
+import type { Past } from '../../store/history';
 import { remember } from '../../store/preferences';
 import { transcriptOf, useFilesVersion } from '../../store/read';
 import { count } from '../../shared/format';
 import { Icon } from '../../shared/Icon';
-import { Button } from '../../shared/parts';
+import { Button, Loading } from '../../shared/parts';
 import { Problem } from '../../shared/Problem';
 import { DiffRows, useSplitDiff } from './DiffRows';
 import { FILE } from './looks';
@@ -24,11 +25,13 @@ export function DiffView({
   step,
   attempt,
   working,
+  known,
 }: {
   run: string;
   step: string;
   attempt: number;
   working: boolean;
+  known: Past;
 }) {
   // The transcript changes in place, so nothing here may be cached.
   'use no memo';
@@ -38,6 +41,21 @@ export function DiffView({
   const [limit, setLimit] = useState(FILES);
   // What a person opened or closed stays so while the files change.
   const [chosen, setChosen] = useState<ReadonlyMap<string, boolean>>(new Map());
+  if (typeof known.state === 'object')
+    return (
+      <div className="agent-problem">
+        <Problem error={known.state.failed} kind="warning" />
+        <Button size="small" onClick={known.again}>
+          Load the changes
+        </Button>
+      </div>
+    );
+  if (files.length === 0 && known.state !== 'complete')
+    return (
+      <div className="agent-none">
+        <Loading label="Loading the changes" />
+      </div>
+    );
   if (files.length === 0)
     return (
       <p className="muted agent-none">

@@ -1,5 +1,5 @@
 import { useId, useState } from 'react';
-import type { Permission } from '../../platform/protocol';
+import type { Permission, PermissionAnswer } from '../../platform/protocol';
 import { useLink, useStale } from '../../store/client';
 import { useKeys } from '../../store/keys';
 import { to } from '../../store/route';
@@ -9,7 +9,6 @@ import { Problem } from '../../shared/Problem';
 import { useAction } from '../../shared/useAction';
 import { useSeen } from '../../shared/useSeen';
 import { answerPermission, optionFor } from './answer';
-import type { PermissionAnswer } from './answer';
 import { ToldDiff } from './DiffView';
 import { Places, Raw } from './Entries';
 import { OPTION, pretty, TOOL } from './looks';

@@ -4,7 +4,9 @@ import { percent } from '../../shared/format';
 import { Icon } from '../../shared/Icon';
 import { Lamp, State } from '../../shared/Lamp';
 import { Meter } from '../../shared/parts';
+import { Rehearsal } from '../../shared/AgentTag';
 import { PLAN, SESSION } from './looks';
+import { money, tokens } from '../../shared/used';
 
 /** Who works, where, and what it has used up. Keeps its height while numbers change. */
 export function SessionHead({
@@ -27,11 +29,7 @@ export function SessionHead({
       <div className="row wrap">
         <b>{session.name}</b>
         {session.version && <span className="muted num">{session.version}</span>}
-        {session.rehearsal && (
-          <span className="badge" data-tone="wait" title="A script plays the agent: nothing of it came from a model.">
-            Rehearsal
-          </span>
-        )}
+        {session.rehearsal && <Rehearsal />}
         <State look={SESSION[state]} />
         {session.resumed && <span className="badge">resumed</span>}
         {model && <span className="soft">{model}</span>}
@@ -48,8 +46,6 @@ export function SessionHead({
   );
 }
 
-const short = new Intl.NumberFormat(undefined, { notation: 'compact', maximumFractionDigits: 1 });
-
 function Used({ usage }: { usage: AgentUsage }) {
   const { input_tokens, output_tokens, cached_tokens, usd, context_used, context_size } = usage;
   const part = context_used !== undefined && context_size ? context_used / context_size : undefined;
@@ -58,10 +54,10 @@ function Used({ usage }: { usage: AgentUsage }) {
       <span
         title={`${input_tokens.toLocaleString()} tokens in${cached_tokens ? `, ${cached_tokens.toLocaleString()} of them from a cache` : ''}`}
       >
-        {short.format(input_tokens)} in
+        {tokens(input_tokens)} in
       </span>
-      <span title={`${output_tokens.toLocaleString()} tokens out`}>{short.format(output_tokens)} out</span>
-      {usd !== undefined && <span title="As the agent reckons it">${usd.toFixed(usd < 1 ? 3 : 2)}</span>}
+      <span title={`${output_tokens.toLocaleString()} tokens out`}>{tokens(output_tokens)} out</span>
+      {usd !== undefined && <span title="As the agent reckons it">{money(usd)}</span>}
       {part !== undefined && (
         <span
           className="agent-context"

@@ -23,7 +23,7 @@ export function Transcript({ run, step, attempt, working }: Props) {
   // The transcript changes in place, so nothing here may be cached.
   'use no memo';
   useTranscriptVersion(run, step, attempt);
-  const history = useHistory(run);
+  const history = useHistory(run, step);
   const transcript = transcriptOf(run, step, attempt);
   const { entries, dropped } = transcript;
   const scroller = useRef<HTMLDivElement>(null);

@@ -1,18 +1,9 @@
-import type { Permission } from '../../platform/protocol';
+import type { Permission, PermissionAnswer } from '../../platform/protocol';
 import { call } from '../../store/client';
-
-export interface PermissionAnswer {
-  permission: string;
-  option?: string;
-  text?: string;
-}
 
 /** The first valid answer wins; `conflict` if somebody else was first. */
 export function answerPermission(answer: PermissionAnswer): Promise<unknown> {
-  return (call as unknown as (method: string, params: PermissionAnswer) => Promise<unknown>)(
-    'permission.answer',
-    answer,
-  );
+  return call('permission.answer', answer);
 }
 
 /** What the keys A and R choose: only ever for this once. */

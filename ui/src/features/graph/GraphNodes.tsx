@@ -7,6 +7,7 @@ import { Lamp } from '../../shared/Lamp';
 import { Elapsed } from '../../shared/parts';
 import { stepLook } from '../../shared/status';
 import type { Look } from '../../shared/status';
+import { AgentTag } from '../../shared/AgentTag';
 import { panelLook } from './states';
 import type { Unit } from './layout';
 
@@ -52,6 +53,7 @@ export const StepNode = memo(function StepNode({ data }: NodeProps<UnitNode>) {
       className="signal"
       data-tone={look.tone}
       data-shape={look.shape}
+      data-kind={data.kind}
       data-selected={data.selected === key || undefined}
       data-testid={`node-${key}`}
       data-state={step?.conclusion ?? step?.status ?? 'planned'}
@@ -69,6 +71,7 @@ export const StepNode = memo(function StepNode({ data }: NodeProps<UnitNode>) {
         <span className="signal-sub">
           {step ? <Sub step={step} look={look} /> : `${KIND_WORD[data.kind]}${data.many ? ' · for each value' : ''}`}
         </span>
+        {step?.agent && <AgentTag agent={step.agent} tight />}
       </span>
       {step?.stalled === true && (
         <span className="signal-flag" title="Silent for longer than expected">
@@ -182,6 +185,11 @@ const Child = memo(function Child({ run, stepKey, id, compact, selected, onSelec
     >
       <Lamp look={look} size={compact ? 14 : 16} {...(compact ? {} : { title: look.word })} />
       {!compact && <span className="cut grow">{name}</span>}
+      {!compact && (step?.agent?.questions ?? 0) > 0 && (
+        <span className="badge solid" data-tone="wait" title="Questions of the agent">
+          {step?.agent?.questions}?
+        </span>
+      )}
       {!compact && step?.started_at !== undefined && (
         <span className="muted">
           <Elapsed from={step.started_at} until={step.ended_at} />

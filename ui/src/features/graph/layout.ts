@@ -3,6 +3,8 @@ export interface Stop {
   key: string;
   id: string;
   needs: readonly string[];
+  /** What an agent does has a third line: who, and what it used up. */
+  kind?: string;
 }
 
 /** A single step, or the children of a matrix drawn as one panel. */
@@ -34,6 +36,7 @@ export interface Diagram {
 }
 
 export const NODE = { width: 196, height: 54 };
+const AGENT = { width: 216, height: 74 };
 const GROUP_HEAD = 30;
 const GROUP_PAD = 8;
 /** Both sides of it: within the size, as all boxes have it. */
@@ -73,6 +76,7 @@ function unitsOf(stops: readonly Stop[]): { units: Map<string, Unit>; needs: Map
         x: 0,
         y: 0,
         ...NODE,
+        ...(stop.kind === 'agent' ? AGENT : {}),
         compact: false,
         group: stop.key !== stop.id,
       });

@@ -1,6 +1,7 @@
 import type { Project } from '../../platform/protocol';
 import { to } from '../../store/route';
-import { useRuns, useStep, useWaiting } from '../../store/read';
+import { useRisks, useRuns, useStep, useWaiting } from '../../store/read';
+import { count } from '../../shared/format';
 import { Lamp } from '../../shared/Lamp';
 import { Ago, Elapsed, Link } from '../../shared/parts';
 import { runLook } from '../../shared/status';
@@ -12,6 +13,7 @@ const SHOWN = 3;
 export function ProjectCard({ project }: { project: Project }) {
   const runs = useRuns(project.id);
   const waiting = useWaiting().filter((asked) => asked.project === project.id).length;
+  const risks = useRisks().filter((risk) => risk.project === project.id);
   const active = runs.filter((run) => run.status !== 'done');
   const shown = [...active, ...runs.filter((run) => run.status === 'done')].slice(0, SHOWN);
   return (
@@ -27,6 +29,15 @@ export function ProjectCard({ project }: { project: Project }) {
           {waiting > 0 && (
             <span className="badge" data-tone="wait">
               {waiting} waiting
+            </span>
+          )}
+          {risks.length > 0 && (
+            <span
+              className="badge"
+              data-tone={risks.some((risk) => risk.severity === 'critical') ? 'bad' : 'wait'}
+              data-testid="project-risks"
+            >
+              {count(risks.length, 'risk')}
             </span>
           )}
         </span>

@@ -3,11 +3,13 @@ import { call, useStale } from '../../store/client';
 import { Button } from '../../shared/parts';
 import { useAction } from '../../shared/useAction';
 import { Secrets } from './Secrets';
+import { Worktrees } from './Worktrees';
 
 export function ProjectSettings({ project }: { project: Project }) {
   return (
     <div className="stack column" data-testid="project-settings">
       <Secrets project={project.id} />
+      <Worktrees project={project.id} />
       <Trust project={project} />
     </div>
   );

@@ -1,13 +1,15 @@
 import type { ReactNode } from 'react';
 import type { Run } from '../../platform/protocol';
 import { useStale } from '../../store/client';
-import { useProgress } from '../../store/read';
+import { useGoal, useProgress, useRisks, useSteps } from '../../store/read';
+import { navigate, to } from '../../store/route';
 import { useNow } from '../../store/time';
-import { duration, exact } from '../../shared/format';
-import { State } from '../../shared/Lamp';
+import { count, duration, exact } from '../../shared/format';
+import { Lamp, State } from '../../shared/Lamp';
 import { Ago, Button, Elapsed, Meter } from '../../shared/parts';
-import { runLook } from '../../shared/status';
+import { goalLook, runLook } from '../../shared/status';
 import { useAction } from '../../shared/useAction';
+import { brief, spelled, usedUp } from '../../shared/used';
 import { cancelRun, pauseRun, resumeRun } from './actions';
 import { RetryMenu } from './RetryMenu';
 import './runs.css';
@@ -63,6 +65,7 @@ export function RunHeader({
           </span>
         )}
         {run.queue_position !== undefined && <span>place {run.queue_position} in the queue</span>}
+        <Agents run={run} />
         {inputs.length > 0 && (
           <details className="run-inputs">
             <summary>{inputs.length === 1 ? '1 input' : `${String(inputs.length)} inputs`}</summary>
@@ -80,6 +83,40 @@ export function RunHeader({
       </div>
       <Meter value={run.progress} label="Progress of the run" />
     </header>
+  );
+}
+
+/** What its agents used up, whether its goal is reached, and what may go wrong. */
+function Agents({ run }: { run: Run }) {
+  const used = usedUp(useSteps(run.id));
+  const goal = useGoal(run.id);
+  const risks = useRisks().filter((risk) => risk.run === run.id);
+  const look = goal && goalLook(goal.passed);
+  const outcome = () => navigate(to.run(run.project, run.id, { tab: 'outcome' }), { replace: true });
+  return (
+    <>
+      {used && brief(used) !== '' && (
+        <span className="num" title={spelled(used)} data-testid="run-usage">
+          {brief(used)}
+        </span>
+      )}
+      {look && (
+        <button type="button" className="run-facts" data-tone={look.tone} data-testid="run-goal" onClick={outcome}>
+          <Lamp look={look} size={14} /> Goal {look.word.toLowerCase()}
+        </button>
+      )}
+      {risks.length > 0 && (
+        <button
+          type="button"
+          className="run-facts"
+          data-tone={risks.some((risk) => risk.severity === 'critical') ? 'bad' : 'wait'}
+          data-testid="run-risks"
+          onClick={outcome}
+        >
+          {count(risks.length, 'risk')}
+        </button>
+      )}
+    </>
   );
 }
 

@@ -4,6 +4,7 @@ import { useSteps } from '../../store/read';
 import { Lamp } from '../../shared/Lamp';
 import { Elapsed } from '../../shared/parts';
 import { stepLook, stepValue } from '../../shared/status';
+import { AgentTag } from '../../shared/AgentTag';
 import './steps.css';
 
 const ROW = 44;
@@ -59,7 +60,8 @@ export function StepList({ run, selected, focus, onSelect }: Props) {
                   </span>
                   <span className="cut muted">{step.reason ?? look.word}</span>
                 </span>
-                <span className="muted num">
+                {step.agent && <AgentTag agent={step.agent} />}
+                <span className="muted num step-time">
                   {step.started_at !== undefined && <Elapsed from={step.started_at} until={step.ended_at} />}
                 </span>
               </button>

@@ -175,6 +175,8 @@ export class FakeHost {
         runs: mine.map(({ run, steps }) => ({ run, steps: [...steps.values()] })),
         queue: id === 'checkout' ? this.#queue : { paused: false, runs: [] },
         approvals: [...this.#approvals.values()].filter((each) => each.project === id && each.state === 'open'),
+        permissions: [],
+        risks: [],
       };
     }
     const fake = runs.get(id);
@@ -184,6 +186,10 @@ export class FakeHost {
           run: fake.run,
           steps: [...fake.steps.values()],
           logs: [],
+          sessions: [],
+          usage: [],
+          diffs: [],
+          transcript: [],
           cursor: `${this.epoch}.${String(this.#seq)}`,
         }
       : undefined;
