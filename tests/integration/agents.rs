@@ -148,6 +148,8 @@ steps:
         .map(|message| message["text"].as_str().unwrap())
         .collect();
     assert_eq!(said, "Done.");
+    drop(host);
+    crate::crash::check_log(studio.data(), &[]);
 }
 
 #[test]
@@ -351,7 +353,15 @@ steps:
         host.call("worktree.remove", json!({ "project": id, "branch": two["branch"], "discard": discard }))
     };
     assert_eq!(remove(false).unwrap_err()["code"], "conflict");
-    assert!(remove(true).is_ok());
+    // By hand it conflicts as well, until a person has made room for it.
+    let merge = || host.call("worktree.merge", json!({ "project": id, "branch": two["branch"] }));
+    assert!(merge().unwrap_err()["message"].as_str().unwrap().contains("README.md"));
+    git(studio.project.path(), &["reset", "-q", "--hard", "HEAD~1"]);
+    let merged = merge().unwrap();
+    assert_eq!((merged["into"].as_str(), merged["files"].as_u64()), (Some("main"), Some(1)));
+    assert_eq!(fs::read_to_string(studio.project.path().join("README.md")).unwrap(), "two\n");
+    assert!(merge().unwrap()["commit"].is_null(), "all of it is there already");
+    assert!(remove(false).is_ok(), "nothing is lost by it any more");
 }
 
 #[test]

@@ -6,11 +6,13 @@ use std::{
     time::Duration,
 };
 
+use signalbox_agent::limits::LINE;
 use signalbox_agent::{Direction, Info, Outcome, PermissionAsked, Session, Text, ToolState, Update, UsageState};
 use signalbox_engine::{Input, Phase};
 use signalbox_model::{
-    AgentPlan, AgentSession, AgentState, AgentText, AgentUsage, BlobRef, EventData, LogStream, NewEvent, Permission,
-    PermissionId, PermissionState, PermissionTopic, Speaker, StepAgent, ToolCall, Usage,
+    AgentError, AgentErrorKind, AgentPlan, AgentSession, AgentState, AgentText, AgentUsage, BlobRef, EventData,
+    LogStream, NewEvent, Permission, PermissionId, PermissionState, PermissionTopic, Speaker, StepAgent, ToolCall,
+    Usage,
 };
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -215,6 +217,15 @@ impl Recorder {
                 }
             }
             Update::Raw { direction, line, bytes } => {
+                if direction == Direction::FromAgent && bytes > LINE as u64 {
+                    let message = format!(
+                        "the agent sent a line of {bytes} bytes, more than the {LINE} that are read: what it said in it is missing"
+                    );
+                    let (step, attempt) = self.job.key_and_attempt();
+                    let (kind, detail, resets_at) = (AgentErrorKind::Limit, None, None);
+                    let error = AgentError { step, attempt, kind, message, detail, resets_at };
+                    events.push(self.of_run(EventData::AgentError(error)));
+                }
                 let arrow = if direction == Direction::ToAgent { "->" } else { "<-" };
                 let cut = if bytes > line.len() as u64 { format!(" ... {bytes} bytes") } else { String::new() };
                 lines.push(&format!("{arrow} {line}{cut}\n"));
