@@ -11,8 +11,7 @@ use signalbox_agent::{Direction, Info, Outcome, PermissionAsked, Session, Text, 
 use signalbox_engine::{Input, Phase};
 use signalbox_model::{
     AgentError, AgentErrorKind, AgentPlan, AgentSession, AgentState, AgentText, AgentUsage, BlobRef, EventData,
-    LogStream, NewEvent, Permission, PermissionId, PermissionState, PermissionTopic, Speaker, StepAgent, ToolCall,
-    Usage,
+    LogStream, NewEvent, Permission, PermissionId, PermissionTopic, Speaker, StepAgent, ToolCall, Usage,
 };
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -20,7 +19,7 @@ use tokio::{
 };
 
 use super::{
-    asks::{Asks, by_rule},
+    asks::{Asks, by_rule, question},
     policy::{Policy, Verdict},
 };
 use crate::{execute::Job, ids};
@@ -404,32 +403,15 @@ impl Recorder {
 
     async fn permission(self: &Arc<Self>, asked: PermissionAsked) {
         let PermissionAsked { id, tool, options } = asked;
-        let (step, attempt) = self.job.key_and_attempt();
+        let agent = self.step_agent().id;
         let permission = Permission {
-            id: ids::permission(),
-            project: self.job.project.clone(),
-            run: self.job.at.run.clone(),
-            run_number: self.about.run_number,
-            workflow: self.about.workflow.clone(),
-            step,
-            attempt,
-            agent: self.step_agent().id,
-            topic: PermissionTopic::Tool,
-            title: tool.title.clone(),
             kind: tool.kind,
-            tool_call: Some(self.own_id(tool.id.clone())),
-            input: tool.input.clone(),
-            locations: tool.locations.clone(),
-            diffs: tool.diffs.clone(),
+            tool_call: Some(self.own_id(tool.id)),
+            input: tool.input,
+            locations: tool.locations,
+            diffs: tool.diffs,
             options,
-            free_text: false,
-            state: PermissionState::Open,
-            option: None,
-            text: None,
-            by: None,
-            opened_at: self.job.clock.now(),
-            resolved_at: None,
-            reason: None,
+            ..question(&self.job, &self.about, &agent, PermissionTopic::Tool, tool.title)
         };
         let paths: Vec<&str> = (permission.locations.iter().map(|location| location.path.as_str()))
             .chain(permission.diffs.iter().map(|diff| diff.path.as_str()))
