@@ -29,12 +29,31 @@ steps:
   decide: { kind: approval, question: "Shall it go on?", who: { roles: [operator, owner], self_approval: true } }
   after: { kind: command, needs: [decide], run: "echo after" }
 `,
+  agent: `signalbox: 1
+name: agent
+env: { REHEARSAL_SCRIPT: "\${{ project.path }}/.signalbox/play.yaml" }
+goal_check: { statement: A file that nobody writes, accept: [{ file_exists: never.txt }] }
+steps:
+  build: { kind: agent, agent: { id: rehearsal }, prompt: "Build it" }
+  land: { kind: git, needs: [build], action: merge, from: build, message: Build }
+`,
   broken: `signalbox: 1
 name: broken
 steps:
   a: { kind: command, comand: "echo" }
 `,
 };
+
+const PLAY = `scenes:
+  - when: Build it
+    do:
+      - think: "What is to be built?"
+      - plan: [{ text: "Write a file", status: in_progress }]
+      - say: "I write **a file**."
+      - write: { path: made.txt, text: "made\\n" }
+      - run: { command: "cat made.txt" }
+      - usage: { input: 1200, output: 80, usd: 0.01, context_used: 1200, context_size: 200000 }
+`;
 
 interface Started {
   run: string;
@@ -64,11 +83,15 @@ async function conflict(page: Page): Promise<void> {
 
 test.beforeAll(async () => {
   host = new Host(WORKFLOWS);
+  writeFileSync(join(host.project, '.signalbox', 'play.yaml'), PLAY);
+  host.commit();
   await host.start();
   const failed = await host.call<Started>('run.start', { project: 'shop', workflow: 'fails' });
   const asks = await host.call<Started>('run.start', { project: 'shop', workflow: 'asks', inputs: { goal: 'a shop' } });
+  const agent = await host.call<Started>('run.start', { project: 'shop', workflow: 'agent' });
   for (const [started, state] of [
     [failed, 'done'],
+    [agent, 'done'],
     [asks, 'waiting_input'],
   ] as const)
     await expect
@@ -96,6 +119,27 @@ test.beforeAll(async () => {
         await expect(page.getByRole('menuitem').first()).toBeVisible();
       },
     },
+    transcript: {
+      path: run(agent, '?tab=steps&step=build'),
+      shows: 'agent-tab-transcript',
+      act: async (page) => {
+        // The tab is kept for the next agent that is looked at.
+        await page.getByTestId('agent-tab-transcript').click();
+        await expect(page.getByTestId('transcript')).toContainText('I write a file.');
+      },
+    },
+    changes: {
+      path: run(agent, '?step=build'),
+      shows: 'agent-tab-changes',
+      act: async (page) => {
+        await page.getByTestId('agent-tab-changes').click();
+        await expect(page.getByTestId('changes')).toContainText('made.txt');
+      },
+    },
+    outcome: { path: run(agent, '?tab=outcome'), shows: 'goal' },
+    'inbox with a risk': { path: '/inbox', shows: 'risks' },
+    agents: { path: '/agents', shows: 'agent-rehearsal' },
+    worktrees: { path: '/projects/shop/settings', shows: 'worktrees' },
     inbox: { path: '/inbox', shows: 'approve' },
     activity: { path: '/activity', shows: 'feed' },
     system: { path: '/system', shows: 'connections' },

@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -31,6 +31,21 @@ export class Host {
     const folder = join(this.project, '.signalbox', 'workflows');
     mkdirSync(folder, { recursive: true });
     for (const [name, text] of Object.entries(workflows)) writeFileSync(join(folder, `${name}.yaml`), text);
+  }
+
+  /** Makes the project a git repository with all that is in it now. */
+  commit(): void {
+    const git = (...args: string[]) => execFileSync('git', ['-C', this.project, ...args], { stdio: 'pipe' });
+    if (!existsSync(join(this.project, '.git'))) git('init', '-q', '-b', 'main');
+    git('config', 'user.name', 'Ada');
+    git('config', 'user.email', 'ada@example.org');
+    git('add', '-A');
+    git('commit', '-qm', 'Everything');
+  }
+
+  /** Writes a template of the product into the project. */
+  template(name: string): void {
+    execFileSync(BIN, ['init', this.project, '--template', name], { stdio: 'pipe' });
   }
 
   async start(): Promise<void> {

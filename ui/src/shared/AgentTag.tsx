@@ -18,7 +18,7 @@ export function AgentTag({ agent, tight = false }: { agent: StepAgent; tight?: b
   const asked = agent.questions ?? 0;
   return (
     <span className="agent-tag" data-testid="agent-tag">
-      {!(tight && agent.rehearsal) && (
+      {!(agent.rehearsal && (tight || /^rehearsal$/i.test(agent.name))) && (
         <span className="cut agent-name" title={agent.name}>
           {agent.name}
         </span>

@@ -217,8 +217,10 @@ export class AgentWorld {
     this.#risk(risk, at);
     if (risk.state !== 'open') this.withdraw(key);
     else if (risk.severity === 'critical' && held?.value.state !== 'open') {
-      const { title, evidence, project, run } = risk;
-      this.notice({ kind: 'error', title, text: evidence, project, about: key, ...(run === undefined ? {} : { run }) });
+      const { title, project, run } = risk;
+      // Some titles hold the evidence.
+      const text = title.includes(risk.evidence) ? risk.advice : risk.evidence;
+      this.notice({ kind: 'error', title, text, project, about: key, ...(run === undefined ? {} : { run }) });
     }
   }
 

@@ -95,7 +95,9 @@ function AgentCard({ agent }: { agent: AgentInfo }) {
       <dl className="facts">
         {agent.version && <Fact name="Version" value={agent.version} />}
         {agent.program && <Fact name="Program" value={agent.program} mono />}
-        {!agent.installed && agent.install && <Fact name="Install" value={agent.install} mono />}
+        {!agent.installed && agent.install && !agent.missing?.includes(agent.install) && (
+          <Fact name="Install" value={agent.install} mono />
+        )}
         {agent.sign_in && <Fact name="Sign in" value={agent.sign_in} />}
         {agent.licence && <Fact name="Licence" value={agent.licence} />}
       </dl>

@@ -70,7 +70,7 @@ function Goal({ goal, project, run }: { goal: GoalVerdict; project: string; run:
                 title={each.passed ? 'Held' : 'Did not hold'}
               />
               <span className="grow">{each.what}</span>
-              <span className="muted num">{duration(each.duration_ms)}</span>
+              {each.duration_ms > 0 && <span className="muted num">{duration(each.duration_ms)}</span>}
             </div>
             {each.detail !== '' && <pre className="soft">{each.detail}</pre>}
           </li>
@@ -79,7 +79,7 @@ function Goal({ goal, project, run }: { goal: GoalVerdict; project: string; run:
       {goal.step !== undefined && (
         <p className="muted">
           Checked before{' '}
-          <Link className="text" to={to.run(project, run, { tab: 'outcome', step: goal.step })}>
+          <Link className="text" to={to.run(project, run, { step: goal.step })}>
             {goal.step}
           </Link>{' '}
           landed anything.
@@ -100,7 +100,7 @@ function CommitRow({ commit, project, run }: { commit: Commit; project: string; 
             {commit.branch}
           </span>
           {commit.step !== undefined && (
-            <Link className="text" to={to.run(project, run, { tab: 'outcome', step: commit.step })}>
+            <Link className="text" to={to.run(project, run, { step: commit.step })}>
               {commit.step}
             </Link>
           )}

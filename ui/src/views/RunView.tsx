@@ -74,7 +74,9 @@ function Shown({ run, route, filled }: { run: Run; route: RunRoute; filled: bool
   const wanted = useOpenPermissions().find((permission) => permission.run === run.id);
   const risks = useRisks().filter((risk) => risk.run === run.id);
   const choose = (step: string | undefined, attempt?: number) =>
-    navigate(to.run(run.project, run.id, { tab: route.tab, step, attempt }), { replace: !narrow });
+    navigate(to.run(run.project, run.id, { tab: route.tab === 'outcome' ? undefined : route.tab, step, attempt }), {
+      replace: !narrow,
+    });
   const move = (by: number) => {
     const at = steps.findIndex((step) => step.key === selected);
     const next = steps[Math.max(0, Math.min(steps.length - 1, at + by))];
@@ -91,7 +93,8 @@ function Shown({ run, route, filled }: { run: Run; route: RunRoute; filled: bool
       run: () => (route.step === undefined ? navigate(to.project(run.project)) : choose(undefined)),
     },
   ]);
-  const panel = selected !== undefined && (
+  // What came of the run is about no step, and takes the whole room.
+  const panel = selected !== undefined && tab !== 'outcome' && (
     <Panel key={selected} run={run} stepKey={selected} route={route} narrow={narrow} onBack={() => choose(undefined)} />
   );
   return (
@@ -156,7 +159,7 @@ function Shown({ run, route, filled }: { run: Run; route: RunRoute; filled: bool
                 ))}
               </div>
               <span className="grow" />
-              {failed !== undefined && selected !== failed && (
+              {failed !== undefined && (selected !== failed || tab === 'outcome') && (
                 <Button kind="danger" size="small" data-testid="show-failed" onClick={() => choose(failed)}>
                   {narrow ? 'What failed' : 'Show what failed'}
                 </Button>
@@ -166,7 +169,7 @@ function Shown({ run, route, filled }: { run: Run; route: RunRoute; filled: bool
                   Follow
                 </Button>
               )}
-              {!narrow && (
+              {!narrow && tab !== 'outcome' && (
                 <Button
                   kind="quiet"
                   size="small"

@@ -163,7 +163,7 @@ function Remove({
             data-testid="remove-worktree-confirm"
             onClick={() => void remove.run()}
           >
-            {held === undefined ? 'Remove' : 'Remove and lose them'}
+            {held === undefined ? 'Remove' : 'Remove, and lose it all'}
           </Button>
         </>
       }
@@ -172,7 +172,7 @@ function Remove({
         <p>
           {held === undefined
             ? 'Nothing is lost: all that was done in it is on another branch.'
-            : `These are nowhere else, and will be lost: ${held}.`}
+            : `It holds what is nowhere else, and what will be lost: ${held}.`}
         </p>
         <p className="mono soft" style={{ overflowWrap: 'anywhere' }}>
           {tree.folder}

@@ -7,6 +7,8 @@ import { Ago, Button, Link } from '../../shared/parts';
 import { Problem } from '../../shared/Problem';
 import type { Look } from '../../shared/status';
 import { useAction } from '../../shared/useAction';
+import { useSeen } from '../../shared/useSeen';
+import { riskKey } from '../../stream/agents';
 import './risks.css';
 
 export const SEVERITY: Record<Severity, Look> = {
@@ -19,6 +21,8 @@ export const SEVERITY: Record<Severity, Look> = {
 export function RiskCard({ risk }: { risk: Risk }) {
   const link = useLink();
   const stale = useStale();
+  // What is on the screen needs no notice over it.
+  useSeen(riskKey(risk));
   const run = useRun(risk.run ?? '');
   const step = useStep(risk.run ?? '', risk.step ?? '');
   const change = useAction((method: 'risk.acknowledge' | 'risk.resolve') =>
