@@ -137,6 +137,11 @@ steps:
     let build = host.step(&run, "build");
     assert_eq!(build["agent"]["usage"]["input_tokens"], 150);
     assert_eq!(build["agent"]["rehearsal"], true);
+    let used = host.call("usage.report", json!({ "project": host.project_id(), "days": 2 })).unwrap();
+    assert_eq!(
+        (used["days"][0]["agent"].as_str(), used["days"][0]["usage"]["input_tokens"].as_u64()),
+        (Some("rehearsal"), Some(150))
+    );
     // Nothing is left of the work but its commits.
     until("the worktrees to be tidied", || {
         let left = host.call("worktree.list", json!({ "project": host.project_id() })).unwrap();

@@ -416,6 +416,10 @@ impl Handlers for Host {
         self.test_agent(&params.agent).await
     }
 
+    async fn usage_report(&self, caller: &Caller, params: UsageQuery) -> Reply<UsageReport> {
+        self.report_usage(caller, &params)
+    }
+
     async fn risk_list(&self, caller: &Caller, params: ProjectRef) -> Reply<Risks> {
         self.project(caller, &params.project)?;
         Ok(Risks { risks: self.read(|reader| reader.open_risks(&params.project))? })

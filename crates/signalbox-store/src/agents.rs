@@ -4,9 +4,21 @@ use std::sync::Arc;
 
 use signalbox_model::{
     AgentSession, AgentUsage, Cursor, FileDiff, Permission, PermissionId, ProjectId, Risk, Room, RunId, StepKey,
+    UnixMillis,
 };
 
 use crate::{Frame, Reader, StoreError};
+
+/// What an attempt used up.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UsedBy {
+    /// Of which project.
+    pub project: ProjectId,
+    /// When its run was made.
+    pub started: UnixMillis,
+    /// What.
+    pub usage: AgentUsage,
+}
 
 impl Reader<'_> {
     /// An agent's question.
@@ -32,6 +44,22 @@ impl Reader<'_> {
     /// What a run's agents used up, by step and attempt.
     pub fn agent_usage(&self, run: &RunId) -> Result<Vec<AgentUsage>, StoreError> {
         self.many("SELECT data FROM agent_usage WHERE run = ?1 ORDER BY step, attempt", &[&run.as_str()])
+    }
+
+    /// What attempts of runs used up that were started at `since` or later.
+    pub fn usage_since(&self, project: Option<&ProjectId>, since: UnixMillis) -> Result<Vec<UsedBy>, StoreError> {
+        let mut statement = self.db().prepare_cached(
+            "SELECT r.project, json_extract(r.data, '$.created_at'), u.data FROM runs r JOIN agent_usage u ON u.run = r.id
+             WHERE (?1 IS NULL OR r.project = ?1) AND json_extract(r.data, '$.created_at') >= ?2",
+        )?;
+        let mut rows = statement.query(rusqlite::params![project.map(ProjectId::as_str), since])?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            let (project, started, data): (String, UnixMillis, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            let project = ProjectId::new(project).map_err(|error| StoreError::Row(error.to_string()))?;
+            found.push(UsedBy { project, started, usage: serde_json::from_str(&data)? });
+        }
+        Ok(found)
     }
 
     /// How files differ from the base of an attempt, by path, with those whose change was undone.

@@ -39,6 +39,7 @@ use rusqlite::Connection;
 use signalbox_model::{Clock, Cursor, Epoch};
 use tokio::sync::{mpsc, oneshot};
 
+pub use agents::UsedBy;
 pub use batch::{Batch, Committed, KeyClaim, TokenChange};
 pub use error::StoreError;
 pub use frame::{Frame, RoomInfo};

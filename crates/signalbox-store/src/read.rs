@@ -399,6 +399,10 @@ impl<'a> Reader<'a> {
         Ok(Arc::new(Frame { seq: parts.seq, room: Arc::clone(room), json: parts.encode(self.epoch, &room.room) }))
     }
 
+    pub(crate) fn db(&self) -> &Connection {
+        self.db
+    }
+
     pub(crate) fn one<T: DeserializeOwned>(&self, sql: &str, key: &str) -> Result<Option<T>, StoreError> {
         let text: Option<String> = self.db.prepare_cached(sql)?.query_row([key], |row| row.get(0)).optional()?;
         text.map(|text| serde_json::from_str(&text).map_err(StoreError::from)).transpose()

@@ -222,6 +222,9 @@ methods! {
     /// Starts an agent, asks it who it is, and ends it. Nothing is sent to a model.
     agent_test = "agent.test" Operator write (AgentRef) -> AgentTested;
 
+    /// What agents used up, by day and agent, the newest day first.
+    usage_report = "usage.report" Viewer read (UsageQuery) -> UsageReport;
+
     /// A project's risks that are not resolved, oldest first.
     risk_list = "risk.list" Viewer read (ProjectRef) -> Risks;
     /// Says that somebody knows of a risk.

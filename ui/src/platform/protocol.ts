@@ -901,6 +901,27 @@ feedback: string, };
 export type Cursor = string;
 
 /**
+ * What an agent used up on a day.
+ */
+export type DayUsage = { 
+/**
+ * When the day began (UTC). A use counts on the day on which its run was started.
+ */
+day: number, 
+/**
+ * The agent's id.
+ */
+agent: string, 
+/**
+ * Attempts of steps.
+ */
+attempts: number, 
+/**
+ * Tokens and money.
+ */
+usage: Usage, };
+
+/**
  * What a person may answer.
  */
 export type Decision = "approve" | "reject";
@@ -3214,6 +3235,28 @@ cached_tokens?: number,
 usd?: number, };
 
 /**
+ * Which use of agents.
+ */
+export type UsageQuery = { 
+/**
+ * Only of this project; absent: of all that the caller may see.
+ */
+project?: ProjectId, 
+/**
+ * So many days back, today included, 1 to 366; 30 if absent. Days are those of UTC.
+ */
+days?: number, };
+
+/**
+ * What agents used up.
+ */
+export type UsageReport = { 
+/**
+ * The newest day first, then by agent.
+ */
+days: Array<DayUsage>, };
+
+/**
  * The verdict of one check.
  */
 export type VerifyResult = { 
@@ -3554,6 +3597,8 @@ export interface Methods {
   "agent.list": { params: AgentList; reply: Agents };
   /** Starts an agent, asks it who it is, and ends it. Nothing is sent to a model. */
   "agent.test": { params: AgentRef; reply: AgentTested };
+  /** What agents used up, by day and agent, the newest day first. */
+  "usage.report": { params: UsageQuery; reply: UsageReport };
   /** A project's risks that are not resolved, oldest first. */
   "risk.list": { params: ProjectRef; reply: Risks };
   /** Says that somebody knows of a risk. */

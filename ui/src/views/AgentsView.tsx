@@ -11,6 +11,7 @@ import type { Look } from '../shared/status';
 import { useAction } from '../shared/useAction';
 import { useQuery } from '../shared/useQuery';
 import { useTick } from '../shared/useTick';
+import { UsageTable } from '../features/agents/UsageTable';
 import '../features/agents/agents.css';
 
 const POLL_MS = 60_000;
@@ -44,6 +45,7 @@ export function AgentsView() {
         Programs on the host’s machine that can do a step of <code>kind: agent</code>. A workflow names one by its id.
         Signalbox holds none of their keys: each signs in by itself.
       </p>
+      <UsageTable />
       {loading && <Loading lines={5} label="Loading the agents" />}
       {(error ?? look.error) !== undefined && (
         <div className="column">

@@ -2,13 +2,14 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use signalbox_model::{EventData, NewEvent, ProjectId, RiskState, Room, RunId, StepKey};
+use signalbox_model::{EventData, NewEvent, ProjectId, RiskState, Room, RunId, StepKey, Usage};
 use signalbox_store::Batch;
 use signalbox_wire::{
     CallError, Caller, ErrorCode,
     method::{
-        DiffReply, PermissionAnswer, PermissionList, PermissionReply, Permissions, RiskRef, RiskReply, RunDiff,
-        RunTranscript, TranscriptPage, WorktreeInfo, WorktreeMerged, WorktreeRef, WorktreeRemove, Worktrees,
+        DayUsage, DiffReply, PermissionAnswer, PermissionList, PermissionReply, Permissions, RiskRef, RiskReply,
+        RunDiff, RunTranscript, TranscriptPage, UsageQuery, UsageReport, WorktreeInfo, WorktreeMerged, WorktreeRef,
+        WorktreeRemove, Worktrees,
     },
 };
 
@@ -157,5 +158,29 @@ impl Host {
         let event = NewEvent::new(room, caller.actor.clone(), EventData::Commit(commit));
         self.inner.store.append(Batch::of(vec![event])).await.map_err(store_error)?;
         Ok(WorktreeMerged { into, commit: Some(hash), files })
+    }
+
+    pub(crate) fn report_usage(&self, caller: &Caller, params: &UsageQuery) -> Reply<UsageReport> {
+        const DAY: i64 = 24 * 3600 * 1000;
+        if let Some(project) = &params.project {
+            self.project(caller, project)?;
+        }
+        let days = match params.days.unwrap_or(30) {
+            days if (1..=366).contains(&days) => i64::from(days),
+            days => return Err(CallError::bad_request(format!("days is {days}, it must be 1 to 366"))),
+        };
+        let day_of = |at: i64| at.div_euclid(DAY) * DAY;
+        let since = day_of(self.inner.clock.now()) - (days - 1) * DAY;
+        let used = self.read(|reader| reader.usage_since(params.project.as_ref(), since))?;
+        let mut found = std::collections::BTreeMap::<(i64, String), (u32, Usage)>::new();
+        for use_of in used.into_iter().filter(|use_of| caller.sees(&use_of.project)) {
+            // Negative, so that the newest day comes first.
+            let (attempts, usage) = found.entry((-day_of(use_of.started), use_of.usage.agent)).or_default();
+            *attempts += 1;
+            usage.add(&use_of.usage.usage);
+        }
+        let days =
+            found.into_iter().map(|((day, agent), (attempts, usage))| DayUsage { day: -day, agent, attempts, usage });
+        Ok(UsageReport { days: days.collect() })
     }
 }

@@ -222,6 +222,13 @@ params! {
         /// Its id in the catalogue.
         agent: String,
     }
+    /// Which use of agents.
+    UsageQuery {
+        /// Only of this project; absent: of all that the caller may see.
+        #[serde(default, skip_serializing_if = "Option::is_none")] project: Option<ProjectId>,
+        /// So many days back, today included, 1 to 366; 30 if absent. Days are those of UTC.
+        #[serde(default, skip_serializing_if = "Option::is_none")] days: Option<u32>,
+    }
     /// A risk.
     RiskRef {
         /// Its project.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::RawValue};
 use signalbox_model::{
     Approval, Cursor, Epoch, FileDiff, Health, HealthCheck, Member, MemberId, Permission, Project, QueueState, Risk,
-    Role, Run, RunId, Step, StepKey, StepKind, SystemStatus, UnixMillis,
+    Role, Run, RunId, Step, StepKey, StepKind, SystemStatus, UnixMillis, Usage,
 };
 use ts_rs::TS;
 
@@ -280,6 +280,22 @@ replies! {
         message: String,
         /// How long it took to answer, in milliseconds.
         took_ms: u64,
+    }
+    /// What an agent used up on a day.
+    DayUsage {
+        /// When the day began (UTC). A use counts on the day on which its run was started.
+        day: UnixMillis,
+        /// The agent's id.
+        agent: String,
+        /// Attempts of steps.
+        attempts: u32,
+        /// Tokens and money.
+        usage: Usage,
+    }
+    /// What agents used up.
+    UsageReport {
+        /// The newest day first, then by agent.
+        days: Vec<DayUsage>,
     }
     /// Risks.
     Risks {
