@@ -29,6 +29,8 @@ mod examples;
 mod pitfalls;
 #[path = "integration/protection.rs"]
 mod protection;
+#[path = "integration/real_agents.rs"]
+mod real_agents;
 #[cfg(target_os = "linux")]
 #[path = "integration/secrets.rs"]
 mod secrets;

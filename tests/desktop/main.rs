@@ -4,6 +4,7 @@
 //! `cargo xtask test --only desktop` gives them both. Pictures are left in `target/screenshots`.
 #![cfg(target_os = "linux")]
 
+mod agents;
 mod app;
 mod elsewhere;
 mod rate;

@@ -27,7 +27,7 @@ fn marks(project: &Project, mark: &str) -> usize {
     text.lines().filter(|line| *line == mark).count()
 }
 
-fn check_log(data: &std::path::Path, acknowledged: &[(u64, u64)]) {
+pub(crate) fn check_log(data: &std::path::Path, acknowledged: &[(u64, u64)]) {
     let store = Store::open(Options {
         dir: data.to_owned(),
         durability: Durability::Process,

@@ -23,13 +23,18 @@ pub(crate) fn binary() -> &'static str {
 }
 
 /// Waits for a condition, not for a time.
-pub(crate) fn until<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn until<T>(what: &str, found: impl FnMut() -> Option<T>) -> T {
+    until_for(PATIENCE, what, found)
+}
+
+/// The same, for what takes longer than most.
+pub(crate) fn until_for<T>(patience: Duration, what: &str, mut found: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
         if let Some(found) = found() {
             return found;
         }
-        assert!(start.elapsed() < PATIENCE, "timed out waiting for {what}");
+        assert!(start.elapsed() < patience, "timed out waiting for {what}");
         std::thread::park_timeout(Duration::from_millis(10));
     }
 }

@@ -1,7 +1,8 @@
-//! The project's chores: `cargo xtask setup | run | test | build | codegen | bench | fuzz | soak`.
+//! The project's chores: `cargo xtask setup | run | test | build | codegen | bench | agents | fuzz | soak`.
 //!
 //! It builds in seconds and needs nothing but Rust; what else a chore needs, it installs or names.
 
+mod agents;
 mod build;
 mod check;
 mod fuzz;
@@ -25,6 +26,7 @@ Usage: cargo xtask COMMAND
   build              builds the UI and the release binaries
   codegen [--check]  writes the TypeScript types of the protocol, or says whether they are up to date
   bench [PART]       runs the benchmarks: log, replay, fanout, sockets, scale, engine, window
+  agents [ID]        installs real coding agents below target and tests them, with a scripted model behind them
   fuzz [TARGET] [--seconds N] [--seed S]
                      gives everything that takes bytes from outside anything, for N seconds a target
   soak [--minutes N] [--seed S] [--clients N]
@@ -64,6 +66,7 @@ fn chore(arguments: &[&str]) -> Result<bool> {
             process::Program::new(binary).args(rest.iter().copied()).run()?;
             if rest.is_empty() { check::window_rate(None) } else { Ok(()) }
         }
+        ["agents", rest @ ..] => agents::run(rest),
         ["fuzz", rest @ ..] => fuzz::run(rest),
         ["soak", rest @ ..] => soak::run(rest),
         [] | ["help" | "--help" | "-h"] => {

@@ -19,6 +19,7 @@ const APP: Packages = &[
 
 /// The examples of the documentation are run as they stand there; secrets go into a real keychain.
 const RUST_TESTS: Packages = &[
+    ("git", "what agents do is kept in it"),
     ("curl", "an example of the protocol's documentation"),
     ("python3", "an example of the protocol's documentation"),
     ("dbus-daemon", "a session bus for the test of secrets"),

@@ -11,8 +11,8 @@ use indexmap::IndexMap;
 use serde_json::Value;
 use signalbox_engine::{Input, Outcome, StepAt};
 use signalbox_model::{
-    Activity, Actor, BlobRef, Clock, EventData, LogChunk, NewEvent, Priority, ProjectId, Room, StepKey, StopKind,
-    VerifyResult,
+    Activity, Actor, BlobRef, Clock, EventData, LogChunk, NewEvent, Priority, ProjectId, Risk, RiskState, Room,
+    Severity, StepKey, StopKind, VerifyResult,
 };
 use signalbox_process::{Exit, Handle, Masker, Piece, Report, Spec, end_all, leftovers, spawn};
 use signalbox_store::{Batch, Store};
@@ -103,6 +103,24 @@ impl Job {
                     return;
                 }
             }
+        }
+    }
+
+    /// A risk of this step. Raised again it is the same.
+    pub(crate) fn risk(&self, kind: &str, severity: Severity, title: String, evidence: &str, advice: &str) -> Risk {
+        Risk {
+            id: format!("{kind}/{}/{}", self.at.run, self.key),
+            project: self.project.clone(),
+            kind: kind.to_owned(),
+            severity,
+            title,
+            evidence: evidence.to_owned(),
+            advice: advice.to_owned(),
+            run: Some(self.at.run.clone()),
+            step: Some(self.key.clone()),
+            state: RiskState::Open,
+            raised_at: self.clock.now(),
+            by: None,
         }
     }
 

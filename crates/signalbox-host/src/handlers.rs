@@ -433,6 +433,10 @@ impl Handlers for Host {
         self.list_worktrees(caller, &params.project).await
     }
 
+    async fn worktree_merge(&self, caller: &Caller, params: WorktreeRef) -> Reply<WorktreeMerged> {
+        self.merge_worktree(caller, &params).await
+    }
+
     async fn worktree_remove(&self, caller: &Caller, params: WorktreeRemove) -> Reply<Worktrees> {
         self.remove_worktree(caller, params).await
     }

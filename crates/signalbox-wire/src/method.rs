@@ -231,6 +231,8 @@ methods! {
 
     /// Worktrees that Signalbox made in a project, and what each still holds.
     worktree_list = "worktree.list" Viewer read (ProjectRef) -> Worktrees;
+    /// Merges the work of a worktree into the branch that is checked out. `conflict` if it does not fit: nothing is changed then.
+    worktree_merge = "worktree.merge" Operator write (WorktreeRef) -> WorktreeMerged;
     /// Removes a worktree. Refused while it holds changes that are nowhere else, unless `discard` says so.
     worktree_remove = "worktree.remove" Owner write (WorktreeRemove) -> Worktrees;
 

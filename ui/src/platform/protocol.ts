@@ -3427,6 +3427,36 @@ commits: number,
 missing?: boolean, };
 
 /**
+ * Work that was merged.
+ */
+export type WorktreeMerged = { 
+/**
+ * The branch it went into.
+ */
+into: string, 
+/**
+ * The merge's commit; absent: all of it was there already.
+ */
+commit?: string, 
+/**
+ * Files that it changed.
+ */
+files: number, };
+
+/**
+ * A worktree.
+ */
+export type WorktreeRef = { 
+/**
+ * Its project.
+ */
+project: ProjectId, 
+/**
+ * Its branch.
+ */
+branch: string, };
+
+/**
  * A worktree to remove.
  */
 export type WorktreeRemove = { 
@@ -3532,6 +3562,8 @@ export interface Methods {
   "risk.resolve": { params: RiskRef; reply: RiskReply };
   /** Worktrees that Signalbox made in a project, and what each still holds. */
   "worktree.list": { params: ProjectRef; reply: Worktrees };
+  /** Merges the work of a worktree into the branch that is checked out. `conflict` if it does not fit: nothing is changed then. */
+  "worktree.merge": { params: WorktreeRef; reply: WorktreeMerged };
   /** Removes a worktree. Refused while it holds changes that are nowhere else, unless `discard` says so. */
   "worktree.remove": { params: WorktreeRemove; reply: Worktrees };
   /** Posts an event of another program's type (`x_...`) to a project. */

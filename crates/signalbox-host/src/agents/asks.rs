@@ -5,12 +5,16 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use signalbox_model::{Actor, Clock, EventData, NewEvent, OptionKind, Permission, PermissionId, PermissionState, Room};
+use signalbox_model::{
+    Actor, Clock, EventData, NewEvent, OptionKind, Permission, PermissionId, PermissionState, PermissionTopic, Room,
+    ToolKind,
+};
 use signalbox_store::{Batch, Store, StoreError};
 use signalbox_wire::{CallError, Caller};
 use tokio::sync::oneshot;
 
-use crate::host::store_error;
+use super::record::About;
+use crate::{execute::Job, host::store_error, ids};
 
 /// Longest answer in words, in bytes.
 const LONGEST_TEXT: usize = 8 * 1024;
@@ -170,6 +174,37 @@ fn event(permission: &Permission, actor: Actor, data: impl Fn(Arc<Permission>) -
     NewEvent::new(Room::Project(permission.project.clone()), actor, data(Arc::new(permission.clone())))
         .of_run(permission.run.clone())
         .of_step(permission.step.clone())
+}
+
+/// A question of a step's agent, without choices as yet.
+pub(crate) fn question(job: &Job, about: &About, agent: &str, topic: PermissionTopic, title: String) -> Permission {
+    let (step, attempt) = job.key_and_attempt();
+    Permission {
+        id: ids::permission(),
+        project: job.project.clone(),
+        run: job.at.run.clone(),
+        run_number: about.run_number,
+        workflow: about.workflow.clone(),
+        step,
+        attempt,
+        agent: agent.to_owned(),
+        topic,
+        title,
+        kind: ToolKind::Other,
+        tool_call: None,
+        input: None,
+        locations: Vec::new(),
+        diffs: Vec::new(),
+        options: Vec::new(),
+        free_text: false,
+        state: PermissionState::Open,
+        option: None,
+        text: None,
+        by: None,
+        opened_at: job.clock.now(),
+        resolved_at: None,
+        reason: None,
+    }
 }
 
 /// The option to choose when a rule decides: the narrowest that says yes, or no.

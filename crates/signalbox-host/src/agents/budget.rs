@@ -4,17 +4,17 @@ use std::{sync::Arc, time::Duration};
 
 use signalbox_engine::Phase;
 use signalbox_model::{
-    FailureCause, OptionKind, Permission, PermissionOption, PermissionState, PermissionTopic, Severity, StopKind,
-    ToolKind, Usage,
+    FailureCause, OptionKind, Permission, PermissionOption, PermissionTopic, Severity, StopKind, Usage,
 };
 use signalbox_workflow::definition::{Budget, OnExceed};
 use tokio::{sync::watch, time::Instant};
 
 use super::{
+    asks,
     record::Recorder,
     task::{Failed, Task, wanted},
 };
-use crate::{execute::Stop, ids};
+use crate::execute::Stop;
 
 impl Task {
     /// A budget is used up: asks whether to go on, if the workflow says so.
@@ -36,37 +36,15 @@ impl Task {
         if budget.on_exceed == OnExceed::Fail {
             return Err(failed());
         }
-        let (step, attempt) = self.job.key_and_attempt();
         let option = |id: &str, name: &str, kind| PermissionOption { id: id.into(), name: name.into(), kind };
-        let question = Permission {
-            id: ids::permission(),
-            project: self.job.project.clone(),
-            run: self.job.at.run.clone(),
-            run_number: self.prepared.about.run_number,
-            workflow: self.prepared.about.workflow.clone(),
-            step,
-            attempt,
-            agent: recorder.step_agent().id,
-            topic: PermissionTopic::Budget,
-            title: format!("The budget is used up: {what}. Go on with as much again?"),
-            kind: ToolKind::Other,
-            tool_call: None,
-            input: None,
-            locations: Vec::new(),
-            diffs: Vec::new(),
-            options: vec![
-                option("go_on", "Go on", OptionKind::AllowOnce),
-                option("stop", "End the step", OptionKind::RejectOnce),
-            ],
-            free_text: false,
-            state: PermissionState::Open,
-            option: None,
-            text: None,
-            by: None,
-            opened_at: self.job.clock.now(),
-            resolved_at: None,
-            reason: None,
-        };
+        let title = format!("The budget is used up: {what}. Go on with as much again?");
+        let agent = recorder.step_agent().id;
+        let asked = asks::question(&self.job, &self.prepared.about, &agent, PermissionTopic::Budget, title);
+        let options = vec![
+            option("go_on", "Go on", OptionKind::AllowOnce),
+            option("stop", "End the step", OptionKind::RejectOnce),
+        ];
+        let question = Permission { options, ..asked };
         let id = question.id.clone();
         let Ok(answer) = self.services.asks.ask(question).await else { return Err(failed()) };
         recorder.phase(Phase::Waiting, Some(format!("the budget is used up: {what}"))).await;

@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use serde_json::Value;
 use signalbox_agent::{Stop as TurnStop, Turn};
 use signalbox_engine::{Outcome, Phase};
-use signalbox_model::{Artifact, Commit, EventData, FailureCause, LogStream, Risk, RiskState, Severity};
+use signalbox_model::{Artifact, Commit, EventData, FailureCause, LogStream, Severity};
 use signalbox_workflow::plan::Check;
 
 use super::{
@@ -181,20 +181,7 @@ impl Task {
     }
 
     pub(super) async fn risk(&self, kind: &str, severity: Severity, title: String, evidence: &str, advice: &str) {
-        let risk = Risk {
-            id: format!("{kind}/{}/{}", self.job.at.run, self.job.key),
-            project: self.job.project.clone(),
-            kind: kind.to_owned(),
-            severity,
-            title,
-            evidence: evidence.to_owned(),
-            advice: advice.to_owned(),
-            run: Some(self.job.at.run.clone()),
-            step: Some(self.job.key.clone()),
-            state: RiskState::Open,
-            raised_at: self.job.clock.now(),
-            by: None,
-        };
+        let risk = self.job.risk(kind, severity, title, evidence, advice);
         self.job.append_all(vec![self.job.of_project(EventData::RiskAlert(risk))]).await;
     }
 }

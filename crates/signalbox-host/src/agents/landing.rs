@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use signalbox_engine::{Input, Outcome, Phase};
 use signalbox_git::{Checkout, Error, Merge, MergeRequest, Removal, Repository};
-use signalbox_model::{Commit, EventData, Evidence, FailureCause, GoalVerdict, Risk, RiskState, Severity};
+use signalbox_model::{Commit, EventData, Evidence, FailureCause, GoalVerdict, Severity};
 use signalbox_workflow::{definition::GitAction, plan::Check};
 
 use super::{
@@ -282,20 +282,7 @@ fn moved(checks: &Checks, folder: &std::path::Path) -> Checks {
 }
 
 fn risk(job: &Job, kind: &str, title: String, evidence: &str, advice: &str) -> signalbox_model::NewEvent {
-    job.of_project(EventData::RiskAlert(Risk {
-        id: format!("{kind}/{}/{}", job.at.run, job.key),
-        project: job.project.clone(),
-        kind: kind.to_owned(),
-        severity: Severity::Critical,
-        title,
-        evidence: evidence.to_owned(),
-        advice: advice.to_owned(),
-        run: Some(job.at.run.clone()),
-        step: Some(job.key.clone()),
-        state: RiskState::Open,
-        raised_at: job.clock.now(),
-        by: None,
-    }))
+    job.of_project(EventData::RiskAlert(job.risk(kind, Severity::Critical, title, evidence, advice)))
 }
 
 /// Whether the goal is reached, as an event with its evidence. `before_landing` says what a "no" prevents.

@@ -8,7 +8,7 @@ use signalbox_wire::{
     CallError, Caller, ErrorCode,
     method::{
         DiffReply, PermissionAnswer, PermissionList, PermissionReply, Permissions, RiskRef, RiskReply, RunDiff,
-        RunTranscript, TranscriptPage, WorktreeInfo, WorktreeRemove, Worktrees,
+        RunTranscript, TranscriptPage, WorktreeInfo, WorktreeMerged, WorktreeRef, WorktreeRemove, Worktrees,
     },
 };
 
@@ -129,5 +129,33 @@ impl Host {
         let removed = removed.await.map_err(|_| CallError::new(ErrorCode::Unavailable, "the host is stopping"))?;
         removed.map_err(|why| CallError::conflict(format!("it was not removed: {why}")))?;
         self.list_worktrees(caller, &project).await
+    }
+
+    /// Merges a step's work by hand.
+    pub(crate) async fn merge_worktree(&self, caller: &Caller, params: &WorktreeRef) -> Reply<WorktreeMerged> {
+        let known = self.list_worktrees(caller, &params.project).await?;
+        let known = known.worktrees.into_iter().find(|known| known.branch == params.branch);
+        let known = known.ok_or_else(|| CallError::not_found("worktree", &params.branch))?;
+        if known.active {
+            return Err(CallError::conflict("its run is not done").hint("wait for it, or cancel it first"));
+        }
+        let folder = PathBuf::from(self.project(caller, &params.project)?.path);
+        let (services, branch, actor) = (Arc::clone(&self.inner.services), params.branch.clone(), caller.actor.clone());
+        let merging = move || {
+            let message = format!("Merge {branch} by {actor}\n");
+            services.worktrees.merge(&folder, &branch, &known.folder, &message)
+        };
+        let merged = tokio::task::spawn_blocking(merging).await;
+        let merged = merged.map_err(|_| CallError::new(ErrorCode::Unavailable, "the host is stopping"))?;
+        let commit = merged.map_err(|why| CallError::conflict(why).hint("nothing was changed"))?;
+        let into = commit.branch.clone();
+        if commit.hash.is_empty() {
+            return Ok(WorktreeMerged { into, commit: None, files: 0 });
+        }
+        let (hash, files) = (commit.hash.clone(), commit.files);
+        let room = Room::Project(params.project.clone());
+        let event = NewEvent::new(room, caller.actor.clone(), EventData::Commit(commit));
+        self.inner.store.append(Batch::of(vec![event])).await.map_err(store_error)?;
+        Ok(WorktreeMerged { into, commit: Some(hash), files })
     }
 }

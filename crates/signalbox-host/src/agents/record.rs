@@ -6,11 +6,12 @@ use std::{
     time::Duration,
 };
 
+use signalbox_agent::limits::LINE;
 use signalbox_agent::{Direction, Info, Outcome, PermissionAsked, Session, Text, ToolState, Update, UsageState};
 use signalbox_engine::{Input, Phase};
 use signalbox_model::{
-    AgentPlan, AgentSession, AgentState, AgentText, AgentUsage, BlobRef, EventData, LogStream, NewEvent, Permission,
-    PermissionId, PermissionState, PermissionTopic, Speaker, StepAgent, ToolCall, Usage,
+    AgentError, AgentErrorKind, AgentPlan, AgentSession, AgentState, AgentText, AgentUsage, BlobRef, EventData,
+    LogStream, NewEvent, Permission, PermissionId, PermissionTopic, Speaker, StepAgent, ToolCall, Usage,
 };
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -18,7 +19,7 @@ use tokio::{
 };
 
 use super::{
-    asks::{Asks, by_rule},
+    asks::{Asks, by_rule, question},
     policy::{Policy, Verdict},
 };
 use crate::{execute::Job, ids};
@@ -82,6 +83,8 @@ pub(crate) struct Recorder {
     pub(crate) before: Usage,
     /// Where the attempt's log goes on; none: look. Held while somebody else writes to it.
     pub(crate) log: tokio::sync::Mutex<Option<(u64, u64)>>,
+    /// Counts the processes of the attempt, from 0: an agent that takes another's place begins its messages anew.
+    pub(crate) process: usize,
     /// What the attempt used up, and the tokens in its context: within a turn most agents tell only those.
     pub(crate) usage_changed: watch::Sender<(Usage, u64)>,
 }
@@ -213,6 +216,15 @@ impl Recorder {
                 }
             }
             Update::Raw { direction, line, bytes } => {
+                if direction == Direction::FromAgent && bytes > LINE as u64 {
+                    let message = format!(
+                        "the agent sent a line of {bytes} bytes, more than the {LINE} that are read: what it said in it is missing"
+                    );
+                    let (step, attempt) = self.job.key_and_attempt();
+                    let (kind, detail, resets_at) = (AgentErrorKind::Limit, None, None);
+                    let error = AgentError { step, attempt, kind, message, detail, resets_at };
+                    events.push(self.of_run(EventData::AgentError(error)));
+                }
                 let arrow = if direction == Direction::ToAgent { "->" } else { "<-" };
                 let cut = if bytes > line.len() as u64 { format!(" ... {bytes} bytes") } else { String::new() };
                 lines.push(&format!("{arrow} {line}{cut}\n"));
@@ -274,8 +286,14 @@ impl Recorder {
         self.job.append_all(vec![event]).await;
     }
 
+    /// An id that is unique within the attempt, from one that is unique within the process.
+    fn own_id(&self, id: String) -> String {
+        if self.process == 0 { id } else { format!("{}-{id}", self.process + 1) }
+    }
+
     async fn text(&self, text: Text, events: &mut Vec<NewEvent>) {
         let Text { message, thought, text, repeated } = text;
+        let message = self.own_id(message);
         let offset = {
             let mut seen = self.seen();
             let key = if thought { format!("thought/{message}") } else { message.clone() };
@@ -344,6 +362,7 @@ impl Recorder {
             }
         }
         let ToolState { id, kind, title, status, locations, input, output, output_bytes, exit_code, diffs } = tool;
+        let id = self.own_id(id);
         let call = ToolCall {
             step,
             attempt,
@@ -384,32 +403,15 @@ impl Recorder {
 
     async fn permission(self: &Arc<Self>, asked: PermissionAsked) {
         let PermissionAsked { id, tool, options } = asked;
-        let (step, attempt) = self.job.key_and_attempt();
+        let agent = self.step_agent().id;
         let permission = Permission {
-            id: ids::permission(),
-            project: self.job.project.clone(),
-            run: self.job.at.run.clone(),
-            run_number: self.about.run_number,
-            workflow: self.about.workflow.clone(),
-            step,
-            attempt,
-            agent: self.step_agent().id,
-            topic: PermissionTopic::Tool,
-            title: tool.title.clone(),
             kind: tool.kind,
-            tool_call: Some(tool.id.clone()),
-            input: tool.input.clone(),
-            locations: tool.locations.clone(),
-            diffs: tool.diffs.clone(),
+            tool_call: Some(self.own_id(tool.id)),
+            input: tool.input,
+            locations: tool.locations,
+            diffs: tool.diffs,
             options,
-            free_text: false,
-            state: PermissionState::Open,
-            option: None,
-            text: None,
-            by: None,
-            opened_at: self.job.clock.now(),
-            resolved_at: None,
-            reason: None,
+            ..question(&self.job, &self.about, &agent, PermissionTopic::Tool, tool.title)
         };
         let paths: Vec<&str> = (permission.locations.iter().map(|location| location.path.as_str()))
             .chain(permission.diffs.iter().map(|diff| diff.path.as_str()))

@@ -144,7 +144,7 @@ impl Task {
         let workspace = Arc::new(workspace);
         let mut tried = Vec::new();
         for (number, id) in self.agents().into_iter().enumerate() {
-            match self.with_agent(&id, &setting, &workspace).await {
+            match self.with_agent(number, &id, &setting, &workspace).await {
                 Err(failed) if failed.fall_back && number + 1 < self.prepared.agents.len() => {
                     tried.push(format!("{id}: {}", failed.message));
                 }
@@ -171,7 +171,13 @@ impl Task {
         agents
     }
 
-    async fn with_agent(&self, id: &str, setting: &Script, workspace: &Arc<Workspace>) -> Result<Outcome, Failed> {
+    async fn with_agent(
+        &self,
+        number: usize,
+        id: &str,
+        setting: &Script,
+        workspace: &Arc<Workspace>,
+    ) -> Result<Outcome, Failed> {
         let folder = workspace.within(&setting.dir);
         let launch = self.services.catalogue.launch(id, self.prepared.mode, &setting.env).await;
         let launch = match launch {
@@ -226,12 +232,13 @@ impl Task {
             agent: Mutex::new(agent),
             before,
             log: tokio::sync::Mutex::new(None),
+            process: number,
             usage_changed: watch::channel((Usage::default(), 0)).0,
         });
         recorder.seen().session = Some(session);
         recorder.state(AgentState::Starting, None).await;
         let resume = self.prepared.resume.clone().filter(|resume| resume.agent == id);
-        let mut config = Config::new(launch.name, launch.argv, folder, self.job.marker.clone());
+        let mut config = Config::new(launch.name, launch.argv, folder, format!("{}/agent", self.job.marker));
         config.env = launch.env;
         config.sign_in = launch.sign_in;
         config.resume = resume.as_ref().map(|resume| resume.session.clone());

@@ -12,14 +12,14 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use signalbox_engine::Input;
 use signalbox_model::{
-    Artifact, EventData, OptionKind, Permission, PermissionId, PermissionOption, PermissionState, PermissionTopic,
-    Progress, Risk, RiskState, Severity, ToolKind,
+    Artifact, EventData, OptionKind, Permission, PermissionId, PermissionOption, PermissionTopic, Progress, Risk,
+    Severity,
 };
 use tokio::sync::oneshot;
 
 use super::{
     answer,
-    asks::{Answer, Asks},
+    asks::{Answer, Asks, question},
     record::About,
     workspace::Workspace,
 };
@@ -263,33 +263,8 @@ impl AgentTools {
             Ok(PermissionOption { id: format!("option-{}", number + 1), name, kind: OptionKind::Answer })
         });
         let options: Vec<PermissionOption> = options.collect::<Result<_, String>>()?;
-        let (step, attempt) = self.job.key_and_attempt();
-        let permission = Permission {
-            id: ids::permission(),
-            project: self.job.project.clone(),
-            run: self.job.at.run.clone(),
-            run_number: self.about.run_number,
-            workflow: self.about.workflow.clone(),
-            step,
-            attempt,
-            agent: self.agent.clone(),
-            topic: PermissionTopic::Question,
-            title: title.clone(),
-            kind: ToolKind::Other,
-            tool_call: None,
-            input: None,
-            locations: Vec::new(),
-            diffs: Vec::new(),
-            options,
-            free_text: true,
-            state: PermissionState::Open,
-            option: None,
-            text: None,
-            by: None,
-            opened_at: self.job.clock.now(),
-            resolved_at: None,
-            reason: None,
-        };
+        let asked = question(&self.job, &self.about, &self.agent, PermissionTopic::Question, title.clone());
+        let permission = Permission { options, free_text: true, ..asked };
         let id = permission.id.clone();
         let text = format!("{} #{}: {} asks: {title}", self.about.workflow, self.about.run_number, self.job.key);
         let receiver = self.asks.ask(permission).await.map_err(|error| error.to_string())?;
@@ -333,19 +308,17 @@ impl AgentTools {
             state.risks += 1;
             state.risks
         };
+        let id = format!("agent/{}/{}/{}/{number}", self.job.at.run, self.job.key, self.job.attempt);
+        let severity = raise.severity.unwrap_or(Severity::Warning);
         let risk = Risk {
-            id: format!("agent/{}/{}/{}/{number}", self.job.at.run, self.job.key, self.job.attempt),
-            project: self.job.project.clone(),
-            kind: "agent".into(),
-            severity: raise.severity.unwrap_or(Severity::Warning),
-            title: short(&raise.title, "title")?,
-            evidence: short(&raise.evidence, "evidence")?,
-            advice: raise.advice.unwrap_or_default(),
-            run: Some(self.job.at.run.clone()),
-            step: Some(self.job.key.clone()),
-            state: RiskState::Open,
-            raised_at: self.job.clock.now(),
-            by: None,
+            id,
+            ..self.job.risk(
+                "agent",
+                severity,
+                short(&raise.title, "title")?,
+                &short(&raise.evidence, "evidence")?,
+                raise.advice.as_deref().unwrap_or_default(),
+            )
         };
         let id = risk.id.clone();
         let text = format!("{}: {}", self.job.key, risk.title);

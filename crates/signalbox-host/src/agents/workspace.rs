@@ -106,6 +106,50 @@ impl Worktrees {
         repository.worktrees(PREFIX, &into).map_err(text)
     }
 
+    /// Merges a step's branch into what the project has checked out, with what is in its folder and not committed. The hash
+    /// is empty if all of it was there already. Blocks.
+    ///
+    /// # Errors
+    /// Why it does not fit; nothing was changed then.
+    pub(crate) fn merge(&self, project: &Path, branch: &str, folder: &str, message: &str) -> Result<Commit, String> {
+        const TRIES: usize = 10;
+        let text = |error: signalbox_git::Error| error.to_string();
+        let repository = self.needed(project)?;
+        let into = repository.head(repository.project()).map_err(text)?.branch;
+        let into = into.ok_or("the project is on no branch: check one out first")?;
+        if let Some(checkout) = repository.worktree_of(branch).map_err(text)?.filter(|c| c.folder == Path::new(folder))
+        {
+            repository.commit_all(&checkout, message, &author()).map_err(text)?;
+        }
+        let wanted = MergeRequest {
+            into: into.clone(),
+            from: branch.to_owned(),
+            squash: false,
+            message: message.to_owned(),
+            author: author(),
+        };
+        for _ in 0..TRIES {
+            let (base, hash, files, added, removed) = match repository.merge(&wanted).map_err(text)? {
+                Merge::Merged { base, commit, files, added, removed, .. } => (base, commit, files, added, removed),
+                Merge::UpToDate { .. } => (String::new(), String::new(), 0, 0, 0),
+                Merge::Conflicts { files, .. } => {
+                    return Err(format!("it conflicts with {into} in {}", files.join(", ")));
+                }
+            };
+            let subject = message.lines().next().unwrap_or_default().to_owned();
+            let commit = Commit { hash, branch: into.clone(), subject, files, added, removed, step: None };
+            if commit.hash.is_empty() {
+                return Ok(commit);
+            }
+            match repository.land(&into, &base, &commit.hash) {
+                Ok(_) => return Ok(commit),
+                Err(signalbox_git::Error::Moved { .. }) => {}
+                Err(error) => return Err(text(error)),
+            }
+        }
+        Err(format!("{into} moved {TRIES} times meanwhile"))
+    }
+
     /// Removes a worktree with its branch. Blocks.
     ///
     /// # Errors

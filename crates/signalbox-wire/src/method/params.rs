@@ -229,6 +229,13 @@ params! {
         /// Its id.
         risk: String,
     }
+    /// A worktree.
+    WorktreeRef {
+        /// Its project.
+        project: ProjectId,
+        /// Its branch.
+        branch: String,
+    }
     /// A worktree to remove.
     WorktreeRemove {
         /// Its project.

@@ -310,6 +310,15 @@ replies! {
         #[ts(as = "Option<bool>", optional)]
         missing: bool,
     }
+    /// Work that was merged.
+    WorktreeMerged {
+        /// The branch it went into.
+        into: String,
+        /// The merge's commit; absent: all of it was there already.
+        #[serde(default, skip_serializing_if = "Option::is_none")] commit: Option<String>,
+        /// Files that it changed.
+        files: u32,
+    }
     /// Worktrees.
     Worktrees {
         /// By branch.

@@ -38,7 +38,13 @@ export function Worktrees({ project }: { project: string }) {
       ) : (
         <ul>
           {data.worktrees.map((tree) => (
-            <Row key={tree.branch} project={project} tree={tree} onRemove={() => setAsked(tree)} />
+            <Row
+              key={tree.branch}
+              project={project}
+              tree={tree}
+              onRemove={() => setAsked(tree)}
+              onMerged={() => setChanged((n) => n + 1)}
+            />
           ))}
         </ul>
       )}
@@ -54,7 +60,18 @@ export function Worktrees({ project }: { project: string }) {
   );
 }
 
-function Row({ project, tree, onRemove }: { project: string; tree: WorktreeInfo; onRemove: () => void }) {
+interface RowProps {
+  project: string;
+  tree: WorktreeInfo;
+  onRemove: () => void;
+  onMerged: () => void;
+}
+
+function Row({ project, tree, onRemove, onMerged }: RowProps) {
+  const merge = useAction(async () => {
+    await call('worktree.merge', { project, branch: tree.branch });
+    onMerged();
+  });
   const link = useLink();
   const stale = useStale();
   const run = useRun(tree.run ?? '');
@@ -77,6 +94,18 @@ function Row({ project, tree, onRemove }: { project: string; tree: WorktreeInfo;
       <span className="badge" data-tone={held === undefined ? 'idle' : 'wait'}>
         {held ?? 'nothing of its own'}
       </span>
+      {held !== undefined && !tree.missing && (
+        <Button
+          size="small"
+          disabled={stale || tree.active || merge.pending || link.role === 'viewer'}
+          title={tree.active ? 'Its run is not done' : 'Merge it into the branch that is checked out'}
+          aria-label={`Merge ${tree.branch}`}
+          data-testid={`merge-${tree.branch}`}
+          onClick={() => void merge.run()}
+        >
+          Merge
+        </Button>
+      )}
       <Button
         size="small"
         kind="quiet"
@@ -88,6 +117,7 @@ function Row({ project, tree, onRemove }: { project: string; tree: WorktreeInfo;
       >
         Remove
       </Button>
+      <Problem error={merge.error} />
     </li>
   );
 }
