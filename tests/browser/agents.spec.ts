@@ -19,7 +19,19 @@ steps:
   build: { kind: agent, agent: { id: rehearsal }, prompt: "Build it" }
   land: { kind: git, needs: [build], action: merge, from: build, message: Build }
 `;
+const LONG = `signalbox: 1
+name: long
+env: { REHEARSAL_SCRIPT: "\${{ project.path }}/.signalbox/short.yaml" }
+steps:
+  build: { kind: agent, agent: { id: rehearsal }, prompt: "Write many files" }
+`;
+const FILES = 400;
 const SCRIPT = `scenes:
+  - when: Write many files
+    do:
+      - say: "These are the very first words."
+${Array.from({ length: FILES }, (_, n) => `      - write: { path: many/${String(n)}.txt, text: "${String(n)}\\n" }`).join('\n')}
+      - say: "These are the last."
   - when: Build it
     do:
       - say: "I write a file."
@@ -31,7 +43,7 @@ let host: Host;
 
 test.beforeAll(async () => {
   mkdirSync(PICTURES, { recursive: true });
-  host = new Host({ short: SHORT });
+  host = new Host({ short: SHORT, long: LONG });
   host.template('generate-app');
   writeFileSync(join(host.project, '.signalbox', 'short.yaml'), SCRIPT);
   host.commit();
@@ -166,11 +178,44 @@ test('a goal that is not reached is a risk, which is acknowledged and resolved; 
   const tree = page.getByTestId('worktrees').getByRole('listitem').filter({ hasText: 'short #' });
   await expect(tree).toContainText('1 ');
   await picture(page, 'worktrees');
-  await tree.getByRole('button').click();
+  await tree.getByRole('button', { name: /^Remove/ }).click();
   await expect(page.getByTestId('remove-worktree')).toContainText('will be lost');
   await picture(page, 'worktree-remove');
   await page.getByTestId('remove-worktree-confirm').click();
   await expect(tree).toHaveCount(0);
+});
+
+test('a long story is read back to its first words, and an older attempt has its changes', async ({ page }) => {
+  test.setTimeout(STORY_MS);
+  const { run } = await host.call<{ run: string }>('run.start', { project: 'shop', workflow: 'long' });
+  const ended = (attempts: number) =>
+    expect
+      .poll(
+        async () => {
+          const { steps } = await host.call<{ steps: { status: string; attempts?: unknown[] }[] }>('run.get', { run });
+          return steps.map((step) => [step.status, step.attempts?.length]);
+        },
+        { timeout: STEP_MS },
+      )
+      .toEqual([['done', attempts]]);
+  await ended(1);
+  await page.setViewportSize(LARGE);
+  await enter(page, `/projects/shop/runs/${run}?step=build`);
+  const transcript = page.getByTestId('transcript');
+  await expect(transcript).toContainText('These are the last.');
+  // What is above comes page by page; a person at the end sees nothing of it.
+  await expect(transcript).toHaveAttribute('aria-busy', 'false');
+  await expect(async () => {
+    await transcript.evaluate((element) => element.scrollTo(0, 0));
+    await expect(transcript).toContainText('These are the very first words.', { timeout: 1_000 });
+  }).toPass();
+
+  await host.call('run.retry', { run, scope: 'step', step: 'build' });
+  await ended(2);
+  await page.goto(`${host.address.url}/projects/shop/runs/${run}?step=build&attempt=1`);
+  await ready(page);
+  await page.getByTestId('agent-tab-changes').click();
+  await expect(page.getByTestId('changes')).toContainText('many/0.txt');
 });
 
 test('agents are listed, and one that is there answers', async ({ page }) => {

@@ -155,20 +155,37 @@ describe('a transcript', () => {
     expect(transcript.entries.map((entry, index) => entry === before[index])).toEqual([true, true, false, true]);
   });
 
-  test('100,000 pieces take less than a second, in one message or in many', () => {
-    const one = new Transcript();
-    const start = performance.now();
-    for (let n = 0; n < 100_000; n += 1) one.apply(n + 1, said('m1', n * 10, 'ten bytes '));
-    expect(performance.now() - start).toBeLessThan(1_000);
-    expect(one.get('message m1')).toMatchObject({ bytes: 1_000_000 });
+  test('four times the pieces take about four times as long, in one message or in many', () => {
+    // The best of a few, and a ratio: how fast the machine is, and what else it does, is not asked.
+    const best = (work: () => void) => {
+      const times = Array.from({ length: 3 }, () => {
+        const start = performance.now();
+        work();
+        return performance.now() - start;
+      });
+      return Math.min(...times);
+    };
+    const one = (pieces: number) => () => {
+      const transcript = new Transcript();
+      for (let n = 0; n < pieces; n += 1) transcript.apply(n + 1, said('m1', n * 10, 'ten bytes '));
+      expect(transcript.get('message m1')).toMatchObject({ bytes: pieces * 10 });
+    };
+    const many = (pieces: number) => () => {
+      const transcript = new Transcript();
+      for (let n = 0; n < pieces; n += 1)
+        transcript.apply(n + 1, n % 2 ? said(`m${String(n)}`, 0, 'x') : tool(`t${String(n % 30_000)}`, 'pending'));
+    };
+    // What grows with the square takes sixteen times as long.
+    expect(best(one(20_000)) / best(one(5_000))).toBeLessThan(10);
+    expect(best(many(20_000)) / best(many(5_000))).toBeLessThan(10);
+  }, 30_000);
+
+  test('the oldest go when there are too many, and do not come back with the history', () => {
     const many = new Transcript();
-    const again = performance.now();
     for (let n = 0; n < 100_000; n += 1)
       many.apply(n + 1, n % 2 ? said(`m${String(n)}`, 0, 'x') : tool(`t${String(n % 30_000)}`, 'pending'));
-    expect(performance.now() - again).toBeLessThan(1_000);
     expect(many.entries.length).toBeLessThanOrEqual(21_000);
     expect(many.dropped).toBeGreaterThan(40_000);
-    // What was dropped does not come back with the history.
     many.apply(2, said('m1', 0, 'x'));
     expect(many.get('message m1')).toBeUndefined();
   });

@@ -16,6 +16,7 @@ const WRITES = new Set([
   'permission.answer',
   'risk.acknowledge',
   'risk.resolve',
+  'worktree.merge',
   'worktree.remove',
   'event.publish',
   'queue.move',

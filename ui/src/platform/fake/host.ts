@@ -294,6 +294,28 @@ export class FakeHost {
         this.#emit(`project/${approval.project}`, { type: 'approval_resolved', data: settled });
         return { approval: settled };
       }
+      case 'agent.list':
+        return {
+          agents: [
+            { id: 'rehearsal', name: 'Rehearsal', rehearsal: true, installed: true, version: '0.1.0-demo' },
+            {
+              id: 'claude',
+              name: 'Claude Code',
+              installed: false,
+              missing: 'Claude Code is not installed on this host',
+              install: 'npm install -g @agentclientprotocol/claude-agent-acp',
+            },
+          ],
+        };
+      case 'agent.test':
+        return { ok: true, message: 'Rehearsal 0.1.0-demo answers', took_ms: 40 };
+      case 'run.transcript':
+        return { events: [], more: false };
+      case 'run.diff':
+        return { attempt: 1, files: [] };
+      case 'worktree.list':
+      case 'worktree.remove':
+        return { worktrees: [] };
       case 'event.search':
         return { events: [], cursor: `${this.epoch}.${String(this.#seq)}`, more: false };
       case 'login_code.create':
