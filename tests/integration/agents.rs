@@ -497,3 +497,96 @@ steps:
     let protocol = host.log_text(&run, "a");
     assert!(protocol.contains("mcpServers") && !protocol.contains("sbx_agent_"), "its token is masked");
 }
+
+#[test]
+fn a_step_is_cancelled_while_its_agent_starts_and_nothing_is_left() {
+    let studio = Studio::new(
+        "steps:\n  a: { kind: agent, agent: { id: deaf }, prompt: go }\n  b: { kind: agent, agent: { id: deaf }, prompt: go, timeout: 1s }\n",
+        "  - do: []\n",
+    );
+    let config = studio.data.path().join("config");
+    fs::create_dir_all(&config).unwrap();
+    fs::write(config.join("settings.toml"), "[agents.deaf]\ncommand = [\"sleep\", \"16180339\"]\n").unwrap();
+    let host = studio.host();
+    let run = host.start_run("w", json!({}));
+    until("its process", || (processes("16180339") > 0).then_some(()));
+    host.wait_step(&run, "b", "done");
+    assert_eq!(host.step(&run, "b")["conclusion"], "timed_out");
+    host.call("run.cancel", json!({ "run": run })).unwrap();
+    assert_eq!(host.wait_done(&run)["run"]["conclusion"], "cancelled");
+    until("the end of its processes", || (processes("16180339") == 0).then_some(()));
+    let figures = host.call("system.status", json!({})).unwrap();
+    assert_eq!(figures["active_steps"].as_u64().unwrap_or(0), 0, "its slot is free again: {figures}");
+}
+
+#[test]
+fn work_lands_wherever_its_agent_put_it_and_landing_again_is_no_failure() {
+    let studio = Studio::new(
+        r#"
+steps:
+  switch: { kind: agent, prompt: switch, permissions: { execute: allow } }
+  detach: { kind: agent, prompt: detach, permissions: { execute: allow } }
+  format: { kind: command, needs: [switch], from: switch, run: "echo made > generated.txt" }
+  land_one: { kind: git, needs: [format], action: merge, from: switch }
+  land_two: { kind: git, needs: [detach, land_one], action: merge, from: detach }
+"#,
+        r#"
+  - when: switch
+    do:
+      - run: { command: "git switch -qc elsewhere; echo one > one.txt; git add -A; git -c user.name=B -c user.email=b@example.org commit -qm one; echo two > two.txt" }
+  - when: detach
+    do:
+      - run: { command: "git switch -q --detach; echo three > three.txt; git add -A; git -c user.name=B -c user.email=b@example.org commit -qm three" }
+"#,
+    );
+    let host = studio.host();
+    let run = host.start_run("w", json!({}));
+    let done = host.wait_done(&run);
+    assert_eq!(done["run"]["conclusion"], "success", "{done:#}");
+    for file in ["one.txt", "two.txt", "generated.txt", "three.txt"] {
+        assert!(studio.has(file), "{file} did not land");
+    }
+    // The run is tidied up; to land once more finds all of it there.
+    until("the worktrees to be tidied", || {
+        let left = host.call("worktree.list", json!({ "project": host.project_id() })).unwrap();
+        left["worktrees"].as_array().unwrap().is_empty().then_some(())
+    });
+    host.call("run.retry", json!({ "run": run, "scope": "from", "step": "land_two" })).unwrap();
+    until("the second end", || {
+        let step = host.step(&run, "land_two");
+        (step["attempts"].as_array().unwrap().len() == 2 && step["status"] == "done").then_some(())
+    });
+    assert_eq!(host.wait_done(&run)["run"]["conclusion"], "success");
+}
+
+#[test]
+fn every_template_runs_with_the_rehearsal_agent_as_it_is_delivered() {
+    for (name, inputs) in [
+        ("ship-feature", json!({ "goal": "A greeting" })),
+        ("fix-issue", json!({ "issue": "It crashes" })),
+        ("review-branch", json!({})),
+        ("deploy-infrastructure", json!({ "goal": "One server" })),
+        ("nightly-maintenance", json!({})),
+    ] {
+        let studio = Studio::new("steps:\n  x: { kind: command, run: x }\n", "  - do: []\n");
+        let init = crate::support::command(studio.data())
+            .args(["init", "--template", name])
+            .arg(studio.project.path())
+            .output();
+        assert!(init.unwrap().status.success());
+        let host = studio.host();
+        let run = host.start_run(name, inputs);
+        until(&format!("the end of {name}"), || {
+            for asked in host.call("permission.list", json!({})).unwrap()["permissions"].as_array().unwrap() {
+                allow(&host, asked).ok();
+            }
+            for asked in host.call("approval.list", json!({})).unwrap()["approvals"].as_array().unwrap() {
+                host.call("approval.answer", json!({ "approval": asked["id"], "decision": "approve" })).ok();
+            }
+            (host.run(&run)["run"]["status"] == "done").then_some(())
+        });
+        let done = host.run(&run);
+        let reasons: Vec<&Value> = done["steps"].as_array().unwrap().iter().map(|step| &step["reason"]).collect();
+        assert_eq!(done["run"]["conclusion"], "success", "{name}: {reasons:#?}");
+    }
+}

@@ -160,6 +160,23 @@ pub enum Ending {
     Killed,
 }
 
+/// Ends the agent of a session that nobody waits for any more.
+struct GivenUp(Option<Arc<Link>>);
+
+impl GivenUp {
+    fn not(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for GivenUp {
+    fn drop(&mut self) {
+        if let Some(link) = &self.0 {
+            link.abandon();
+        }
+    }
+}
+
 /// A session with an agent. Clones are handles of the same session; when the last one is dropped, the agent and all that
 /// it started are killed.
 #[derive(Clone)]
@@ -211,7 +228,11 @@ impl Session {
         let (reports, news) = mpsc::channel(REPORTS);
         let dialogue = spawn_dialogue(spec, reports).map_err(|error| setup::not_started(&config, &error))?;
         let link = pump::start(&config, dialogue, news, updates);
-        match setup::open(&link, &config).await {
+        // Whoever gives this up in the middle leaves no process behind.
+        let given_up = GivenUp(Some(Arc::clone(&link)));
+        let opened = setup::open(&link, &config).await;
+        given_up.not();
+        match opened {
             Ok(opened) => {
                 let inner = Inner { link, config, session: opened.session, set_by: opened.set_by };
                 Ok(Self { inner: Arc::new(inner) })

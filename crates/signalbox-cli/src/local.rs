@@ -111,7 +111,11 @@ pub(crate) async fn validate(file: &Path, json: bool) -> anyhow::Result<End> {
     // As a host with this machine's settings would.
     let settings = Settings::load(&settings::config_dir())?;
     let found: Diagnostics = match load(&text, &signalbox_host::capabilities(&settings).await) {
-        Ok(loaded) => loaded.warnings,
+        Ok(loaded) => {
+            let mut found = loaded.warnings;
+            found.extend(signalbox_host::broken_schemas(&loaded.definition));
+            found
+        }
         Err(found) => found,
     };
     if json {

@@ -11,7 +11,9 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Map, Value, json};
 use signalbox_client::{Client, Received, Update};
 use signalbox_host::{Host, settings};
-use signalbox_model::{Completion, LogChunk, Room, RoomFilter, RunConclusion, Step, StepConclusion, StepStatus};
+use signalbox_model::{
+    Completion, LogChunk, LogStream, Room, RoomFilter, RunConclusion, Step, StepConclusion, StepStatus,
+};
 use signalbox_net::{Assets, listen};
 use signalbox_wire::method::{ProjectReply, RunStarted};
 use tokio::sync::mpsc;
@@ -135,7 +137,10 @@ async fn follow(wish: &Wish, client: Client, mut updates: mpsc::Receiver<Update>
                     if wish.json {
                         output::line(&event.text);
                     }
-                    if let Ok(chunk) = serde_json::from_str::<LogChunk>(event.data.get()) {
+                    // What goes over an agent's wire is for `signalbox tail`: here it would hide what a person looks for.
+                    if let Ok(chunk) = serde_json::from_str::<LogChunk>(event.data.get())
+                        && chunk.stream != LogStream::Protocol
+                    {
                         let most = if wish.logs && !wish.json { u64::MAX } else { KEPT_LINES as u64 };
                         let lines = logs::lines(&client, started.run.as_str(), &chunk, most).await;
                         screen.log(chunk.step.as_str(), lines);

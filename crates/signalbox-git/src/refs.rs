@@ -79,6 +79,39 @@ impl Repository {
         self.move_ref(&format!("refs/heads/{branch}"), &commit, None, "branch: created by Signalbox")
     }
 
+    /// Lets `branch` be at what `checkout` is on, and the checkout be on that branch: for the worktree of an agent that went on
+    /// under another name, or on none. No file changes.
+    ///
+    /// # Errors
+    /// [`Error::Taken`] if the branch holds something that the checkout's commit does not, [`Error::BranchInUse`] if it is
+    /// checked out elsewhere; [`Error::NoCommit`].
+    pub fn follow(&self, branch: &str, checkout: &crate::Checkout) -> Result<()> {
+        let head = self.head(checkout)?;
+        if head.branch.as_deref() == Some(branch) {
+            return Ok(());
+        }
+        let commit = head.commit.ok_or_else(|| Error::NoCommit { folder: checkout.folder.clone() })?;
+        match self.branch_commit(branch)? {
+            None => self.create_branch(branch, &commit)?,
+            Some(old) => {
+                if !self.contains(&commit, &old)? {
+                    let why = format!("is at {old}, which is not in {commit}");
+                    return Err(Error::Taken { name: branch.to_owned(), why });
+                }
+                let _turn = self.turn()?;
+                if let Some(there) = self.listed()?.into_iter().find(|w| w.branch.as_deref() == Some(branch)) {
+                    return Err(Error::BranchInUse { branch: branch.to_owned(), folder: there.folder });
+                }
+                self.move_ref(&format!("refs/heads/{branch}"), &commit, Some(&old), "branch: followed by Signalbox")?;
+            }
+        }
+        let name = format!("refs/heads/{branch}");
+        self.call_in(checkout, ["symbolic-ref", "-m", "branch: followed by Signalbox", "HEAD", &name])
+            .writes()
+            .run()?;
+        Ok(())
+    }
+
     /// Deletes a branch that is still at `expected`.
     ///
     /// # Errors

@@ -55,6 +55,16 @@ impl View<'_> {
         }
     }
 
+    /// The worktree in which a step worked: its own, or of the step whose work it took.
+    fn folder(&self, id: &str) -> Option<String> {
+        let planned = self.plan.steps.iter().find(|step| step.id == id)?;
+        let of = match &planned.work {
+            Work::Command(command) => &self.plan.steps.get(command.from?)?.id,
+            _ => id,
+        };
+        self.instances(of).next().and_then(|(_, step)| step.agent.as_ref()?.folder.clone())
+    }
+
     fn matrix(&self) -> Option<&IndexMap<String, Value>> {
         self.plan.instances.get(self.step as usize).map(|instance| &instance.matrix)
     }
@@ -179,7 +189,7 @@ impl Expressions for Plans {
             // A file is shown by its content, as far as a person would read it: from where the step worked.
             let text = as_text(&value);
             let step = label.split('.').next().unwrap_or_default();
-            let worked = view.instances(step).next().and_then(|(_, step)| step.agent.as_ref()?.folder.clone());
+            let worked = view.folder(step);
             let folder = worked.as_deref().unwrap_or(&plan.project.path);
             let file = label
                 .contains(".files.")

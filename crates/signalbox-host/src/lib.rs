@@ -33,6 +33,7 @@ pub use self::agents::{
 pub use auth::{AuthError, LOCAL_MEMBER};
 pub use host::{Host, HostError, HostFile, HostOptions};
 pub use settings::{Settings, SettingsError};
+pub use workflows::broken_schemas;
 
 /// The version of this build.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use signalbox_model::Project;
 use signalbox_wire::{CallError, ErrorCode, method};
-use signalbox_workflow::{Capabilities, Definition, Diagnostics, Severity, load, parse};
+use signalbox_workflow::{Capabilities, Definition, Diagnostic, Diagnostics, Severity, load, parse};
 
 use crate::files::within;
 
@@ -25,11 +25,30 @@ pub(crate) struct Workflow {
 
 pub(crate) fn read_text(name: String, file: Option<String>, text: String, can: &Capabilities) -> Workflow {
     let (definition, diagnostics) = match load(&text, can) {
-        Ok(loaded) => (Some(loaded.definition), loaded.warnings),
+        Ok(loaded) => {
+            let mut found = loaded.warnings;
+            found.extend(broken_schemas(&loaded.definition));
+            (Some(loaded.definition), found)
+        }
         // What it says can be shown even if it may not run.
         Err(diagnostics) => (parse(&text).ok(), diagnostics),
     };
     Workflow { name, file, text, definition, diagnostics }
+}
+
+/// Schemas of answers that are none: else an agent would be told to mend what it cannot.
+pub fn broken_schemas(definition: &Definition) -> Vec<Diagnostic> {
+    let schemas = definition.steps.iter().filter_map(|(_, step)| {
+        let outputs = step.outputs.as_ref()?;
+        Some((outputs.position(), outputs.schema.as_ref()?))
+    });
+    schemas
+        .filter_map(|(position, schema)| {
+            let error = jsonschema::validator_for(schema).err()?;
+            let message = format!("`schema` is no JSON Schema: {error}");
+            Some(Diagnostic::error("bad-schema", position, message).hint("see json-schema.org, or leave it out"))
+        })
+        .collect()
 }
 
 /// Reads a workflow by name, or by its file within the project.

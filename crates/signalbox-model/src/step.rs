@@ -236,6 +236,10 @@ pub struct StepAgent {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
     pub base: Option<String>,
+    /// What the branch was at when the step succeeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub head: Option<String>,
     /// The worktree's folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]

@@ -2954,6 +2954,10 @@ branch?: string,
  */
 base?: string, 
 /**
+ * What the branch was at when the step succeeded.
+ */
+head?: string, 
+/**
  * The worktree's folder.
  */
 folder?: string, 

@@ -30,6 +30,7 @@ fn agent(session: Option<&str>) -> Box<StepAgent> {
         session: session.map(str::to_owned),
         branch: None,
         base: None,
+        head: None,
         folder: None,
         usage: Usage::default(),
         questions: 0,

@@ -13,7 +13,7 @@ const TRIES: usize = 1000;
 pub(crate) fn instruction(schema: &Value) -> String {
     let text = serde_json::to_string_pretty(schema).unwrap_or_default();
     format!(
-        "\n\nEnd with your answer as JSON in a fenced block (```json), and nothing after it. It must be valid for this JSON \
+        "\n\nEnd with your answer as JSON in a fenced block marked json, and nothing after it. It must be valid for this JSON \
          Schema:\n\n```json\n{text}\n```\n"
     )
 }
@@ -25,7 +25,7 @@ pub(crate) fn instruction(schema: &Value) -> String {
 pub(crate) fn outputs(messages: &[String], schema: &Value) -> Result<IndexMap<String, Value>, String> {
     let found = messages.iter().rev().find_map(|text| json_in(text));
     let found = found.or_else(|| json_in(&messages.concat()));
-    checked(found.ok_or("your answer holds no JSON: end with a fenced block that begins with ```json")?, schema)
+    checked(found.ok_or("your answer holds no JSON: end with a fenced block marked json")?, schema)
 }
 
 /// The values of an answer that was handed in as JSON.

@@ -160,9 +160,11 @@ impl Task {
             recorder.step_agent().name,
             self.job.key
         );
-        let commit = tokio::task::spawn_blocking(move || there.commit(&message)).await;
+        let commit = tokio::task::spawn_blocking(move || there.commit(&message).map(|made| (made, there.tip()))).await;
         let commit = commit.unwrap_or_else(|_| Err("the host is stopping".into()));
-        if let Some(commit) = commit.map_err(|why| Failed::new(FailureCause::Git, why))? {
+        let (commit, head) = commit.map_err(|why| Failed::new(FailureCause::Git, why))?;
+        recorder.has_head(head);
+        if let Some(commit) = commit {
             let data = Commit { step: Some(self.job.key.clone()), ..commit };
             self.job.append_all(vec![self.job.of_project(EventData::Commit(data))]).await;
         }
@@ -195,9 +197,10 @@ pub(super) struct Feedback {
 }
 
 impl Feedback {
-    pub(super) fn prompt(&self) -> String {
+    pub(super) fn prompt(&self, schema: Option<&Value>) -> String {
         if self.of_answer {
-            return format!("{}\nSend your answer again, corrected.", self.short);
+            let wanted = schema.map(answer::instruction).unwrap_or_default();
+            return format!("{}\nSend your answer again, corrected.{wanted}", self.short);
         }
         let mut text = format!("Your work was checked, and {}.\n", self.short);
         if !self.printed.is_empty() {

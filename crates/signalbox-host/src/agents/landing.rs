@@ -109,9 +109,18 @@ impl Task {
             }
         };
         let mut landed = Vec::new();
+        let mut steps: Vec<&str> = Vec::new();
         for source in &self.prepared.sources {
-            if let Some(commit) = self.land(repository, &into, source).await? {
-                landed.push(serde_json::Value::from(commit));
+            match self.land(repository, &into, source).await {
+                Ok(Some(commit)) => {
+                    landed.push(serde_json::Value::from(commit));
+                    steps.push(source.step.as_str());
+                }
+                Ok(None) => {}
+                Err((cause, why)) if !steps.is_empty() => {
+                    return Err((cause, format!("{why}; the work of {} had landed before that", steps.join(", "))));
+                }
+                Err(failed) => return Err(failed),
             }
         }
         Ok(Outputs::from([
@@ -125,6 +134,9 @@ impl Task {
         let message = self.prepared.message.clone().unwrap_or_else(|| {
             format!("Merge {} of {} #{}", source.step, self.prepared.workflow, self.prepared.run_number)
         });
+        if !self.is_there(repository, into, source).await? {
+            return Ok(None);
+        }
         for _ in 0..TRIES {
             let wanted = MergeRequest {
                 into: into.to_owned(),
@@ -160,6 +172,28 @@ impl Task {
             }
         }
         Err(git(format!("{into} moved {TRIES} times while its merge was verified; nothing was landed")))
+    }
+
+    /// Whether there is something to land. What commands left in the step's folder is committed first; and a branch that is
+    /// gone is fine if all of it is in already.
+    async fn is_there(&self, repository: &Repository, into: &str, source: &Theirs) -> Result<bool, Failed> {
+        let (there, into, source) = (repository.clone(), into.to_owned(), source.clone());
+        blocking(move || {
+            if let Some(checkout) = there.worktree_of(&source.branch).map_err(git)? {
+                let message = format!("{}: what was added after it\n", source.step);
+                there.commit_all(&checkout, &message, &author()).map_err(git)?;
+                return Ok(true);
+            }
+            if there.branch_commit(&source.branch).map_err(git)?.is_some() {
+                return Ok(true);
+            }
+            let landed = |head: &String| there.contains(&format!("refs/heads/{into}"), head).unwrap_or(false);
+            if source.head.as_ref().is_some_and(landed) {
+                return Ok(false);
+            }
+            Err(git(format!("the branch {} is gone; let step {} run again", source.branch, source.step)))
+        })
+        .await
     }
 
     async fn conflict(&self, source: &Theirs, into: &str, files: &[String], messages: &str) -> Failed {

@@ -22,7 +22,12 @@ use crate::{
 /// What is done in worktrees, of one step.
 pub(crate) fn theirs(step: &Step) -> Option<Theirs> {
     let agent = step.agent.as_ref()?;
-    Some(Theirs { step: step.key.clone(), branch: agent.branch.clone()?, base: agent.base.clone().unwrap_or_default() })
+    Some(Theirs {
+        step: step.key.clone(),
+        branch: agent.branch.clone()?,
+        base: agent.base.clone().unwrap_or_default(),
+        head: agent.head.clone(),
+    })
 }
 
 /// The work of all instances of these steps.

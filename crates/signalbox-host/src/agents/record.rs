@@ -107,6 +107,11 @@ impl Recorder {
         self.agent.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// What the step's branch is at.
+    pub(crate) fn has_head(&self, head: Option<String>) {
+        self.agent.lock().unwrap_or_else(PoisonError::into_inner).head = head;
+    }
+
     fn of_run(&self, data: EventData) -> NewEvent {
         self.job.of_run(data)
     }

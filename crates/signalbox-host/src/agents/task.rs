@@ -14,7 +14,7 @@ use signalbox_model::{
 };
 use signalbox_process::Masker;
 use signalbox_workflow::{
-    definition::{AgentMode, Budget},
+    definition::{AgentMode, Budget, Permission},
     plan::Check,
 };
 use tokio::{
@@ -192,6 +192,7 @@ impl Task {
             session: None,
             branch: workspace.branch.clone(),
             base: workspace.base.clone(),
+            head: None,
             folder: Some(folder.to_string_lossy().into_owned()),
             usage: before,
             questions: 0,
@@ -222,7 +223,9 @@ impl Task {
             policy: Policy {
                 permissions: self.prepared.permissions.clone(),
                 folder: workspace.folder.clone(),
-                read_only: self.prepared.mode != AgentMode::Work || workspace.read_only,
+                read_only: self.prepared.mode != AgentMode::Work
+                    || workspace.read_only
+                    || self.prepared.permissions.edit == Some(Permission::Deny),
             },
             about: self.prepared.about.clone(),
             session: OnceLock::new(),
@@ -267,7 +270,8 @@ impl Task {
         };
         let result = match started {
             None => Err(Failed { stopped: Some(StopKind::Graceful), ..Failed::new(FailureCause::Agent, "was ended") }),
-            Some(Err(failure)) => Err(self.failure(failure).await),
+            // One that does not even start cannot work, whatever the reason.
+            Some(Err(failure)) => Err(Failed { fall_back: true, ..self.failure(failure).await }),
             Some(Ok(session)) => {
                 recorder.session.set(session.clone()).ok();
                 let result = self.with_session(&session, &recorder, workspace, resume.as_ref(), &tools).await;
@@ -378,7 +382,7 @@ impl Task {
                 return Err(Failed::new(cause, format!("{}{after}", feedback.short)));
             }
             corrections += 1;
-            prompt = feedback.prompt();
+            prompt = feedback.prompt(self.prepared.schema.as_ref());
             let (step, attempt) = self.job.key_and_attempt();
             let data = Correction { step, attempt, number: corrections, max: most, feedback: feedback.short.clone() };
             self.job.append_all(vec![self.job.of_project(EventData::Correction(data))]).await;

@@ -19,6 +19,8 @@ pub(crate) struct Theirs {
     pub(crate) step: StepKey,
     pub(crate) branch: String,
     pub(crate) base: String,
+    /// What its branch was at when the step succeeded.
+    pub(crate) head: Option<String>,
 }
 
 /// Where a step is to work.
@@ -103,7 +105,16 @@ impl Worktrees {
         let text = |error: signalbox_git::Error| error.to_string();
         let head = repository.head(repository.project()).map_err(text)?;
         let Some(into) = head.branch.or(head.commit) else { return Ok(Vec::new()) };
-        repository.worktrees(PREFIX, &into).map_err(text)
+        let root = self.root.canonicalize().unwrap_or_else(|_| self.root.clone());
+        let all = repository.worktrees("", &into).map_err(text)?;
+        // By their folder: what an agent has checked out there may have any name, or none.
+        let ours = all.into_iter().filter_map(|mut info| {
+            let within = info.folder.strip_prefix(&root).ok()?;
+            let made_as = format!("{PREFIX}{}", within.to_string_lossy());
+            info.branch.get_or_insert(made_as);
+            Some(info)
+        });
+        Ok(ours.collect())
     }
 
     /// Merges a step's branch into what the project has checked out, with what is in its folder and not committed. The hash
@@ -175,16 +186,17 @@ impl Worktrees {
                 return;
             }
         };
-        let ours = format!("{PREFIX}{run}/");
+        let root = self.root.canonicalize().unwrap_or_else(|_| self.root.clone()).join(run.as_str());
         let done = |info: &WorktreeInfo| {
-            let ours = info.branch.as_deref().is_some_and(|branch| branch.starts_with(&ours));
-            ours && info.unmerged == 0 && info.dirty.as_ref().is_none_or(Vec::is_empty)
+            info.folder.starts_with(&root) && info.unmerged == 0 && info.dirty.as_ref().is_none_or(Vec::is_empty)
         };
         for info in found.iter().filter(|info| done(info)) {
             if let Err(error) = self.remove(project, &info.folder.to_string_lossy(), false) {
                 tracing::debug!(error, "a worktree stays");
             }
         }
+        // Gone only if nothing is left in it.
+        std::fs::remove_dir(&root).ok();
     }
 
     /// Whose turn it is to land on a branch.
@@ -408,13 +420,25 @@ impl Workspace {
         }
     }
 
+    /// What the step's branch is at. Blocks.
+    pub(crate) fn tip(&self) -> Option<String> {
+        self.git.as_ref()?.repository.branch_commit(self.branch.as_deref()?).ok().flatten()
+    }
+
     /// Commits what is there onto the step's branch. Blocks.
     pub(crate) fn commit(&self, message: &str) -> Result<Option<Commit>, String> {
         let Some(git) = self.git.as_ref().filter(|_| self.own && !self.read_only) else { return Ok(None) };
-        let made = git.repository.commit_all(&git.checkout, message, &author()).map_err(|error| error.to_string())?;
+        let text = |error: signalbox_git::Error| error.to_string();
+        let made = git.repository.commit_all(&git.checkout, message, &author()).map_err(text)?;
+        // An agent may have gone on elsewhere: its work belongs on the step's branch, wherever it put it.
+        if let Some(branch) = &self.branch {
+            git.repository.follow(branch, &git.checkout).map_err(|error| {
+                format!("the agent left its branch, and {error}; its work is kept in {}", self.folder.display())
+            })?;
+        }
         Ok(made.map(|made| Commit {
             hash: made.hash,
-            branch: made.branch.unwrap_or_default(),
+            branch: self.branch.clone().or(made.branch).unwrap_or_default(),
             subject: made.subject,
             files: made.files,
             added: made.added,

@@ -442,6 +442,19 @@ impl Checker<'_> {
     /// too; what they write is their author's business.
     pub(super) fn shared_folders(&mut self) {
         let definition: &Definition = self.definition;
+        let session = |step: &'_ Step| step.agent.as_ref().and_then(|agent| agent.session.clone());
+        let continued: Vec<_> = definition.steps.iter().filter_map(|(id, step)| Some((id, session(step)?))).collect();
+        for (i, (id, of)) in continued.iter().enumerate() {
+            let apart = |other: &str| self.graph.is_before(other, id) || self.graph.is_before(id, other);
+            let other = continued[..i].iter().find(|(other, same)| **same == **of && !apart(other));
+            if let Some((other, _)) = other {
+                let message = format!(
+                    "steps {:?} and {:?} may go on in the session of {:?} at the same time",
+                    ***other, ***id, **of
+                );
+                self.error("shared-session", of.position(), message, "let one need the other");
+            }
+        }
         let shared = |step: &Step| {
             *step.kind == StepKind::Agent
                 && step
