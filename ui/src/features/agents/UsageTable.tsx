@@ -18,7 +18,6 @@ export function UsageTable() {
         <h2 className="grow">Used in the last {DAYS} days</h2>
       </header>
       {/* On a narrow screen it scrolls: also by keys. */}
-      {/* eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex */}
       <div className="table-scroll" role="region" aria-label="Use by day and agent" tabIndex={0}>
         <table className="table">
           <thead>
