@@ -224,8 +224,12 @@ impl Screen {
             "step_completed" => self.step_done(&serde_json::from_str(data).ok()?),
             "approval_requested" => {
                 let approval: signalbox_model::Approval = serde_json::from_str(data).ok()?;
+                let fields: Vec<String> =
+                    approval.form.iter().map(|field| format!("\"{}\":...", output::safe(&field.name))).collect();
+                let form =
+                    if fields.is_empty() { String::new() } else { format!(",\"form\":{{{}}}", fields.join(",")) };
                 self.note(&format!(
-                    "? {}: {}\n  answer in the app, or: signalbox call approval.answer '{{\"approval\":\"{}\",\"decision\":\"approve\"}}'",
+                    "? {}: {}\n  answer in the app, or: signalbox call approval.answer '{{\"approval\":\"{}\",\"decision\":\"approve|reject\"{form}}}'",
                     approval.step, output::safe(&approval.question), approval.id
                 ));
             }

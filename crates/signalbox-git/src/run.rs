@@ -333,7 +333,11 @@ impl<'g> Call<'g> {
             std::io::ErrorKind::NotFound if self.folder.is_dir() => {
                 Error::Missing { program: self.git.program.display().to_string() }
             }
-            _ => Error::Io { what: format!("starting git in {}", self.folder.display()), source, changed: Changed::No },
+            _ => Error::Io {
+                what: format!("opening {}, which is gone or no folder,", self.folder.display()),
+                source,
+                changed: Changed::No,
+            },
         })?;
         let (send, news) = sync_channel(PIECES);
         if let Some(pipe) = child.stdout.take() {

@@ -10,7 +10,9 @@ pub mod agent;
 pub mod approval;
 pub mod clock;
 pub mod event;
+pub mod goal;
 pub mod id;
+pub mod permission;
 pub mod project;
 pub mod room;
 pub mod run;
@@ -19,17 +21,17 @@ pub mod system;
 
 pub use activity::{Activity, Priority};
 pub use agent::{
-    AgentChoice, AgentError, AgentErrorKind, AgentPlan, AgentSession, AgentState, AgentText, AgentUsage, Commit,
-    Correction, Evidence, FileDiff, FileStatus, GoalVerdict, Location, OptionKind, Permission, PermissionOption,
-    PermissionState, PermissionTopic, PlanEntry, PlanStatus, Risk, RiskState, Severity, Speaker, ToolCall, ToolDiff,
-    ToolKind, ToolStatus, Usage,
+    AgentChoice, AgentError, AgentErrorKind, AgentPlan, AgentSession, AgentState, AgentText, AgentUsage, Correction,
+    FileDiff, FileStatus, Location, PlanEntry, PlanStatus, Speaker, ToolCall, ToolDiff, ToolKind, ToolStatus, Usage,
 };
 pub use approval::{Answer, Approval, ApprovalState, Decision, FormField, FormFieldKind};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use event::{CustomType, Event, EventBody, EventData, EventError, NewEvent};
+pub use goal::{Commit, Evidence, GoalVerdict, Risk, RiskState, Severity};
 pub use id::{
     Actor, ApprovalId, Cursor, CursorError, Epoch, IdError, MemberId, PermissionId, ProjectId, RunId, StepKey,
 };
+pub use permission::{OptionKind, Permission, PermissionOption, PermissionState, PermissionTopic};
 pub use project::Project;
 pub use room::{Room, RoomError, RoomFilter};
 pub use run::{Completion, Progress, QueueState, QueuedRun, Run, RunConclusion, RunStatus};

@@ -18,6 +18,7 @@ use crate::{
     definition::{Definition, StepKind},
     diagnostic::{Diagnostic, Diagnostics},
     near::nearest,
+    plan::GOAL_STEP,
 };
 
 /// The version of the file format that this program reads.
@@ -157,6 +158,11 @@ impl Checker<'_> {
                     "this version of Signalbox does not run `goal_check` yet",
                     "remove it, or put its commands into a last step of kind command",
                 );
+            }
+            let taken = definition.steps.keys().find(|id| id.as_str() == GOAL_STEP).filter(|_| !goal.accept.is_empty());
+            if let Some(id) = taken {
+                let message = format!("{GOAL_STEP:?} is the name of the step that checks the goal");
+                self.error("bad-step-id", id.position(), message, "give yours another name");
             }
             for check in &goal.accept {
                 self.verify(check, &Scope { changes: true, ..Scope::new("goal_check.accept", Source::Static) });

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use signalbox_model::{FormField, Role, StepKey, StepKind};
 
+pub(crate) use self::make::GOAL_STEP;
 pub use self::make::resolve;
 use crate::{
     definition::{

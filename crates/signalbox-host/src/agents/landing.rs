@@ -9,7 +9,7 @@ use signalbox_workflow::{definition::GitAction, plan::Check};
 
 use super::{
     Services,
-    workspace::{Place, Theirs, author},
+    workspace::{Place, Theirs, author, told},
 };
 use crate::{execute::Job, script::Draft};
 
@@ -42,6 +42,10 @@ type Failed = (FailureCause, String);
 
 fn git(error: impl std::fmt::Display) -> Failed {
     (FailureCause::Git, error.to_string())
+}
+
+fn refused(error: Error) -> Failed {
+    git(told(&error))
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Failed> + Send + 'static) -> Result<T, Failed> {
@@ -89,7 +93,7 @@ impl Task {
             return Ok(into.clone());
         }
         let there = repository.clone();
-        let head = blocking(move || there.head(there.project()).map_err(git)).await?;
+        let head = blocking(move || there.head(there.project()).map_err(refused)).await?;
         head.branch.ok_or_else(|| git("the project is on no branch: check one out, or name one with `into`"))
     }
 
@@ -146,7 +150,7 @@ impl Task {
                 author: author(),
             };
             let there = repository.clone();
-            let merge = blocking(move || there.merge(&wanted).map_err(git)).await?;
+            let merge = blocking(move || there.merge(&wanted).map_err(refused)).await?;
             let (base, commit, files, added, removed) = match merge {
                 Merge::UpToDate { .. } => return Ok(None),
                 Merge::Conflicts { files, messages, .. } => {
@@ -168,7 +172,7 @@ impl Task {
                 }
                 // Somebody committed meanwhile: merged and verified again, on what is there now.
                 Err(Error::Moved { .. }) => {}
-                Err(error) => return Err(git(error)),
+                Err(error) => return Err(refused(error)),
             }
         }
         Err(git(format!("{into} moved {TRIES} times while its merge was verified; nothing was landed")))
@@ -179,12 +183,12 @@ impl Task {
     async fn is_there(&self, repository: &Repository, into: &str, source: &Theirs) -> Result<bool, Failed> {
         let (there, into, source) = (repository.clone(), into.to_owned(), source.clone());
         blocking(move || {
-            if let Some(checkout) = there.worktree_of(&source.branch).map_err(git)? {
+            if let Some(checkout) = there.worktree_of(&source.branch).map_err(refused)? {
                 let message = format!("{}: what was added after it\n", source.step);
-                there.commit_all(&checkout, &message, &author()).map_err(git)?;
+                there.commit_all(&checkout, &message, &author()).map_err(refused)?;
                 return Ok(true);
             }
-            if there.branch_commit(&source.branch).map_err(git)?.is_some() {
+            if there.branch_commit(&source.branch).map_err(refused)?.is_some() {
                 return Ok(true);
             }
             let landed = |head: &String| there.contains(&format!("refs/heads/{into}"), head).unwrap_or(false);
@@ -224,14 +228,14 @@ impl Task {
         self.job.tell(phase(Phase::Checking, Some("checks the merged tree"))).await;
         let folder = self.services.worktrees.root().join(format!("merged/{}-{}", self.job.at.run, self.job.at.step));
         let (there, of, at) = (repository.clone(), commit.to_owned(), folder.clone());
-        let checkout = blocking(move || there.check_out(&of, &at).map_err(git)).await?;
+        let checkout = blocking(move || there.check_out(&of, &at).map_err(refused)).await?;
         let result = self.verify_in(repository, &checkout, base).await;
         let (there, of, failed) = (repository.clone(), commit.to_owned(), result.is_err());
         blocking(move || {
             let removal =
                 Removal { delete_branch: false, merged_into: None, force: Some("the merged tree was verified") };
-            there.remove_worktree(&checkout.folder, removal).map_err(git)?;
-            if failed { there.forget_merge(&of).map_err(git) } else { Ok(()) }
+            there.remove_worktree(&checkout.folder, removal).map_err(refused)?;
+            if failed { there.forget_merge(&of).map_err(refused) } else { Ok(()) }
         })
         .await?;
         self.job.tell(phase(Phase::Working, None)).await;
@@ -241,7 +245,7 @@ impl Task {
     async fn verify_in(&self, repository: &Repository, checkout: &Checkout, base: &str) -> Result<(), Failed> {
         let (there, at, from) = (repository.clone(), checkout.clone(), base.to_owned());
         let changed = blocking(move || {
-            let diff = there.diff(&at, &from, &signalbox_git::DiffOptions::default()).map_err(git)?;
+            let diff = there.diff(&at, &from, &signalbox_git::DiffOptions::default()).map_err(refused)?;
             Ok(diff.files.into_iter().flat_map(|f| std::iter::once(f.path).chain(f.old_path)).collect::<Vec<_>>())
         })
         .await?;
@@ -293,15 +297,15 @@ impl Task {
         let commit = blocking(move || {
             let commit = match there.branch_commit(&at) {
                 Ok(Some(commit)) => commit,
-                _ => there.commit(&at).map_err(git)?,
+                _ => there.commit(&at).map_err(refused)?,
             };
             match action {
                 GitAction::Tag => {
                     let author = author();
                     let message = message.map(|message| format!("{message}\n"));
-                    there.tag(&name, &commit, message.as_deref().map(|message| (message, &author))).map_err(git)?;
+                    there.tag(&name, &commit, message.as_deref().map(|message| (message, &author))).map_err(refused)?;
                 }
-                _ => there.create_branch(&name, &commit).map_err(git)?,
+                _ => there.create_branch(&name, &commit).map_err(refused)?,
             }
             Ok(commit)
         })
@@ -358,7 +362,7 @@ async fn check_goal(
         let advice = if before_landing {
             "nothing was landed; look at the work, then let its step run again"
         } else {
-            "look at the work; what was landed can be reverted"
+            "look at the work; if something of it was landed, that can be reverted"
         };
         events.push(risk(job, "goal", why.clone(), &last.detail, advice));
         result = Err(format!("{why}; {advice}"));

@@ -91,18 +91,18 @@ impl Worktrees {
     }
 
     fn git(&self) -> Result<&Git, String> {
-        self.git.get_or_init(|| Git::find().map_err(|error| error.to_string())).as_ref().map_err(Clone::clone)
+        self.git.get_or_init(|| Git::find().map_err(|error| told(&error))).as_ref().map_err(Clone::clone)
     }
 
     /// The repository that a project is in. Blocks.
     pub(crate) fn repository(&self, project: &Path) -> Result<Option<Repository>, String> {
-        Repository::discover(self.git()?, project).map_err(|error| error.to_string())
+        Repository::discover(self.git()?, project).map_err(|error| told(&error))
     }
 
     /// The worktrees of steps in a project's repository. Blocks.
     pub(crate) fn list(&self, project: &Path) -> Result<Vec<WorktreeInfo>, String> {
         let Some(repository) = self.repository(project)? else { return Ok(Vec::new()) };
-        let text = |error: signalbox_git::Error| error.to_string();
+        let text = |error: signalbox_git::Error| told(&error);
         let head = repository.head(repository.project()).map_err(text)?;
         let Some(into) = head.branch.or(head.commit) else { return Ok(Vec::new()) };
         let root = self.root.canonicalize().unwrap_or_else(|_| self.root.clone());
@@ -124,7 +124,7 @@ impl Worktrees {
     /// Why it does not fit; nothing was changed then.
     pub(crate) fn merge(&self, project: &Path, branch: &str, folder: &str, message: &str) -> Result<Commit, String> {
         const TRIES: usize = 10;
-        let text = |error: signalbox_git::Error| error.to_string();
+        let text = |error: signalbox_git::Error| told(&error);
         let repository = self.needed(project)?;
         let into = repository.head(repository.project()).map_err(text)?.branch;
         let into = into.ok_or("the project is on no branch: check one out first")?;
@@ -167,14 +167,14 @@ impl Worktrees {
     /// If it holds what is nowhere else, and that is not to be discarded.
     pub(crate) fn remove(&self, project: &Path, folder: &str, discard: bool) -> Result<(), String> {
         let repository = self.needed(project)?;
-        let head = repository.head(repository.project()).map_err(|error| error.to_string())?;
+        let head = repository.head(repository.project()).map_err(|error| told(&error))?;
         let into = head.branch.or(head.commit);
         let removal = Removal {
             delete_branch: true,
             merged_into: into.as_deref(),
             force: discard.then_some("a person said that it may be lost"),
         };
-        repository.remove_worktree(Path::new(folder), removal).map_err(|error| error.to_string())
+        repository.remove_worktree(Path::new(folder), removal).map_err(|error| told(&error))
     }
 
     /// Removes the worktrees of a run that ended, as far as all that they hold is in the project. Blocks.
@@ -250,9 +250,9 @@ impl Worktrees {
         let git = match self.repository(project) {
             Ok(Some(repository)) => {
                 let checkout = repository.project().clone();
-                let head = repository.head(&checkout).map_err(|error| error.to_string())?;
+                let head = repository.head(&checkout).map_err(|error| told(&error))?;
                 let before = read_only.then(|| repository.checkout_state(&checkout)).transpose();
-                let before = before.map_err(|error| error.to_string())?;
+                let before = before.map_err(|error| told(&error))?;
                 // Without a commit there is nothing to compare with.
                 let watch = head.commit.as_deref().and_then(|commit| repository.watch(&checkout, commit).ok());
                 Some((
@@ -268,12 +268,12 @@ impl Worktrees {
     }
 
     fn existing(repository: Repository, project: &Path, theirs: &Theirs, read_only: bool) -> Result<Workspace, String> {
-        let known = repository.worktree_of(&theirs.branch).map_err(|error| error.to_string())?;
+        let known = repository.worktree_of(&theirs.branch).map_err(|error| told(&error))?;
         let checkout = known.ok_or_else(|| format!("the worktree of step {} is gone", theirs.step))?;
         let before = read_only.then(|| repository.checkout_state(&checkout)).transpose();
-        let before = before.map_err(|error| error.to_string())?;
-        let project_before = Some(repository.checkout_state(repository.project()).map_err(|error| error.to_string())?);
-        let watch = repository.watch(&checkout, &theirs.base).map_err(|error| error.to_string())?;
+        let before = before.map_err(|error| told(&error))?;
+        let project_before = Some(repository.checkout_state(repository.project()).map_err(|error| told(&error))?);
+        let watch = repository.watch(&checkout, &theirs.base).map_err(|error| told(&error))?;
         let folder = place_of(&repository, project, &checkout);
         Ok(Workspace {
             folder,
@@ -287,7 +287,7 @@ impl Worktrees {
     }
 
     fn worktree(&self, repository: Repository, place: &Place, run: &RunId, key: &StepKey) -> Result<Workspace, String> {
-        let text = |error: signalbox_git::Error| error.to_string();
+        let text = |error: signalbox_git::Error| told(&error);
         let tip = |branch: &str| repository.branch_commit(branch).map_err(text);
         let mut tips = Vec::new();
         for source in &place.sources {
@@ -368,6 +368,12 @@ fn place_of(repository: &Repository, project: &Path, checkout: &Checkout) -> Pat
     }
 }
 
+/// What git refused, and what to do about it.
+pub(crate) fn told(error: &signalbox_git::Error) -> String {
+    let advice = error.advice();
+    if advice.is_empty() { error.to_string() } else { format!("{error}. {advice}") }
+}
+
 /// Who commits what agents did.
 pub(crate) fn author() -> Author {
     Author { name: "Signalbox".into(), email: "signalbox@localhost".into(), at: None }
@@ -387,10 +393,10 @@ impl Workspace {
         let Some(git) = &self.git else { return Ok(None) };
         let mut watch = git.watch.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(watch) = watch.as_mut() else { return Ok(None) };
-        if !watch.poll().map_err(|error| error.to_string())? && !last {
+        if !watch.poll().map_err(|error| told(&error))? && !last {
             return Ok(None);
         }
-        let diff = watch.diff(&DiffOptions::default()).map_err(|error| error.to_string())?;
+        let diff = watch.diff(&DiffOptions::default()).map_err(|error| told(&error))?;
         Ok(Some(diff.files.into_iter().map(file_diff).collect()))
     }
 
@@ -398,7 +404,7 @@ impl Workspace {
     pub(crate) fn changes(&self) -> Result<Changes, String> {
         let Some(git) = &self.git else { return Ok(Changes::default()) };
         if let Some(before) = &git.before {
-            let now = git.repository.checkout_state(&git.checkout).map_err(|error| error.to_string())?;
+            let now = git.repository.checkout_state(&git.checkout).map_err(|error| told(&error))?;
             return Ok(Changes { paths: changed_outside(before, &now) });
         }
         let files = self.look(true)?.unwrap_or_default();
@@ -428,7 +434,7 @@ impl Workspace {
     /// Commits what is there onto the step's branch. Blocks.
     pub(crate) fn commit(&self, message: &str) -> Result<Option<Commit>, String> {
         let Some(git) = self.git.as_ref().filter(|_| self.own && !self.read_only) else { return Ok(None) };
-        let text = |error: signalbox_git::Error| error.to_string();
+        let text = |error: signalbox_git::Error| told(&error);
         let made = git.repository.commit_all(&git.checkout, message, &author()).map_err(text)?;
         // An agent may have gone on elsewhere: its work belongs on the step's branch, wherever it put it.
         if let Some(branch) = &self.branch {

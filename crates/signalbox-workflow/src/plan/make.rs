@@ -8,6 +8,8 @@ use signalbox_model::{FormField, FormFieldKind, StepKey, StepKind};
 
 mod agents;
 
+pub(crate) use self::agents::GOAL_STEP;
+
 use super::{
     Check, Command, Gate, Goal, Group, Instance, MAX_INSTANCES, MAX_MATRIX, Notice, Plan, PlannedStep, Problem,
     ProjectContext, ResolveError, Rework, Work, matrix::combinations,
