@@ -590,3 +590,68 @@ fn every_template_runs_with_the_rehearsal_agent_as_it_is_delivered() {
         assert_eq!(done["run"]["conclusion"], "success", "{name}: {reasons:#?}");
     }
 }
+
+#[test]
+fn files_and_commands_through_the_host_and_ignored_files_in_every_worktree() {
+    let studio = Studio::new(
+        r#"
+steps:
+  make:
+    kind: agent
+    agent: { id: asker }
+    prompt: >-
+      [["fs/write_text_file", {"path": "$F/made.txt", "content": "made\n"}],
+       ["terminal/create", {"command": "sh", "args": ["-c", "cat .env deps/lib; pwd; exit 4"]}],
+       ["call", {"sessionUpdate": "tool_call", "toolCallId": "c", "title": "look", "kind": "execute",
+                 "status": "in_progress", "content": [{"type": "terminal", "terminalId": "$T"}]}],
+       ["terminal/wait_for_exit", {"terminalId": "$T"}],
+       ["call", {"sessionUpdate": "tool_call_update", "toolCallId": "c", "status": "completed"}],
+       ["fs/read_text_file", {"path": "/etc/hostname"}]]
+    verify: [{ run: test -f .env && test -f deps/lib }]
+  careful:
+    kind: agent
+    needs: [make]
+    agent: { id: asker }
+    permissions: { execute: ask }
+    prompt: '[["terminal/create", {"command": "touch", "args": ["$F/sneaked"]}]]'
+  land: { kind: git, needs: [careful], action: merge, from: make, verify: [{ run: test -f .env && test -f deps/lib }] }
+"#,
+        "  - do: []\n",
+    );
+    let project = studio.project.path();
+    let file = project.join(".signalbox/workflows/w.yaml");
+    let defaults = "defaults: { permissions: { execute: allow }, carry: { copy: [.env], link: [deps] }, ";
+    fs::write(&file, fs::read_to_string(&file).unwrap().replace("defaults: { ", defaults)).unwrap();
+    fs::write(project.join(".gitignore"), ".env\ndeps/\n").unwrap();
+    git(project, &["add", "-A"]);
+    git(project, &["commit", "-qm", "ignore"]);
+    fs::write(project.join(".env"), "of the env\n").unwrap();
+    fs::create_dir(project.join("deps")).unwrap();
+    fs::write(project.join("deps/lib"), "of the library\n").unwrap();
+    let config = studio.data.path().join("config");
+    fs::create_dir_all(&config).unwrap();
+    let agent = concat!(env!("CARGO_MANIFEST_DIR"), "/../signalbox-agent/tests/fixtures/errands_agent.py");
+    let settings = format!("[agents.asker]\ncommand = [\"python3\", \"{agent}\"]\nfiles = true\nterminals = true\n");
+    fs::write(config.join("settings.toml"), settings).unwrap();
+    let host = studio.host();
+    let run = host.start_run("w", json!({}));
+    let done = host.wait_done(&run);
+    let events = everything(&host, &run);
+    assert_eq!(done["run"]["conclusion"], "success", "{events:#?}");
+    let call = of_type(&events, "tool_call").into_iter().rfind(|call| call["id"] == "c").unwrap().clone();
+    let output = call["output"].as_str().unwrap();
+    assert!(output.starts_with("of the env\nof the library\n/"), "{output}");
+    assert_eq!(call["exit_code"], 4);
+    let said: String = of_type(&events, "agent_message")
+        .iter()
+        .filter(|m| m["from"] == "agent")
+        .map(|m| m["text"].to_string())
+        .collect();
+    assert!(said.contains("is outside of the folder of this session"), "{said}");
+    assert!(
+        said.contains("Method not found: terminal/create"),
+        "where a person is to be asked it is not offered: {said}"
+    );
+    assert_eq!(fs::read_to_string(project.join("made.txt")).unwrap(), "made\n");
+    assert!(!git(project, &["ls-files"]).contains("deps"), "what is ignored is not landed");
+}

@@ -8,7 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use signalbox_agent::catalogue::{self, Custom, CustomError, Entry, Found, Mode, Search, SignIn, detect};
+use signalbox_agent::{
+    Offers,
+    catalogue::{self, Custom, CustomError, Entry, Found, Mode, Search, SignIn, detect},
+};
 use tempfile::TempDir;
 
 struct Machine {
@@ -232,6 +235,23 @@ async fn the_settings_add_and_change_agents() {
         (qwen.name.as_str(), qwen.commands[0][0].as_str(), qwen.mode(Mode::Plan)),
         ("Qwen Code", "qwen-next", Some("plan"))
     );
+}
+
+#[test]
+fn a_second_account_is_an_entry_of_its_own() {
+    let entries = customs(
+        "[agents.work]\nlike = \"codex\"\nenv = { CODEX_HOME = \"/w\" }\n[agents.codex]\nfiles = true\nterminals = true",
+    )
+    .unwrap();
+    let by = |id: &str| entries.iter().find(|entry| entry.id == id).unwrap();
+    let (work, codex) = (by("work"), by("codex"));
+    assert_eq!((work.name.as_str(), work.custom), ("Codex (work)", true));
+    assert_eq!((&work.commands, &work.modes, &work.keys), (&codex.commands, &codex.modes, &codex.keys));
+    assert!(work.env.contains(&("CODEX_HOME".into(), "/w".into())) && work.env.len() == codex.env.len() + 1);
+    assert_eq!(work.offers, Offers::default());
+    assert_eq!(codex.offers, Offers { read: true, write: true, terminals: true });
+    let unknown = customs("[agents.work]\nlike = \"codecs\"").unwrap_err().to_string();
+    assert!(unknown.contains("agents.work.like") && unknown.contains("codex"), "{unknown}");
 }
 
 #[test]

@@ -36,7 +36,7 @@ fn a_merge_is_verified_then_lands_in_the_checkout() {
     // The same again has the same hash, and garbage collection leaves it alone.
     assert_eq!(merged(&kit, &request(&tree.branch)), (base.clone(), commit.clone()));
     git(&kit.project(), &["gc", "-q", "--prune=now"]);
-    let verify = kit.repository.check_out(&commit, &kit.dir.path().join("verify")).expect("checked out");
+    let verify = kit.repository.check_out(&commit, &kit.dir.path().join("verify"), &[]).expect("checked out");
     assert!(verify.folder.join("new").exists() && verify.folder.join("other").exists());
     assert!(!kit.project().join("new").exists());
     assert_eq!(kit.repository.landed("main", &commit).expect("works"), Landed::No);

@@ -3,13 +3,13 @@
 use std::{path::PathBuf, sync::Arc};
 
 use signalbox_engine::{Input, Outcome, Phase};
-use signalbox_git::{Checkout, Error, Merge, MergeRequest, Removal, Repository};
+use signalbox_git::{Carry, Checkout, Error, Merge, MergeRequest, Removal, Repository};
 use signalbox_model::{Commit, EventData, Evidence, FailureCause, GoalVerdict, Severity};
 use signalbox_workflow::{definition::GitAction, plan::Check};
 
 use super::{
     Services,
-    workspace::{Place, Theirs, author, told},
+    workspace::{MERGED, Place, Theirs, author, told},
 };
 use crate::{execute::Job, script::Draft};
 
@@ -34,6 +34,8 @@ pub(crate) struct Prepared {
     pub(crate) into: Option<String>,
     pub(crate) checks: Checks,
     pub(crate) goal: Option<Goal>,
+    /// What git ignores and a worktree needs.
+    pub(crate) carry: Vec<Carry>,
     pub(crate) run_number: u64,
     pub(crate) workflow: String,
 }
@@ -226,9 +228,10 @@ impl Task {
             reason: reason.map(str::to_owned),
         };
         self.job.tell(phase(Phase::Checking, Some("checks the merged tree"))).await;
-        let folder = self.services.worktrees.root().join(format!("merged/{}-{}", self.job.at.run, self.job.at.step));
-        let (there, of, at) = (repository.clone(), commit.to_owned(), folder.clone());
-        let checkout = blocking(move || there.check_out(&of, &at).map_err(refused)).await?;
+        let folder =
+            self.services.worktrees.root().join(MERGED).join(format!("{}-{}", self.job.at.run, self.job.at.step));
+        let (there, of, carry) = (repository.clone(), commit.to_owned(), self.prepared.carry.clone());
+        let checkout = blocking(move || there.check_out(&of, &folder, &carry).map_err(refused)).await?;
         let result = self.verify_in(repository, &checkout, base).await;
         let (there, of, failed) = (repository.clone(), commit.to_owned(), result.is_err());
         blocking(move || {
@@ -272,6 +275,7 @@ impl Task {
             shared: Some(source.clone()),
             before: None,
             attempt: 1,
+            carry: Vec::new(),
         };
         let (services, run, key) = (Arc::clone(&self.services), self.job.at.run.clone(), self.job.key.clone());
         let made = blocking(move || {
