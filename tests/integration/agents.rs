@@ -654,4 +654,11 @@ steps:
     );
     assert_eq!(fs::read_to_string(project.join("made.txt")).unwrap(), "made\n");
     assert!(!git(project, &["ls-files"]).contains("deps"), "what is ignored is not landed");
+    // Looked at over its shoulder: what git knows, and nothing else.
+    let file = |path: &str| host.call("run.file", json!({ "run": run, "step": "make", "path": path }));
+    assert_eq!(file("made.txt").unwrap()["text"], "made\n");
+    assert_eq!(file("README.md").unwrap()["text"], "hello\n");
+    for path in [".env", "deps/lib", "../../config/settings.toml", "/etc/passwd", ".git/config", "none.txt"] {
+        assert_eq!(file(path).unwrap_err()["code"], "not_found", "{path}");
+    }
 }
