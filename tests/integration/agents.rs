@@ -327,6 +327,39 @@ fn a_person_who_works_in_the_project_meanwhile_disturbs_nobody() {
 }
 
 #[test]
+fn the_work_of_several_lands_as_one_or_not_at_all() {
+    let studio = Studio::new(
+        r#"
+steps:
+  one: { kind: agent, prompt: one }
+  two: { kind: agent, prompt: two }
+  land: { kind: git, needs: [one, two], action: merge, verify: [{ run: test -f one && test -f two }] }
+  three: { kind: agent, needs: [land], prompt: three }
+  four: { kind: agent, needs: [land], prompt: four }
+  clash: { kind: git, needs: [three, four], action: merge }
+"#,
+        r#"
+  - { when: one, do: [{ write: { path: one, text: "1\n" } }] }
+  - { when: two, do: [{ write: { path: two, text: "2\n" } }] }
+  - { when: three, do: [{ write: { path: same, text: "3\n" } }, { write: { path: three, text: "3\n" } }] }
+  - { when: four, do: [{ write: { path: same, text: "4\n" } }] }
+"#,
+    );
+    let host = studio.host();
+    let run = host.start_run("w", json!({}));
+    assert_eq!(host.wait_done(&run)["run"]["conclusion"], "failed");
+    let landed = host.step(&run, "land")["outputs"].clone();
+    assert_eq!(landed["commits"].as_array().map(Vec::len), Some(2), "{landed}");
+    assert_eq!(git(studio.project.path(), &["rev-parse", "main"]), landed["commit"], "no part of the clash landed");
+    assert!(studio.has("one") && studio.has("two") && !studio.has("three") && !studio.has("same"));
+    let commits = of_type(&everything(&host, &run), "commit").into_iter().filter(|c| c["branch"] == "main").count();
+    assert_eq!(commits, 2);
+    let why = host.step(&run, "clash")["reason"].as_str().unwrap().to_owned();
+    assert!(why.contains("conflicts with main and the work of") && why.contains("nothing was landed"), "{why}");
+    assert_eq!(git(studio.project.path(), &["for-each-ref", "refs/signalbox"]), "", "no merge is held any more");
+}
+
+#[test]
 fn work_that_conflicts_is_not_landed_and_not_lost() {
     let studio = Studio::new(
         r#"

@@ -8,7 +8,7 @@ use crate::kit::{Kit, author, git, try_git, write};
 
 fn request(from: &str) -> MergeRequest {
     let (into, from, message) = ("main".into(), from.into(), "Land it".into());
-    MergeRequest { into, from, squash: false, message, author: author() }
+    MergeRequest { into, onto: None, from, squash: false, message, author: author() }
 }
 
 fn work(kit: &Kit, step: &str, path: &str, text: &str) -> Worktree {

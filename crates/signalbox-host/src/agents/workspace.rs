@@ -142,6 +142,7 @@ impl Worktrees {
         }
         let wanted = MergeRequest {
             into: into.clone(),
+            onto: None,
             from: branch.to_owned(),
             squash: false,
             message: message.to_owned(),
@@ -332,6 +333,7 @@ impl Worktrees {
             let message = format!("Take up the work of step {}\n", source.step);
             let wanted = MergeRequest {
                 into: branch.clone(),
+                onto: None,
                 from: source.branch.clone(),
                 squash: false,
                 message,
