@@ -88,6 +88,7 @@ impl Host {
             plan: Arc::new(plan::engine_plan(&plan)),
             plan_key: blob.hash,
             inputs: plan.inputs.clone(),
+            goal: plan.goal.as_ref().map(|goal| goal.statement.clone()),
             actor: caller.actor.clone(),
             group: plan::group(&plan),
             reuse,

@@ -2435,6 +2435,10 @@ generation: number,
  */
 inputs?: { [key in string]: JsonValue }, 
 /**
+ * What it is to reach, as it was when it started; absent: its workflow names no goal.
+ */
+goal?: string, 
+/**
  * Who started it.
  */
 actor: Actor, 
