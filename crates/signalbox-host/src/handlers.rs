@@ -408,6 +408,10 @@ impl Handlers for Host {
         self.diff_reply(caller, &params)
     }
 
+    async fn run_file(&self, caller: &Caller, params: RunFile) -> Reply<FileText> {
+        self.file_text(caller, params).await
+    }
+
     async fn agent_list(&self, _: &Caller, params: AgentList) -> Reply<Agents> {
         Ok(self.list_agents(params.refresh.unwrap_or(false)).await)
     }

@@ -222,6 +222,8 @@ methods! {
     run_transcript = "run.transcript" Viewer read (RunTranscript) -> TranscriptPage;
     /// How files differ from the commit that a step began with.
     run_diff = "run.diff" Viewer read (RunDiff) -> DiffReply;
+    /// A file as it is now where an agent works, or as the agent left it.
+    run_file = "run.file" Viewer read (RunFile) -> FileText;
 
     /// Agents: which are installed, their version and sign-in, what is missing and how to get it.
     agent_list = "agent.list" Viewer read (AgentList) -> Agents;

@@ -1262,6 +1262,39 @@ blob?: BlobRef, };
 export type FileStatus = "added" | "modified" | "deleted" | "renamed" | "unchanged";
 
 /**
+ * A file of a step.
+ */
+export type FileText = { 
+/**
+ * Relative to the repository.
+ */
+path: string, 
+/**
+ * Its text, at most 1 MiB; what is no UTF-8 is replaced. Absent: it is binary, or not there.
+ */
+text?: string, 
+/**
+ * Bytes that it has.
+ */
+bytes: number, 
+/**
+ * It is no text.
+ */
+binary?: boolean, 
+/**
+ * Only its beginning is here.
+ */
+truncated?: boolean, 
+/**
+ * It was there and is not any more.
+ */
+missing?: boolean, 
+/**
+ * It was read from the folder that the step works in; false: that is gone, and this is from git.
+ */
+live: boolean, };
+
+/**
  * A field that a person fills in with the answer.
  */
 export type FormField = { 
@@ -2721,6 +2754,28 @@ step: StepKey,
 attempt?: number, };
 
 /**
+ * Which file of a step.
+ */
+export type RunFile = { 
+/**
+ * Of this run.
+ */
+run: RunId, 
+/**
+ * Of this step.
+ */
+step: StepKey, 
+/**
+ * The attempt, from 1; the newest if absent.
+ */
+attempt?: number, 
+/**
+ * Relative to the repository, or to the folder that the step works in. Only files that git knows or the step
+ * changed: what git ignores is not shown.
+ */
+path: string, };
+
+/**
  * A run: `r_` and 8 to 40 lower-case letters or digits.
  */
 export type RunId = string;
@@ -3887,6 +3942,8 @@ export interface Methods {
   "run.transcript": { params: RunTranscript; reply: TranscriptPage };
   /** How files differ from the commit that a step began with. */
   "run.diff": { params: RunDiff; reply: DiffReply };
+  /** A file as it is now where an agent works, or as the agent left it. */
+  "run.file": { params: RunFile; reply: FileText };
   /** Agents: which are installed, their version and sign-in, what is missing and how to get it. */
   "agent.list": { params: AgentList; reply: Agents };
   /** Starts an agent, asks it who it is, and ends it. Nothing is sent to a model. */

@@ -9,8 +9,8 @@ use serde_json::Value;
 use signalbox_agent::{Config, Ending, Failure, McpServer, Session, Turn};
 use signalbox_engine::{Input, Outcome, Phase};
 use signalbox_model::{
-    AgentError, AgentErrorKind, AgentSession, AgentState, Correction, EventData, FailureCause, StepAgent, StopKind,
-    Usage,
+    AgentError, AgentErrorKind, AgentSession, AgentState, Correction, EventData, FailureCause, LogStream, StepAgent,
+    StopKind, Usage,
 };
 use signalbox_process::Masker;
 use signalbox_workflow::{
@@ -240,6 +240,9 @@ impl Task {
         });
         recorder.seen().session = Some(session);
         recorder.state(AgentState::Starting, None).await;
+        for what in &workspace.not_carried {
+            recorder.write(LogStream::Stderr, format!("not brought into the worktree: {what}")).await;
+        }
         let resume = self.prepared.resume.clone().filter(|resume| resume.agent == id);
         let mut config = Config::new(launch.name, launch.argv, folder, format!("{}/agent", self.job.marker));
         config.env = launch.env;
@@ -247,6 +250,7 @@ impl Task {
         config.resume = resume.as_ref().map(|resume| resume.session.clone());
         config.mode = launch.mode;
         config.model.clone_from(&self.prepared.model);
+        config.offers = recorder.policy.offers(launch.offers);
         let tools = Arc::new(AgentTools::new(
             Arc::clone(&self.job),
             Arc::clone(&self.services.asks),

@@ -212,6 +212,18 @@ params! {
         /// The attempt, from 1; the newest if absent.
         #[serde(default, skip_serializing_if = "Option::is_none")] attempt: Option<u32>,
     }
+    /// Which file of a step.
+    RunFile {
+        /// Of this run.
+        run: RunId,
+        /// Of this step.
+        step: StepKey,
+        /// The attempt, from 1; the newest if absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")] attempt: Option<u32>,
+        /// Relative to the repository, or to the folder that the step works in. Only files that git knows or the step
+        /// changed: what git ignores is not shown.
+        path: String,
+    }
     /// Which agents.
     AgentList {
         /// Look again, instead of telling what was found lately.

@@ -238,6 +238,29 @@ replies! {
         /// By path.
         files: Vec<FileDiff>,
     }
+    /// A file of a step.
+    FileText {
+        /// Relative to the repository.
+        path: String,
+        /// Its text, at most 1 MiB; what is no UTF-8 is replaced. Absent: it is binary, or not there.
+        #[serde(default, skip_serializing_if = "Option::is_none")] text: Option<String>,
+        /// Bytes that it has.
+        bytes: u64,
+        /// It is no text.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        #[ts(as = "Option<bool>", optional)]
+        binary: bool,
+        /// Only its beginning is here.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        #[ts(as = "Option<bool>", optional)]
+        truncated: bool,
+        /// It was there and is not any more.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        #[ts(as = "Option<bool>", optional)]
+        missing: bool,
+        /// It was read from the folder that the step works in; false: that is gone, and this is from git.
+        live: bool,
+    }
     /// An agent of the catalogue.
     AgentInfo {
         /// Its id, as a workflow names it.
