@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -77,6 +77,7 @@ pub struct Connection {
     /// Rooms joined, and how.
     pub rooms: Mutex<(Vec<String>, &'static str)>,
     close: watch::Sender<Option<CloseCode>>,
+    sealed: AtomicBool,
 }
 
 impl Connection {
@@ -94,6 +95,12 @@ impl Connection {
         let mut close = self.close.subscribe();
         let code = close.wait_for(Option::is_some).await.ok().and_then(|code| *code);
         code.unwrap_or(CloseCode::Shutdown)
+    }
+
+    /// Whether nothing more may be said to it, but goodbye.
+    #[must_use]
+    pub fn is_sealed(&self) -> bool {
+        self.sealed.load(Ordering::SeqCst)
     }
 
     /// Notes new events that went out in one piece, up to `last`.
@@ -181,6 +188,7 @@ impl Connections {
             round_trip_us: AtomicU64::new(0),
             rooms: Mutex::new((Vec::new(), "live")),
             close: watch::channel(None).0,
+            sealed: AtomicBool::new(false),
         });
         list.insert(id, Arc::clone(&connection));
         Ok(Listed { connections: Arc::clone(self), connection })
@@ -209,6 +217,12 @@ impl Connections {
         let chosen: Vec<Arc<Connection>> = self.list().values().filter(|c| which(c)).cloned().collect();
         chosen.iter().for_each(|connection| connection.close(code));
         chosen.len()
+    }
+
+    /// From now on no event that is committed later reaches the connections that `which` picks, and no answer: only the
+    /// goodbye of [`close`](Self::close), which has to follow.
+    pub fn seal(&self, which: impl Fn(&Connection) -> bool) {
+        self.list().values().filter(|c| which(c)).for_each(|c| c.sealed.store(true, Ordering::SeqCst));
     }
 
     /// The list as `connection.list` gives it.
