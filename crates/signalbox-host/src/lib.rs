@@ -23,6 +23,7 @@ mod script;
 pub mod secrets;
 pub mod settings;
 mod system;
+mod team;
 mod timers;
 mod workflows;
 

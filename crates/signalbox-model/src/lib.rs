@@ -18,6 +18,8 @@ pub mod room;
 pub mod run;
 pub mod step;
 pub mod system;
+pub mod team;
+pub mod webhook;
 
 pub use activity::{Activity, Priority};
 pub use agent::{
@@ -29,7 +31,8 @@ pub use clock::{Clock, ManualClock, SystemClock};
 pub use event::{CustomType, Event, EventBody, EventData, EventError, NewEvent};
 pub use goal::{Commit, Evidence, GoalVerdict, Risk, RiskState, Severity};
 pub use id::{
-    Actor, ApprovalId, Cursor, CursorError, Epoch, IdError, MemberId, PermissionId, ProjectId, RunId, StepKey,
+    Actor, ApprovalId, ChatId, Cursor, CursorError, Epoch, IdError, MemberId, NoticeId, PermissionId, ProjectId, RunId,
+    StepKey, WebhookId,
 };
 pub use permission::{OptionKind, Permission, PermissionOption, PermissionState, PermissionTopic};
 pub use project::Project;
@@ -40,6 +43,10 @@ pub use step::{
     StepStatus, StopKind, VerifyResult,
 };
 pub use system::{EngineRecovered, ErrorReport, Health, HealthCheck, Member, Role, SystemStatus};
+pub use team::{
+    AwayItem, AwayKind, ChatLink, ChatMessage, Notice, NoticeKind, NoticesUpdated, PresenceState, Present, ReadMark,
+};
+pub use webhook::{Delivery, DeliveryState, Webhook, WebhookState};
 
 /// Milliseconds since 1970-01-01T00:00:00Z. For display and timers only: order is given by `seq`.
 pub type UnixMillis = i64;

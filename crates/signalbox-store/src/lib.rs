@@ -27,6 +27,7 @@ mod readers;
 mod retain;
 mod schema;
 mod search;
+mod team;
 mod thread;
 mod writer;
 
@@ -40,7 +41,7 @@ use signalbox_model::{Clock, Cursor, Epoch};
 use tokio::sync::{mpsc, oneshot};
 
 pub use agents::UsedBy;
-pub use batch::{Batch, Committed, KeyClaim, TokenChange};
+pub use batch::{Batch, Committed, KeyClaim, SideWrite, TokenChange};
 pub use error::StoreError;
 pub use frame::{Frame, RoomInfo};
 pub use logtext::{LogIndex, LogLines};
@@ -48,6 +49,7 @@ pub use mark::is_open;
 pub use read::{Page, Reader, Resume};
 pub use retain::{Retained, RetentionPolicy};
 pub use search::Search;
+pub use team::Logged;
 
 /// What a committed event survives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
