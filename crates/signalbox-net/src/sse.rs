@@ -136,8 +136,10 @@ async fn open(
     let chunked = version >= Version::HTTP_11;
     let framing = if chunked { CHUNKED } else { PLAIN };
     let until = caller.expires_at;
-    let mut feed = net.host.feed(caller, Arc::clone(&shared.outlet), &listed, framing);
+    net.host.follow(&caller, &listed, rooms.clone());
+    let mut feed = net.host.feed(caller.clone(), Arc::clone(&shared.outlet), &listed, framing);
     feed.join(None, rooms, resume).await.map_err(|error| CallError::bad_request(error.to_string()))?;
+    net.host.follow(&caller, &listed, feed.rooms().cloned().collect());
     let (body, ended) = oneshot::channel();
     tokio::spawn(serve(net, feed, listed, Arc::clone(&shared), chunked, until, body));
     let opening = futures_util::stream::once(async { Ok::<_, Infallible>(Bytes::from_static(b"retry: 2000\n\n")) });
@@ -189,6 +191,13 @@ async fn serve(
                     }
                 }
                 return;
+            }
+            () = listed.mailbox.ready(|| shared.outlet.unsent() > 0) => {
+                for frame in listed.mailbox.take() {
+                    if feed.say(&frame).is_err() {
+                        return;
+                    }
+                }
             }
             () = tokio::time::sleep(ping) => {
                 let comment: &[u8] = if chunked { b"8\r\n: ping\n\n\r\n" } else { b": ping\n\n" };

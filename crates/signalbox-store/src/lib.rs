@@ -28,6 +28,7 @@ mod readers;
 mod retain;
 mod schema;
 mod search;
+mod team;
 mod thread;
 mod writer;
 
@@ -42,7 +43,7 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use access::{Audit, Audited};
 pub use agents::UsedBy;
-pub use batch::{Batch, Committed, KeyClaim, TokenChange};
+pub use batch::{Batch, Committed, KeyClaim, SideWrite, TokenChange};
 pub use error::StoreError;
 pub use frame::{Frame, RoomInfo};
 pub use logtext::{LogIndex, LogLines};
@@ -50,6 +51,7 @@ pub use mark::is_open;
 pub use read::{Page, Reader, Resume};
 pub use retain::{Retained, RetentionPolicy};
 pub use search::Search;
+pub use team::Logged;
 
 /// What a committed event survives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

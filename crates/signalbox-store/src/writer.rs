@@ -18,7 +18,7 @@ use crate::{
     blob::Blobs,
     frame::Parts as EventParts,
     mark::{Lease, Mark},
-    projection, retain, schema, search,
+    projection, retain, schema, search, team,
     thread::Shared,
 };
 
@@ -373,6 +373,9 @@ impl BatchJob<'_> {
         for change in &batch.tokens {
             access::apply(self.db, change, self.now)?;
         }
+        for write in &batch.side {
+            team::write(self.db, write)?;
+        }
         let last = self.next - 1;
         let first = first.min(last);
         if let Some(claim) = batch.key.take() {
@@ -446,7 +449,7 @@ fn open_room(db: &Connection, room: &Room) -> Result<(RoomState, bool), StoreErr
             let project = match room {
                 Room::Project(project) => Some(project.clone()),
                 Room::Run(run) => Some(projection::project_of_run(db, run)?),
-                Room::Host | Room::Activity => None,
+                Room::Host | Room::Activity | Room::Member(_) => None,
             };
             db.prepare_cached("INSERT INTO rooms(name, project, head) VALUES (?1, ?2, 0)")?
                 .execute(params![name, project.as_ref().map(ProjectId::as_str)])?;

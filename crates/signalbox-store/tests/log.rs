@@ -173,7 +173,7 @@ async fn the_same_key_is_one_event_with_one_answer() {
         key: "once".into(),
         reply: Box::new(|committed| format!("{{\"seq\":{}}}", committed.last)),
     };
-    let batch = || Batch { events: vec![custom(Room::Activity, "hello")], key: Some(claim()), tokens: Vec::new() };
+    let batch = || Batch { events: vec![custom(Room::Activity, "hello")], key: Some(claim()), ..Batch::default() };
     store.append(batch()).await.unwrap();
     match store.append(batch()).await {
         Err(StoreError::Repeated { reply }) => assert_eq!(reply, "{\"seq\":1}"),

@@ -10,7 +10,7 @@ use std::{
 
 use signalbox_model::{ProjectId, Room, RoomFilter};
 use signalbox_store::Frame;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::fanout::Alarm;
 
@@ -66,6 +66,8 @@ pub struct Hub {
     interest: Mutex<Interest>,
     /// Wakes the fan-out.
     alarm: OnceLock<Arc<Alarm>>,
+    /// Wakes those who read the log for purposes of the host itself, whatever the rooms.
+    committed: watch::Sender<u64>,
 }
 
 /// What the ring had for a session.
@@ -91,6 +93,7 @@ impl Hub {
             head: AtomicU64::new(0),
             interest: Mutex::default(),
             alarm: OnceLock::new(),
+            committed: watch::channel(0).0,
         })
     }
 
@@ -103,6 +106,12 @@ impl Hub {
     #[must_use]
     pub fn head(&self) -> u64 {
         self.head.load(Ordering::Acquire)
+    }
+
+    /// Says when something was committed, to whichever room.
+    #[must_use]
+    pub fn commits(&self) -> watch::Receiver<u64> {
+        self.committed.subscribe()
     }
 
     fn interest(&self) -> MutexGuard<'_, Interest> {
@@ -127,6 +136,9 @@ impl Hub {
         }
         if let Some(alarm) = self.alarm.get() {
             alarm.committed();
+        }
+        if self.committed.receiver_count() > 0 {
+            self.committed.send_replace(self.head());
         }
         let interest = self.interest();
         let mut last_room = 0;
@@ -179,6 +191,14 @@ impl Hub {
     pub fn subscriptions(&self) -> usize {
         let interest = self.interest();
         interest.rooms.values().map(Vec::len).sum::<usize>() + interest.trees.values().map(Vec::len).sum::<usize>()
+    }
+
+    /// Bytes of the newest `count` events, as far as they are in the ring.
+    #[must_use]
+    pub fn bytes_of_newest(&self, count: u64) -> u64 {
+        let ring = self.ring.read().unwrap_or_else(|e| e.into_inner());
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        ring.frames.iter().rev().take(count).map(|frame| frame.json.len() as u64).sum()
     }
 
     /// Frames after `after` up to `upto` that `wanted` lets through, at most about `max_bytes`.

@@ -8,7 +8,7 @@ use signalbox_store::{Frame, Resume, Store, StoreError};
 use signalbox_wire::{Caller, HostFrame, SubscribeMode};
 
 use crate::{
-    Hub,
+    Hub, Presence,
     hub::{Taken, Waker},
     snapshot::snapshot,
 };
@@ -73,6 +73,7 @@ pub struct Session {
     store: Store,
     caller: Caller,
     version: &'static str,
+    presence: Option<Arc<Presence>>,
     replay_limit: u64,
     room_limit: usize,
     waker: Arc<Waker>,
@@ -101,6 +102,7 @@ impl Session {
             store,
             caller,
             version: env!("CARGO_PKG_VERSION"),
+            presence: None,
             replay_limit,
             room_limit,
             waker: Arc::default(),
@@ -109,6 +111,13 @@ impl Session {
             pending: VecDeque::new(),
             sent: 0,
         }
+    }
+
+    /// Its snapshots say who is here.
+    #[must_use]
+    pub fn with_presence(mut self, presence: Arc<Presence>) -> Self {
+        self.presence = Some(presence);
+        self
     }
 
     /// The newest event that was handed out; 0 for none.
@@ -146,8 +155,10 @@ impl Session {
                 fresh.push(room);
             }
         }
-        let known = self.subscriptions.iter().filter(|s| !fresh.contains(&s.filter)).count();
-        let wanted = known + fresh.len();
+        // The member's own room is joined for it, and does not count.
+        let counts = |filter: &RoomFilter| !matches!(filter, RoomFilter::One(Room::Member(_)));
+        let known = self.subscriptions.iter().filter(|s| counts(&s.filter) && !fresh.contains(&s.filter)).count();
+        let wanted = known + fresh.iter().filter(|filter| counts(filter)).count();
         if wanted > self.room_limit {
             return Err(SessionError::TooManyRooms { wanted, limit: self.room_limit });
         }
@@ -188,6 +199,7 @@ impl Session {
     ) -> Result<Joined, SessionError> {
         let (store, caller) = (self.store.clone(), self.caller.clone());
         let (rooms, limit, version) = (rooms.to_vec(), self.replay_limit, self.version);
+        let presence = self.presence.clone();
         let read = move || {
             store.read(|reader| {
                 let head = reader.head()?;
@@ -212,7 +224,8 @@ impl Session {
                         }
                         Some(_) => (SubscribeMode::Resumed, None),
                         None => {
-                            let state = snapshot(reader, room, version)?;
+                            let present = presence.as_ref().map(|presence| presence.present(room));
+                            let state = snapshot(reader, room, version, present.unwrap_or_default())?;
                             let frame = HostFrame::Snapshot { room: room.clone(), at: head, state };
                             (SubscribeMode::Snapshot, Some(Bytes::from(frame.to_json())))
                         }
@@ -480,6 +493,10 @@ fn may_join(
         // The host's room and the global feed speak of every project.
         RoomFilter::One(Room::Host | Room::Activity) => {
             return Ok(if caller.projects.is_empty() { Ok(()) } else { Err("forbidden") });
+        }
+        // What is there of other members is nobody's business.
+        RoomFilter::One(Room::Member(member)) => {
+            return Ok(if *member == caller.member { Ok(()) } else { Err("not_found") });
         }
         RoomFilter::One(Room::Project(project)) | RoomFilter::ProjectTree(project) => project.clone(),
         RoomFilter::One(Room::Run(run)) => match reader.run(run)? {

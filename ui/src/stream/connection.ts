@@ -238,6 +238,7 @@ export class Connection {
         return;
       case 'reset':
       case 'presence':
+      case 'connection_stats':
         this.options.sink.apply(frame);
         return;
       default:

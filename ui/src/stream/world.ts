@@ -98,6 +98,7 @@ export class World extends AgentWorld {
       case 'reply':
       case 'lagging':
       case 'presence':
+      case 'connection_stats':
       case 'bye':
         return;
       default:
