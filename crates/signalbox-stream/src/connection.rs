@@ -137,6 +137,8 @@ pub struct Connections {
     next: AtomicU64,
     list: Mutex<BTreeMap<u64, Arc<Connection>>>,
     presence: Arc<Presence>,
+    /// Ephemeral messages of connections that are gone: sent, left out.
+    ephemeral: [AtomicU64; 2],
 }
 
 /// Keeps a connection listed.
@@ -156,6 +158,9 @@ impl std::ops::Deref for Listed {
 impl Drop for Listed {
     fn drop(&mut self) {
         self.connections.list().remove(&self.connection.id);
+        let (sent, dropped) = self.connection.mailbox.figures();
+        self.connections.ephemeral[0].fetch_add(sent, Ordering::Relaxed);
+        self.connections.ephemeral[1].fetch_add(dropped, Ordering::Relaxed);
         self.connections.presence.gone(self.connection.id, self.connection.left.load(Ordering::Relaxed));
     }
 }
@@ -208,6 +213,17 @@ impl Connections {
     #[must_use]
     pub fn presence(&self) -> &Arc<Presence> {
         &self.presence
+    }
+
+    /// Ephemeral messages of all connections, also those that are gone: sent, and left out.
+    #[must_use]
+    pub fn ephemeral(&self) -> (u64, u64) {
+        let mut figures = (self.ephemeral[0].load(Ordering::Relaxed), self.ephemeral[1].load(Ordering::Relaxed));
+        for connection in self.all() {
+            let (sent, dropped) = connection.mailbox.figures();
+            figures = (figures.0 + sent, figures.1 + dropped);
+        }
+        figures
     }
 
     /// All of them, oldest first.
