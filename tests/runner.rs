@@ -34,6 +34,10 @@ mod real_agents;
 #[cfg(target_os = "linux")]
 #[path = "integration/secrets.rs"]
 mod secrets;
+#[path = "integration/secure.rs"]
+mod secure;
+#[path = "integration/sharing.rs"]
+mod sharing;
 #[path = "integration/streams.rs"]
 mod streams;
 #[path = "integration/support.rs"]

@@ -115,6 +115,11 @@ test('twelve stages by an agent: its question and its result are answered, a che
   await expect(page.getByTestId('changes')).toContainText('docs/architecture.md');
   await expect(page.getByTestId('changes')).toContainText('keeps entries; knows nothing of people');
   await picture(page, 'changes');
+  await page.getByTestId('agent-tab-file').click();
+  await expect(page.getByTestId('files').getByRole('button', { name: 'Follow the agent' })).toHaveAttribute('aria-pressed', 'true');
+  await expect(page.getByTestId('file-text')).toContainText('keeps entries; knows nothing of people');
+  await expect(page.locator('.code-added').first()).toBeVisible();
+  await picture(page, 'file', true);
   await page.getByTestId('agent-tab-transcript').click();
 
   // The tests fail at first; the agent is told, and does it better.

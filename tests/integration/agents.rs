@@ -327,6 +327,39 @@ fn a_person_who_works_in_the_project_meanwhile_disturbs_nobody() {
 }
 
 #[test]
+fn the_work_of_several_lands_as_one_or_not_at_all() {
+    let studio = Studio::new(
+        r#"
+steps:
+  one: { kind: agent, prompt: one }
+  two: { kind: agent, prompt: two }
+  land: { kind: git, needs: [one, two], action: merge, verify: [{ run: test -f one && test -f two }] }
+  three: { kind: agent, needs: [land], prompt: three }
+  four: { kind: agent, needs: [land], prompt: four }
+  clash: { kind: git, needs: [three, four], action: merge }
+"#,
+        r#"
+  - { when: one, do: [{ write: { path: one, text: "1\n" } }] }
+  - { when: two, do: [{ write: { path: two, text: "2\n" } }] }
+  - { when: three, do: [{ write: { path: same, text: "3\n" } }, { write: { path: three, text: "3\n" } }] }
+  - { when: four, do: [{ write: { path: same, text: "4\n" } }] }
+"#,
+    );
+    let host = studio.host();
+    let run = host.start_run("w", json!({}));
+    assert_eq!(host.wait_done(&run)["run"]["conclusion"], "failed");
+    let landed = host.step(&run, "land")["outputs"].clone();
+    assert_eq!(landed["commits"].as_array().map(Vec::len), Some(2), "{landed}");
+    assert_eq!(git(studio.project.path(), &["rev-parse", "main"]), landed["commit"], "no part of the clash landed");
+    assert!(studio.has("one") && studio.has("two") && !studio.has("three") && !studio.has("same"));
+    let commits = of_type(&everything(&host, &run), "commit").into_iter().filter(|c| c["branch"] == "main").count();
+    assert_eq!(commits, 2);
+    let why = host.step(&run, "clash")["reason"].as_str().unwrap().to_owned();
+    assert!(why.contains("conflicts with main and the work of") && why.contains("nothing was landed"), "{why}");
+    assert_eq!(git(studio.project.path(), &["for-each-ref", "refs/signalbox"]), "", "no merge is held any more");
+}
+
+#[test]
 fn work_that_conflicts_is_not_landed_and_not_lost() {
     let studio = Studio::new(
         r#"
@@ -444,6 +477,30 @@ fn another_agent_takes_the_place_of_one_that_cannot_work() {
     assert_eq!(host.step(&run, "a")["agent"]["id"], "rehearsal");
     let events = everything(&host, &run);
     assert_eq!(of_type(&events, "agent_error")[0]["kind"], "missing");
+}
+
+#[test]
+fn what_an_agent_used_up_before_another_took_its_place_is_counted() {
+    let studio = Studio::new(
+        "steps:\n  a: { kind: agent, agent: { id: rehearsal, fallback: [second] }, prompt: go, correct: { max: 1 }, \
+         verify: [{ run: test -f done }] }\n  b: { kind: agent, needs: [a], prompt: odd }\n",
+        "  - { when: odd, do: [{ stop: out_of_ideas }] }\n  \
+         - { times: 1, do: [{ usage: { input: 100, output: 20 } }, { run: { command: \"[ -f met ] && touch done; touch met\" } }] }\n  \
+         - do: [{ fail: { code: -32000, message: Sign in. } }]\n",
+    );
+    let config = studio.data.path().join("config");
+    fs::create_dir_all(&config).unwrap();
+    fs::write(config.join("settings.toml"), "[agents.second]\nlike = \"rehearsal\"\n").unwrap();
+    let host = studio.host();
+    let run = host.start_run("w", json!({}));
+    assert_eq!(host.wait_done(&run)["run"]["conclusion"], "failed");
+    let agent = host.step(&run, "a")["agent"].clone();
+    assert_eq!(agent["id"], "second", "{:#}", host.step(&run, "a"));
+    let usage = &agent["usage"];
+    assert_eq!((usage["input_tokens"].as_u64(), usage["output_tokens"].as_u64()), (Some(200), Some(40)), "{usage}");
+    // An agent's word is all there is of this step, and that word is not known.
+    let why = host.step(&run, "b")["reason"].as_str().unwrap().to_owned();
+    assert!(why.contains("a reason that is not known: out_of_ideas"), "{why}");
 }
 
 #[test]
@@ -588,5 +645,77 @@ fn every_template_runs_with_the_rehearsal_agent_as_it_is_delivered() {
         let done = host.run(&run);
         let reasons: Vec<&Value> = done["steps"].as_array().unwrap().iter().map(|step| &step["reason"]).collect();
         assert_eq!(done["run"]["conclusion"], "success", "{name}: {reasons:#?}");
+    }
+}
+
+#[test]
+fn files_and_commands_through_the_host_and_ignored_files_in_every_worktree() {
+    let studio = Studio::new(
+        r#"
+steps:
+  make:
+    kind: agent
+    agent: { id: asker }
+    prompt: >-
+      [["fs/write_text_file", {"path": "$F/made.txt", "content": "made\n"}],
+       ["terminal/create", {"command": "sh", "args": ["-c", "cat .env deps/lib; pwd; exit 4"]}],
+       ["call", {"sessionUpdate": "tool_call", "toolCallId": "c", "title": "look", "kind": "execute",
+                 "status": "in_progress", "content": [{"type": "terminal", "terminalId": "$T"}]}],
+       ["terminal/wait_for_exit", {"terminalId": "$T"}],
+       ["call", {"sessionUpdate": "tool_call_update", "toolCallId": "c", "status": "completed"}],
+       ["fs/read_text_file", {"path": "/etc/hostname"}]]
+    verify: [{ run: test -f .env && test -f deps/lib }]
+  careful:
+    kind: agent
+    needs: [make]
+    agent: { id: asker }
+    permissions: { execute: ask }
+    prompt: '[["terminal/create", {"command": "touch", "args": ["$F/sneaked"]}]]'
+  land: { kind: git, needs: [careful], action: merge, from: make, verify: [{ run: test -f .env && test -f deps/lib }] }
+"#,
+        "  - do: []\n",
+    );
+    let project = studio.project.path();
+    let file = project.join(".signalbox/workflows/w.yaml");
+    let defaults = "defaults: { permissions: { execute: allow }, carry: { copy: [.env], link: [deps] }, ";
+    fs::write(&file, fs::read_to_string(&file).unwrap().replace("defaults: { ", defaults)).unwrap();
+    fs::write(project.join(".gitignore"), ".env\ndeps/\n").unwrap();
+    git(project, &["add", "-A"]);
+    git(project, &["commit", "-qm", "ignore"]);
+    fs::write(project.join(".env"), "of the env\n").unwrap();
+    fs::create_dir(project.join("deps")).unwrap();
+    fs::write(project.join("deps/lib"), "of the library\n").unwrap();
+    let config = studio.data.path().join("config");
+    fs::create_dir_all(&config).unwrap();
+    let agent = concat!(env!("CARGO_MANIFEST_DIR"), "/../signalbox-agent/tests/fixtures/errands_agent.py");
+    let settings = format!("[agents.asker]\ncommand = [\"python3\", \"{agent}\"]\nfiles = true\nterminals = true\n");
+    fs::write(config.join("settings.toml"), settings).unwrap();
+    let host = studio.host();
+    let run = host.start_run("w", json!({}));
+    let done = host.wait_done(&run);
+    let events = everything(&host, &run);
+    assert_eq!(done["run"]["conclusion"], "success", "{events:#?}");
+    let call = of_type(&events, "tool_call").into_iter().rfind(|call| call["id"] == "c").unwrap().clone();
+    let output = call["output"].as_str().unwrap();
+    assert!(output.starts_with("of the env\nof the library\n/"), "{output}");
+    assert_eq!(call["exit_code"], 4);
+    let said: String = of_type(&events, "agent_message")
+        .iter()
+        .filter(|m| m["from"] == "agent")
+        .map(|m| m["text"].to_string())
+        .collect();
+    assert!(said.contains("is outside of the folder of this session"), "{said}");
+    assert!(
+        said.contains("Method not found: terminal/create"),
+        "where a person is to be asked it is not offered: {said}"
+    );
+    assert_eq!(fs::read_to_string(project.join("made.txt")).unwrap(), "made\n");
+    assert!(!git(project, &["ls-files"]).contains("deps"), "what is ignored is not landed");
+    // Looked at over its shoulder: what git knows, and nothing else.
+    let file = |path: &str| host.call("run.file", json!({ "run": run, "step": "make", "path": path }));
+    assert_eq!(file("made.txt").unwrap()["text"], "made\n");
+    assert_eq!(file("README.md").unwrap()["text"], "hello\n");
+    for path in [".env", "deps/lib", "../../config/settings.toml", "/etc/passwd", ".git/config", "none.txt"] {
+        assert_eq!(file(path).unwrap_err()["code"], "not_found", "{path}");
     }
 }

@@ -325,6 +325,10 @@ pub(crate) fn request(
     stream.write_all(body).ok();
     let mut all = Vec::new();
     stream.read_to_end(&mut all).ok();
+    parse_response(&all)
+}
+
+pub(crate) fn parse_response(all: &[u8]) -> Option<Response> {
     let split = all.windows(4).position(|window| window == b"\r\n\r\n")?;
     let head = String::from_utf8_lossy(&all[..split]).into_owned();
     let status = head.split(' ').nth(1)?.parse().ok()?;

@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, ffi::OsString, path::PathBuf};
 
 use serde::Deserialize;
 
-use crate::Config;
+use crate::{Config, Offers};
 
 pub use detect::{Found, Search, SignIn, detect};
 
@@ -79,12 +79,17 @@ pub struct Entry {
     pub rehearsal: bool,
     /// Somebody added it in the settings.
     pub custom: bool,
+    /// What it may have us do for it.
+    pub offers: Offers,
 }
 
 /// An agent in the settings, as `[agents.<id>]`. One of a known agent changes only what it names.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Custom {
+    /// The known agent that it is, under another id: for a second account of it.
+    #[serde(default)]
+    pub like: Option<String>,
     /// What is shown.
     #[serde(default)]
     pub name: Option<String>,
@@ -97,6 +102,12 @@ pub struct Custom {
     /// Its ids of its modes.
     #[serde(default)]
     pub modes: Option<Modes>,
+    /// Whether it may read and write the files of its folder through us, where the step allows both without asking.
+    #[serde(default)]
+    pub files: Option<bool>,
+    /// Whether it may run commands through us, where the step allows that without asking.
+    #[serde(default)]
+    pub terminals: Option<bool>,
     /// Arguments with which its program says its version.
     #[serde(default)]
     pub version: Option<Vec<String>>,
@@ -114,6 +125,16 @@ pub enum CustomError {
     /// It is not known, and has no command.
     #[error("agents.{0}.command is missing: give the program and its arguments, e.g. [\"my-agent\", \"--acp\"]")]
     NoCommand(String),
+    /// What it should be like is not known.
+    #[error("agents.{id}.like is {like:?}, which is no known agent: known are {known}")]
+    Like {
+        /// The agent.
+        id: String,
+        /// What it names.
+        like: String,
+        /// What it could name.
+        known: String,
+    },
     /// Its id cannot be used.
     #[error("agents.{0}: an agent's id has only small letters, digits and '-', and begins with a letter")]
     Id(String),
@@ -142,8 +163,11 @@ pub fn with_custom(customs: &BTreeMap<String, Custom>) -> Result<Vec<Entry>, Cus
         match entries.iter_mut().find(|entry| entry.id == *id) {
             Some(entry) => entry.change(custom),
             None => {
-                let command = custom.command.clone().ok_or_else(|| CustomError::NoCommand(id.clone()))?;
-                let mut entry = Entry::added(id, command);
+                let mut entry = match (&custom.like, &custom.command) {
+                    (Some(like), _) => Entry::alike(id, like)?,
+                    (None, Some(command)) => Entry::added(id, command.clone()),
+                    (None, None) => return Err(CustomError::NoCommand(id.clone())),
+                };
                 entry.change(custom);
                 entries.push(entry);
             }
@@ -170,11 +194,23 @@ impl Entry {
             signed_in: Vec::new(),
             rehearsal: false,
             custom: true,
+            offers: Offers::default(),
         }
     }
 
+    /// A known agent under another id.
+    fn alike(id: &str, like: &str) -> Result<Self, CustomError> {
+        let known = known();
+        let Some(entry) = known.iter().find(|entry| entry.id == like) else {
+            let known: Vec<&str> = known.iter().map(|entry| entry.id.as_str()).collect();
+            return Err(CustomError::Like { id: id.to_owned(), like: like.to_owned(), known: known.join(", ") });
+        };
+        let name = format!("{} ({id})", entry.name);
+        Ok(Self { id: id.to_owned(), name, custom: true, ..entry.clone() })
+    }
+
     fn change(&mut self, custom: &Custom) {
-        let Custom { name, command, env, modes, version, install, sign_in } = custom.clone();
+        let Custom { like: _, name, command, env, modes, files, terminals, version, install, sign_in } = custom.clone();
         self.name = name.unwrap_or_else(|| self.name.clone());
         if let Some(command) = command {
             self.commands = vec![command];
@@ -185,6 +221,8 @@ impl Entry {
             self.env.push((name, value));
         }
         self.modes = modes.unwrap_or_else(|| self.modes.clone());
+        let files = files.unwrap_or(self.offers.read);
+        self.offers = Offers { read: files, write: files, terminals: terminals.unwrap_or(self.offers.terminals) };
         self.version = version.or_else(|| self.version.take());
         self.install = install.unwrap_or_else(|| self.install.clone());
         self.sign_in = sign_in.unwrap_or_else(|| self.sign_in.clone());
@@ -207,6 +245,7 @@ impl Entry {
         let mut config = Config::new(self.name.clone(), argv, folder, marker);
         config.env.clone_from(&self.env);
         config.sign_in.clone_from(&found.ways);
+        config.offers = self.offers;
         config
     }
 }

@@ -1,5 +1,6 @@
 //! A session with an agent: its process, what it is told, and what it tells.
 
+mod errands;
 mod link;
 mod messages;
 mod pump;
@@ -122,14 +123,34 @@ pub struct McpServer {
     pub headers: Vec<(String, String)>,
 }
 
-/// What an agent may have its client do for it. Both are refused for now: the agents that were measured work better by
-/// themselves, and their commands would become our children.
+/// What an agent may have its client do for it. Nothing, unless somebody says so: the agents that were measured work
+/// better by themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Offers {
-    /// Read and write files.
-    pub files: bool,
-    /// Run commands.
+    /// Read text files within the session's folder, of at most 8 MiB.
+    pub read: bool,
+    /// Write text files there, but none of git's.
+    pub write: bool,
+    /// Run commands. They are processes of the session and end with it.
     pub terminals: bool,
+}
+
+impl Offers {
+    /// Whether requests of this method are served.
+    #[must_use]
+    pub fn has(self, method: &str) -> bool {
+        let names = messages::CLIENT_METHODS;
+        let terminals = [
+            names.terminal_create,
+            names.terminal_output,
+            names.terminal_wait_for_exit,
+            names.terminal_kill,
+            names.terminal_release,
+        ];
+        (self.read && method == names.fs_read_text_file)
+            || (self.write && method == names.fs_write_text_file)
+            || (self.terminals && terminals.contains(&method))
+    }
 }
 
 /// How an agent's process ended.

@@ -9,6 +9,7 @@
 mod fields;
 mod session;
 mod speech;
+mod terminals;
 mod tools;
 mod usage;
 
@@ -18,6 +19,7 @@ use serde_json::{Map, Value};
 use signalbox_model::{OptionKind, PermissionOption, PlanEntry, PlanStatus, ToolStatus, Usage};
 
 use crate::{
+    Offers,
     failure::Refusal,
     limits::{self, head, word},
     update::{Direction, Info, PermissionAsked, Stop, Turn, Update, Withdrawn},
@@ -63,6 +65,15 @@ pub enum Frame {
         /// The agent's id of its request.
         request: Value,
     },
+    /// A request for something that is offered: to be done and answered.
+    Wish {
+        /// The agent's id of its request.
+        request: Value,
+        /// What it asks for.
+        method: String,
+        /// With what.
+        params: Value,
+    },
     /// A request for something that is not offered: to be refused.
     NotOffered {
         /// The agent's id of its request.
@@ -102,6 +113,7 @@ const SENT: usize = 64;
 #[derive(Debug)]
 pub struct Reducer {
     info: Info,
+    offers: Offers,
     sent: BTreeMap<u64, Sent>,
     /// The prompt that waits for its answer.
     turn: Option<u64>,
@@ -126,6 +138,7 @@ impl Reducer {
     pub fn new(folder: &str) -> Self {
         Self {
             info: Info::default(),
+            offers: Offers::default(),
             sent: BTreeMap::new(),
             turn: None,
             cancelling: false,
@@ -229,6 +242,23 @@ impl Reducer {
         }
     }
 
+    /// Says what the agent may have us do for it.
+    #[must_use]
+    pub fn offering(mut self, offers: Offers) -> Self {
+        self.offers = offers;
+        self
+    }
+
+    /// A command printed something that runs for the agent in a terminal of ours.
+    pub fn terminal_printed(&mut self, terminal: &str, text: &str, out: &mut Vec<Update>) {
+        self.calls.terminal_printed(terminal, text, out);
+    }
+
+    /// It ended.
+    pub fn terminal_ended(&mut self, terminal: &str, code: Option<i32>, out: &mut Vec<Update>) {
+        self.calls.terminal_ended(terminal, code, out);
+    }
+
     /// Takes what is left of a line of the agent that was over the limit.
     pub fn incoming_too_long(&mut self, beginning: &str, bytes: u64, out: &mut Vec<Update>) -> Frame {
         out.push(raw(Direction::FromAgent, beginning, bytes));
@@ -263,6 +293,10 @@ impl Reducer {
     }
 
     fn request(&mut self, method: &str, request: &Value, frame: &Map<String, Value>, out: &mut Vec<Update>) -> Frame {
+        if self.offers.has(method) {
+            let params = frame.get("params").cloned().unwrap_or_default();
+            return Frame::Wish { request: request.clone(), method: method.to_owned(), params };
+        }
         if method != "session/request_permission" {
             out.push(unknown(method, frame.get("params")));
             return Frame::NotOffered { request: request.clone(), method: word(method) };

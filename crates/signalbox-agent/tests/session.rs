@@ -207,16 +207,13 @@ async fn what_keeps_a_session_from_beginning_is_said_clearly() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_started_or_offered_is_said_clearly() {
+async fn what_cannot_be_started_is_said_clearly() {
     let missing = Config { argv: vec!["no-such-agent".into()], ..config("plain") };
     let failure = start(missing).await.err().unwrap();
     assert_eq!(failure.kind, AgentErrorKind::Missing);
     assert_eq!(failure.message, "Odd is not installed: there is no program no-such-agent");
     let nowhere = Config { folder: "/no/such/folder".into(), ..config("plain") };
     assert!(start(nowhere).await.err().unwrap().message.contains("/no/such/folder does not exist"));
-    let mut offers = config("plain");
-    offers.offers.files = true;
-    assert!(start(offers).await.err().unwrap().message.contains("cannot be offered"));
     let mode = Config { mode: Some("plan".into()), ..config("plain") };
     assert!(start(mode).await.err().unwrap().message.contains("Odd has no modes"));
     let mut model = Config { model: Some("big".into()), ..config("plain") };

@@ -54,6 +54,9 @@ async fn sessions() -> anyhow::Result<Duration> {
         role: Role::Owner,
         projects: Vec::new(),
         key: None,
+        address: None,
+        expires_at: None,
+        rights: 0,
     };
     let mut tasks = JoinSet::new();
     let mut joined = Vec::new();

@@ -11,6 +11,7 @@ mod remote;
 mod run;
 mod secret;
 mod serve;
+mod share;
 mod tail;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -37,6 +38,12 @@ pub(crate) struct Target {
     /// The token for --url.
     #[arg(long, env = "SIGNALBOX_TOKEN", hide_env_values = true)]
     pub(crate) token: Option<String>,
+    /// The fingerprint of the host's key for --url over https, if nobody vouches for its certificate.
+    #[arg(long, env = "SIGNALBOX_PIN")]
+    pub(crate) pin: Option<String>,
+    /// A host that was joined with `signalbox join`, by its name or address.
+    #[arg(long, conflicts_with_all = ["url", "token", "pin"])]
+    pub(crate) host: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -55,6 +62,9 @@ enum Command {
         /// Trusts the projects given: their triggers and programs may act.
         #[arg(long)]
         trust: bool,
+        /// Lets others reach it too, over TLS, at ADDRESS:PORT [default: share.bind and share.port].
+        #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "")]
+        share: Option<String>,
     },
     /// Runs a workflow and waits for its end.
     Run {
@@ -166,6 +176,45 @@ enum Command {
     Token {
         #[command(subcommand)]
         command: TokenCommand,
+    },
+    /// Lets others reach this host, or stops that.
+    Share {
+        #[command(subcommand)]
+        command: share::ShareCommand,
+    },
+    /// Makes a link with which somebody joins a host that is shared.
+    Invite {
+        #[command(flatten)]
+        target: Target,
+        /// viewer, operator or owner.
+        #[arg(long)]
+        role: String,
+        /// Only this project. May be given several times.
+        #[arg(long = "project")]
+        projects: Vec<String>,
+        /// How many may join with it.
+        #[arg(long, default_value_t = 1)]
+        uses: u32,
+        /// For how long: 7d, 12h, 15m.
+        #[arg(long, default_value = "7d")]
+        ttl: String,
+        /// For whom it is meant: shown in the list of invitations.
+        #[arg(long)]
+        name: Option<String>,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Joins a host with the link of an invitation.
+    Join {
+        /// The link, in quotes.
+        link: String,
+        /// What you are called there [default: your name here].
+        #[arg(long)]
+        name: Option<String>,
+        /// What to call the host here [default: its address].
+        #[arg(long = "as")]
+        call_it: Option<String>,
     },
     /// Keeps secrets of a project in the system's keychain.
     Secret {
@@ -296,7 +345,9 @@ fn main() -> ExitCode {
 
 async fn command(command: Command) -> anyhow::Result<End> {
     match command {
-        Command::Serve { data_dir, listen, projects, trust } => serve::serve(data_dir, listen, projects, trust).await,
+        Command::Serve { data_dir, listen, projects, trust, share } => {
+            serve::serve(data_dir, listen, projects, trust, share).await
+        }
         Command::Run { target, workflow, project, inputs, json, detach, logs } => {
             run::run(run::Wish { target, workflow, project, inputs, json, detach, logs }).await
         }
@@ -320,6 +371,11 @@ async fn command(command: Command) -> anyhow::Result<End> {
         Command::Token { command: TokenCommand::Revoke { target, member } } => {
             remote::call(&target, "token.revoke", Some(serde_json::json!({ "member": member }).to_string()), None).await
         }
+        Command::Share { command } => share::share(command).await,
+        Command::Invite { target, role, projects, uses, ttl, name, json } => {
+            share::invite(share::Invitation { target, role, projects, uses, ttl, name, json }).await
+        }
+        Command::Join { link, name, call_it } => share::join(&link, name, call_it).await,
         Command::Secret { command: SecretCommand::Set { of, name } } => secret::set(&of, name).await,
         Command::Secret { command: SecretCommand::Remove { of, name } } => secret::remove(&of, name).await,
         Command::Secret { command: SecretCommand::List { of, json } } => secret::list(&of, json).await,

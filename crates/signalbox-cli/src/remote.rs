@@ -9,11 +9,11 @@ use signalbox_host::{HostFile, settings};
 use signalbox_wire::{CallError, ErrorCode};
 use tokio::sync::mpsc;
 
-use crate::{End, Target, output};
+use crate::{End, Target, output, share};
 
 /// No host answers.
 #[derive(Debug)]
-pub(crate) struct Unreachable(String);
+pub(crate) struct Unreachable(pub(crate) String);
 
 impl std::fmt::Display for Unreachable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -51,11 +51,19 @@ pub(crate) fn end_of(error: &anyhow::Error) -> End {
 
 /// Where the host is: named, or by the `host.json` of the data folder.
 pub(crate) fn find(target: &Target) -> anyhow::Result<Options> {
+    if let Some(host) = &target.host {
+        return share::find(host);
+    }
     if let Some(url) = &target.url {
         let Some(token) = &target.token else {
             bail!(Usage("--url needs a token: --token, or SIGNALBOX_TOKEN".into()))
         };
-        return Ok(options(url, token));
+        let mut options = options(url, token);
+        options.pin = match &target.pin {
+            Some(pin) => Some(pin.parse().map_err(|error| Usage(format!("--pin: {error}")))?),
+            None => None,
+        };
+        return Ok(options);
     }
     let dir = target.data_dir.clone().unwrap_or_else(settings::data_dir);
     let none = || {
@@ -71,7 +79,7 @@ pub(crate) fn find(target: &Target) -> anyhow::Result<Options> {
     Ok(options(&url, &file.token))
 }
 
-fn options(url: &str, token: &str) -> Options {
+pub(crate) fn options(url: &str, token: &str) -> Options {
     let mut options = Options::new(url, token);
     options.name = "signalbox-cli".into();
     options
@@ -210,19 +218,24 @@ pub(crate) async fn create_token(
         params["projects"] = json!(projects);
     }
     if let Some(ttl) = ttl {
-        let wrong = || Usage(format!("{ttl:?} is no duration: 30d, 12h, 15m"));
-        let (number, unit) = ttl.split_at(ttl.len().saturating_sub(1));
-        let number: u64 = number.parse().map_err(|_| wrong())?;
-        let unit = match unit {
-            "d" => 24 * 3600,
-            "h" => 3600,
-            "m" => 60,
-            "s" => 1,
-            _ => bail!(wrong()),
-        };
-        params["ttl_ms"] = json!(number.saturating_mul(unit).saturating_mul(1000));
+        params["ttl_ms"] = json!(duration_ms(ttl)?);
     }
     call(target, "token.create", Some(params.to_string()), None).await
+}
+
+/// `30d`, `12h`, `15m` or `20s` in milliseconds.
+pub(crate) fn duration_ms(text: &str) -> anyhow::Result<u64> {
+    let wrong = || Usage(format!("{text:?} is no duration: 30d, 12h, 15m"));
+    let unit = text.chars().next_back().ok_or_else(wrong)?;
+    let number: u64 = text[..text.len() - unit.len_utf8()].parse().map_err(|_| wrong())?;
+    let seconds = match unit {
+        'd' => 24 * 3600,
+        'h' => 3600,
+        'm' => 60,
+        's' => 1,
+        _ => bail!(wrong()),
+    };
+    Ok(number.saturating_mul(seconds).saturating_mul(1000))
 }
 
 pub(crate) async fn login(target: &Target) -> anyhow::Result<End> {

@@ -20,7 +20,9 @@ pub(crate) async fn serve(
     address: Option<String>,
     projects: Vec<PathBuf>,
     trust: bool,
+    share: Option<String>,
 ) -> anyhow::Result<End> {
+    let share = share.map(|place| crate::share::place(Some(&place))).transpose()?;
     let host = open(data_dir).await?;
     let served = async {
         let address = address.unwrap_or_else(|| host.settings().host.listen.clone());
@@ -35,6 +37,15 @@ pub(crate) async fn serve(
             "Open {} (good once, for a minute; `signalbox login` makes another)",
             code["url"].as_str().unwrap_or_default()
         ));
+        if let Some(place) = share {
+            let place = serde_json::value::to_raw_value(&place)?;
+            host.call(&host.owner(), "share.start", Some(&place)).await?;
+        }
+        let sharing = host.call(&host.owner(), "share.status", None).await?;
+        let sharing: serde_json::Value = serde_json::from_str(sharing.get())?;
+        if sharing["state"] != "off" {
+            crate::share::tell(&sharing);
+        }
         if !listening.address.ip().is_loopback() {
             output::note!(
                 "Whoever is in this network can reach it, and reads along what crosses it unencrypted: use it in a \

@@ -26,7 +26,10 @@
 mod backoff;
 mod connection;
 mod frames;
+mod join;
 mod link;
+mod stream;
+mod tls;
 
 use std::time::Duration;
 
@@ -39,7 +42,9 @@ pub use backoff::Backoff;
 pub use frames::{Received, Welcome};
 #[doc(hidden)]
 pub use frames::{Recognised, recognise};
+pub use join::{JoinError, JoinLink, Joined, Known, join};
 pub use link::Link;
+pub use tls::{NoPin, Pin};
 
 /// How to connect.
 #[derive(Debug, Clone)]
@@ -48,6 +53,8 @@ pub struct Options {
     pub url: String,
     /// The token.
     pub token: String,
+    /// The key that the host must have; none: over `https` the public must vouch for it.
+    pub pin: Option<Pin>,
     /// The program's name, shown to others.
     pub name: String,
     /// Its version.
@@ -69,6 +76,7 @@ impl Options {
         Self {
             url: url.into(),
             token: token.into(),
+            pin: None,
             name: "signalbox-client".into(),
             version: env!("CARGO_PKG_VERSION").into(),
             rooms: Vec::new(),

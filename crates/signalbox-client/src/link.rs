@@ -2,13 +2,15 @@
 
 use futures_util::{SinkExt, StreamExt};
 use signalbox_wire::{ClientFrame, SUBPROTOCOL};
-use tokio::net::TcpStream;
 use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream, connect_async_with_config,
+    WebSocketStream, client_async_with_config,
     tungstenite::{Error, Message, Utf8Bytes, client::IntoClientRequest, http::HeaderValue, protocol::WebSocketConfig},
 };
 
-use crate::{Ended, Options};
+use crate::{
+    Ended, Options,
+    stream::{Place, Stream},
+};
 
 /// Largest message, in bytes: a snapshot of a very large project.
 const LARGEST: usize = 256 << 20;
@@ -20,7 +22,7 @@ const TRY_LATER: u16 = 4014;
 /// programs that keep their own place, as the desktop's page does.
 #[derive(Debug)]
 pub struct Link {
-    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    socket: WebSocketStream<Stream>,
 }
 
 impl Link {
@@ -31,15 +33,17 @@ impl Link {
     pub async fn open(options: &Options) -> Result<Self, Ended> {
         let url = options.url.trim_end_matches('/');
         let unreachable = |why: String| Ended::Unreachable { url: url.to_owned(), why };
-        let address = match url.split_once("://") {
-            Some(("http", rest)) => format!("ws://{rest}/api/v1/ws"),
-            Some(("https", rest)) => format!("wss://{rest}/api/v1/ws"),
-            _ => return Err(Ended::Protocol(format!("{url:?} is no address of a host"))),
-        };
+        let no_address = || Ended::Protocol(format!("{url:?} is no address of a host"));
+        let place = Place::parse(url).ok_or_else(no_address)?;
+        let scheme = if place.secret { "wss" } else { "ws" };
+        let address = format!("{scheme}://{}/api/v1/ws", place.authority);
         let mut request = address.into_client_request().map_err(|error| Ended::Protocol(error.to_string()))?;
         request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static(SUBPROTOCOL));
         let config = WebSocketConfig::default().max_message_size(Some(LARGEST)).max_frame_size(Some(LARGEST));
-        let connecting = connect_async_with_config(request, Some(config), true);
+        let connecting = async {
+            let stream = Stream::open(&place, options.pin).await?;
+            client_async_with_config(request, stream, Some(config)).await
+        };
         match tokio::time::timeout(options.connect_timeout, connecting).await {
             Err(_) => Err(unreachable("no answer in time".into())),
             Ok(Err(Error::Http(response))) => {

@@ -109,7 +109,7 @@ fn dependents_of(plan: &Plan) -> Vec<Vec<u32>> {
 
 impl RunState {
     pub(crate) fn new(new: NewRun, now: UnixMillis) -> (Self, HashMap<String, Arc<Step>>) {
-        let NewRun { id, number, project, workflow, file, plan, plan_key, inputs, actor, group, reuse } = new;
+        let NewRun { id, number, project, workflow, file, plan, plan_key, inputs, goal, actor, group, reuse } = new;
         let steps: Vec<StepState> = (0u32..)
             .zip(&plan.steps)
             .map(|(index, spec)| StepState {
@@ -158,6 +158,7 @@ impl RunState {
             conclusion: None,
             generation: 0,
             inputs,
+            goal,
             actor,
             created_at: now,
             started_at: None,

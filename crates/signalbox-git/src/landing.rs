@@ -18,6 +18,8 @@ use crate::worktree::Listed;
 pub struct MergeRequest {
     /// The branch to land on.
     pub into: String,
+    /// A commit to merge into instead of where that branch is: for a landing that is made of several merges.
+    pub onto: Option<String>,
     /// The branch, or commit, that lands.
     pub from: String,
     /// All of it as one commit with one parent.
@@ -95,7 +97,10 @@ impl Repository {
         self.git().needs(OLDEST_TO_MERGE, "merge without a checkout")?;
         self.check_branch(&request.into)?;
         let base = self.branch_commit(&request.into)?;
-        let base = base.ok_or_else(|| Error::NoSuch { name: request.into.clone() })?;
+        let mut base = base.ok_or_else(|| Error::NoSuch { name: request.into.clone() })?;
+        if let Some(onto) = &request.onto {
+            base = self.commit(onto)?;
+        }
         let from = match self.branch_commit(&request.from)? {
             Some(commit) => commit,
             None => self.commit(&request.from)?,

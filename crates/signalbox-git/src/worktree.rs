@@ -139,11 +139,12 @@ impl Repository {
         self.ready(request, checkout, base, origin, set_aside)
     }
 
-    /// Checks out `commit` in a folder of its own, on no branch: to look at, or to verify.
+    /// Checks out `commit` in a folder of its own, on no branch: to look at, or to verify. It gets the ignored files that
+    /// `carry` names, as far as they are there.
     ///
     /// # Errors
     /// [`Error::FolderTaken`] if something else is there.
-    pub fn check_out(&self, commit: &str, folder: &Path) -> Result<Checkout> {
+    pub fn check_out(&self, commit: &str, folder: &Path, carry: &[Carry]) -> Result<Checkout> {
         let commit = self.commit(commit)?;
         let folder = settle(folder)?;
         let _turn = self.turn()?;
@@ -161,7 +162,9 @@ impl Repository {
         let call = self.call(["worktree", "add", "--detach", "--force"]).arg(&folder).arg(&commit);
         call.writes().deadline(self.git().deadlines().write).run()?;
         let made = self.listed()?.into_iter().find(|w| w.folder == folder).map(|w| w.checkout());
-        made.ok_or(Error::NotARepository { folder })
+        let made = made.ok_or(Error::NotARepository { folder })?;
+        self.carry(&made, carry)?;
+        Ok(made)
     }
 
     /// The checkout that has `branch`; `None` if none has, or its folder is gone.

@@ -5,6 +5,7 @@ pub(crate) mod asks;
 mod budget;
 pub(crate) mod catalogue;
 mod changes;
+mod file;
 mod judge;
 pub(crate) mod landing;
 pub(crate) mod methods;

@@ -61,13 +61,16 @@ pub(crate) fn hash(token: &str) -> [u8; 32] {
 }
 
 /// A member as a caller.
-pub(crate) fn caller(member: &Member) -> Caller {
+pub(crate) fn caller(member: &Member, rights: u64) -> Caller {
     Caller {
         member: member.id.clone(),
         actor: Actor::new(&member.name).unwrap_or_else(|_| Actor::host()),
         role: member.role,
         projects: member.projects.clone(),
         key: None,
+        address: None,
+        expires_at: member.expires_at,
+        rights,
     }
 }
 
@@ -99,6 +102,8 @@ pub(crate) async fn local_owner(store: &Store) -> Result<(Member, String), Store
                 role: Role::Owner,
                 projects: Vec::new(),
                 expires_at: None,
+                invited_by: None,
+                issuer: None,
                 revoked: false,
             };
             events.push(NewEvent::new(Room::Host, Actor::host(), EventData::MemberUpdated(member.clone())));

@@ -4,16 +4,16 @@ use std::{collections::HashMap, path::Path, sync::Arc};
 
 use signalbox_engine::{Input, NewRun, Scope};
 use signalbox_model::{
-    Activity, CustomType, EventBody, EventData, Health, Member, NewEvent, RiskState, Room, RunId, RunStatus, StepKey,
+    Activity, CustomType, EventBody, EventData, Health, NewEvent, RiskState, Room, RunId, RunStatus, StepKey,
 };
-use signalbox_store::{Batch, Committed, KeyClaim, LogLines, Reader, Search, StoreError, TokenChange};
+use signalbox_store::{Batch, Committed, KeyClaim, LogLines, Reader, Search, StoreError};
 use signalbox_wire::{
     CallError, Caller, CloseCode, ErrorCode, Handlers,
     method::{self, *},
 };
 use signalbox_workflow::{ProjectContext, plan::resolve};
 
-use crate::{Host, VERSION, auth, host::store_error, ids, plan, runtime::Applied, secrets, system, workflows};
+use crate::{Host, VERSION, host::store_error, ids, plan, runtime::Applied, secrets, system, workflows};
 
 pub(crate) type Reply<T> = Result<T, CallError>;
 
@@ -88,6 +88,7 @@ impl Host {
             plan: Arc::new(plan::engine_plan(&plan)),
             plan_key: blob.hash,
             inputs: plan.inputs.clone(),
+            goal: plan.goal.as_ref().map(|goal| goal.statement.clone()),
             actor: caller.actor.clone(),
             group: plan::group(&plan),
             reuse,
@@ -408,6 +409,10 @@ impl Handlers for Host {
         self.diff_reply(caller, &params)
     }
 
+    async fn run_file(&self, caller: &Caller, params: RunFile) -> Reply<FileText> {
+        self.file_text(caller, params).await
+    }
+
     async fn agent_list(&self, _: &Caller, params: AgentList) -> Reply<Agents> {
         Ok(self.list_agents(params.refresh.unwrap_or(false)).await)
     }
@@ -611,56 +616,48 @@ impl Handlers for Host {
         self.read_notices(caller, params).await
     }
 
-    async fn member_list(&self, _: &Caller, _: Nothing) -> Reply<Members> {
-        let mut members = self.read(|reader| reader.members())?;
-        members.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(Members { members })
+    async fn member_list(&self, caller: &Caller, _: Nothing) -> Reply<Members> {
+        self.list_members(caller)
     }
 
     async fn token_create(&self, caller: &Caller, params: TokenCreate) -> Reply<TokenCreated> {
-        if params.name.len() > 60 {
-            return Err(CallError::bad_request("a name has at most 60 bytes"));
-        }
-        signalbox_model::Actor::new(&params.name)
-            .map_err(|_| CallError::bad_request("a name has 1 to 60 bytes and no control characters"))?;
-        let expires_at = match params.ttl_ms {
-            None => None,
-            Some(0) => return Err(CallError::bad_request("ttl_ms must be at least 1")),
-            Some(ttl) => Some(self.inner.clock.now().saturating_add(i64::try_from(ttl).unwrap_or(i64::MAX))),
-        };
-        let projects = params.projects.unwrap_or_default();
-        for project in &projects {
-            self.project(caller, project)?;
-        }
-        let member =
-            Member { id: ids::member(), name: params.name, role: params.role, projects, expires_at, revoked: false };
-        let token = ids::token(32);
-        let event = NewEvent::new(Room::Host, caller.actor.clone(), EventData::MemberUpdated(member.clone()));
-        let tokens = vec![TokenChange::Add { hash: auth::hash(&token), member: member.id.clone() }];
-        self.inner
-            .store
-            .append(Batch { events: vec![event], tokens, ..Batch::default() })
-            .await
-            .map_err(store_error)?;
-        Ok(TokenCreated { token, member })
+        self.create_token(caller, params).await
     }
 
     async fn token_revoke(&self, caller: &Caller, params: MemberRef) -> Reply<MemberReply> {
-        let member = self.read(|reader| reader.member(&params.member))?;
-        let member = member.ok_or_else(|| CallError::not_found("member", &params.member))?;
-        if member.id == self.inner.owner.id {
-            return Err(CallError::conflict("the owner at this machine cannot be revoked"));
-        }
-        let member = Member { revoked: true, ..member };
-        let event = NewEvent::new(Room::Host, caller.actor.clone(), EventData::MemberUpdated(member.clone()));
-        let tokens = vec![TokenChange::Revoke { member: member.id.clone() }];
-        self.inner
-            .store
-            .append(Batch { events: vec![event], tokens, ..Batch::default() })
-            .await
-            .map_err(store_error)?;
-        self.inner.connections.close(CloseCode::InvalidToken, |connection| connection.who.member == member.id);
-        Ok(MemberReply { member })
+        self.revoke_member(caller, &params.member).await
+    }
+
+    async fn member_update(&self, caller: &Caller, params: MemberUpdate) -> Reply<MemberReply> {
+        self.update_member(caller, params).await
+    }
+
+    async fn audit_list(&self, caller: &Caller, params: AuditList) -> Reply<AuditPage> {
+        self.list_audit(caller, &params)
+    }
+
+    async fn share_start(&self, caller: &Caller, params: ShareStart) -> Reply<Sharing> {
+        self.start_sharing(caller, params).await
+    }
+
+    async fn share_stop(&self, caller: &Caller, _: Nothing) -> Reply<Sharing> {
+        self.stop_sharing(caller).await
+    }
+
+    async fn share_status(&self, _: &Caller, _: Nothing) -> Reply<Sharing> {
+        Ok(self.share_reply())
+    }
+
+    async fn invite_create(&self, caller: &Caller, params: InviteCreate) -> Reply<InviteCreated> {
+        self.create_invite(caller, params).await
+    }
+
+    async fn invite_list(&self, caller: &Caller, _: Nothing) -> Reply<Invites> {
+        self.list_invites(caller)
+    }
+
+    async fn invite_revoke(&self, caller: &Caller, params: InviteRef) -> Reply<InviteReply> {
+        self.revoke_invite(caller, params).await
     }
 
     async fn login_code_create(&self, caller: &Caller, _: Nothing) -> Reply<LoginCode> {

@@ -2,7 +2,10 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, RwLock},
+    sync::{
+        Arc, Mutex, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use serde::{Deserialize, Serialize};
@@ -16,10 +19,11 @@ use crate::{
     AuthError, Settings, SettingsError, VERSION,
     agents::{Services, asks::Asks, catalogue::Catalogue, tools::Tokens, workspace::Worktrees},
     auth::{self, Codes},
-    ids,
+    ids, members,
     metrics::Metrics,
+    private,
     runtime::{self, EngineHandle},
-    system,
+    sharing, system,
     team::Team,
 };
 
@@ -102,18 +106,8 @@ impl HostFile {
 
     fn write(&self, data_dir: &Path) -> Result<(), HostError> {
         let path = Self::path(data_dir);
-        let failed = |source| HostError::HostFile { path: path.clone(), source };
-        let beside = data_dir.join(".host.json.new");
-        std::fs::remove_file(&beside).ok();
-        let mut options = std::fs::OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(&beside).map_err(failed)?;
-        let text = serde_json::to_vec_pretty(self).map_err(|error| failed(error.into()))?;
-        std::io::Write::write_all(&mut file, &text).map_err(failed)?;
-        // Renamed: a reader sees the old one or the new one, never half of it.
-        std::fs::rename(&beside, &path).map_err(failed)
+        let text = serde_json::to_vec_pretty(self).map_err(std::io::Error::from);
+        text.and_then(|text| private::write(&path, &text)).map_err(|source| HostError::HostFile { path, source })
     }
 }
 
@@ -140,6 +134,14 @@ pub(crate) struct Inner {
     pub(crate) asks: Arc<Asks>,
     pub(crate) token: String,
     pub(crate) owner: Member,
+    pub(crate) share: sharing::Share,
+    /// Held to change what members may do; shared by those that let connections in.
+    pub(crate) rights: tokio::sync::RwLock<()>,
+    /// How often that was changed.
+    pub(crate) rights_changes: AtomicU64,
+    pub(crate) secret_replies: members::SecretReplies,
+    /// Who joins does so one at a time.
+    pub(crate) joining: tokio::sync::Mutex<()>,
     /// Run numbers are given one at a time.
     pub(crate) numbers: tokio::sync::Mutex<()>,
     pub(crate) team: Team,
@@ -209,6 +211,11 @@ impl Host {
                 asks,
                 token,
                 owner,
+                share: sharing::Share::default(),
+                rights: tokio::sync::RwLock::new(()),
+                rights_changes: AtomicU64::new(0),
+                secret_replies: members::SecretReplies::default(),
+                joining: tokio::sync::Mutex::new(()),
                 numbers: tokio::sync::Mutex::new(()),
                 team: Team::default(),
                 closed: Mutex::new(false),
@@ -253,6 +260,12 @@ impl Host {
         &self.inner.settings
     }
 
+    /// The folder of its data.
+    #[must_use]
+    pub fn data_dir(&self) -> &Path {
+        &self.inner.data_dir
+    }
+
     /// Its log.
     #[must_use]
     pub fn store(&self) -> &Store {
@@ -292,7 +305,7 @@ impl Host {
     /// The local owner: who sits at this machine.
     #[must_use]
     pub fn owner(&self) -> Caller {
-        auth::caller(&self.inner.owner)
+        auth::caller(&self.inner.owner, self.rights())
     }
 
     /// The local owner's token, as in `host.json`.
@@ -315,10 +328,18 @@ impl Host {
             .unwrap_or(Err(AuthError::Unavailable))
     }
 
-    /// A member as a caller.
-    #[must_use]
-    pub fn caller_of(&self, member: &Member) -> Caller {
-        auth::caller(member)
+    /// How often rights were changed: to be asked before a token is looked at.
+    pub(crate) fn rights(&self) -> u64 {
+        self.inner.rights_changes.load(Ordering::SeqCst)
+    }
+
+    /// The caller that this token stands for.
+    ///
+    /// # Errors
+    /// If it stands for nobody, or no longer.
+    pub async fn caller(&self, token: &str) -> Result<Caller, AuthError> {
+        let rights = self.rights();
+        Ok(auth::caller(&self.recognise(token).await?, rights))
     }
 
     /// Exchanges a login code for a session token, once.
@@ -380,7 +401,16 @@ impl Host {
         params: Option<&RawValue>,
     ) -> Result<Box<RawValue>, CallError> {
         let started = std::time::Instant::now();
-        let result = self.call_once(caller, name, params).await;
+        let mut result = self.check_holds(caller);
+        let mut reply = None;
+        if result.is_ok() {
+            let done = self.call_once(caller, name, params).await;
+            // What was read while the rights changed is not handed out; what was done is.
+            result = if method::writes(name) { Ok(()) } else { self.check_holds(caller) };
+            reply = Some(done);
+        }
+        let result = result.and_then(|()| reply.unwrap_or_else(|| unreachable!("it was called")));
+        self.note_call(caller, name, params, &result).await;
         self.inner.metrics.call(name, result.as_ref().err().map(|error| error.code), started.elapsed());
         result
     }
@@ -398,6 +428,10 @@ impl Host {
             if method::writes(name) {
                 let earlier =
                     self.inner.store.read(|reader| reader.reply_for_key(&caller.member, key)).map_err(store_error)?;
+                if earlier.as_deref() == Some(members::SECRET) {
+                    let kept = self.inner.secret_replies.find(&caller.member, key).ok_or_else(members::shown_once)?;
+                    return RawValue::from_string(kept).map_err(|error| internal(&error));
+                }
                 if let Some(reply) = earlier {
                     return RawValue::from_string(reply).map_err(|error| internal(&error));
                 }

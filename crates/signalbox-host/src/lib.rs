@@ -5,6 +5,7 @@
 //! to clone, and speak for a [`signalbox_wire::Caller`].
 
 mod agents;
+mod audit;
 mod auth;
 mod execute;
 mod expressions;
@@ -12,16 +13,20 @@ mod files;
 mod handlers;
 mod host;
 mod ids;
+mod invites;
 pub mod keychain;
+mod members;
 pub mod metrics;
 mod plan;
 mod planless;
+pub mod private;
 mod projects;
 pub mod rehearsal;
 mod runtime;
 mod script;
 pub mod secrets;
 pub mod settings;
+mod sharing;
 mod system;
 mod team;
 mod timers;
@@ -33,7 +38,10 @@ pub use self::agents::{
 };
 pub use auth::{AuthError, LOCAL_MEMBER};
 pub use host::{Host, HostError, HostFile, HostOptions};
+pub use invites::Joining;
+pub use members::NotAdmitted;
 pub use settings::{Settings, SettingsError};
+pub use sharing::{Listener, Pending, Shared};
 pub use workflows::broken_schemas;
 
 /// The version of this build.

@@ -164,6 +164,17 @@ settings! {
         /// Another listener without tokens for /metrics, such as 127.0.0.1:9117; empty: only /metrics with an owner's token.
         metrics_listen: String = String::new();
     }
+    /// Sharing the host with others, over TLS.
+    share: ShareSettings {
+        /// A file with the certificate and its chain (PEM); empty: one is made at first use and kept in the data folder.
+        certificate: String = String::new();
+        /// The file with its key (PEM).
+        key: String = String::new();
+        /// The address to share on: 0.0.0.0 is every IPv4 address of this machine, [::] every address.
+        bind: String = "0.0.0.0".into();
+        /// The port to share on; 0 picks a free one.
+        port: u64 = 7118;
+    }
     /// The event log.
     log: LogSettings {
         /// `process`: a committed event survives the end of the host; `power`: a power cut as well.
@@ -196,7 +207,7 @@ settings! {
         body_bytes: u64 = 1_048_576;
         /// Most events that a resume replays.
         replay_events: u64 = 10_000;
-        /// Time for `hello`, in milliseconds.
+        /// Time for `hello`, and for a TLS handshake before it, in milliseconds.
         hello_ms: u64 = 10_000;
         /// A ping comes this often, in milliseconds.
         ping_ms: u64 = 25_000;

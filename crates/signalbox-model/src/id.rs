@@ -132,6 +132,10 @@ id!(
     WebhookId, "a webhook id", "'w_' and 8 to 40 lower-case letters or digits", |t| token(t, "w_")
 );
 id!(
+    /// An invitation: `i_` and 8 to 40 lower-case letters or digits.
+    InviteId, "an invite id", "'i_' and 8 to 40 lower-case letters or digits", |t| token(t, "i_")
+);
+id!(
     /// A project: 1 to 64 lower-case letters, digits and inner hyphens, made from the folder's name.
     ProjectId, "a project id", "1 to 64 lower-case letters, digits and inner hyphens", slug
 );

@@ -12,6 +12,7 @@ pub mod clock;
 pub mod event;
 pub mod goal;
 pub mod id;
+pub mod invite;
 pub mod permission;
 pub mod project;
 pub mod room;
@@ -31,9 +32,10 @@ pub use clock::{Clock, ManualClock, SystemClock};
 pub use event::{CustomType, Event, EventBody, EventData, EventError, NewEvent};
 pub use goal::{Commit, Evidence, GoalVerdict, Risk, RiskState, Severity};
 pub use id::{
-    Actor, ApprovalId, ChatId, Cursor, CursorError, Epoch, IdError, MemberId, NoticeId, PermissionId, ProjectId, RunId,
-    StepKey, WebhookId,
+    Actor, ApprovalId, ChatId, Cursor, CursorError, Epoch, IdError, InviteId, MemberId, NoticeId, PermissionId,
+    ProjectId, RunId, StepKey, WebhookId,
 };
+pub use invite::{Invite, InviteState};
 pub use permission::{OptionKind, Permission, PermissionOption, PermissionState, PermissionTopic};
 pub use project::Project;
 pub use room::{Room, RoomError, RoomFilter};

@@ -35,6 +35,14 @@ pub struct Member {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
     pub expires_at: Option<UnixMillis>,
+    /// Who made the invitation with which it joined; absent for who has a token made for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub invited_by: Option<MemberId>,
+    /// Who vouches for it: the issuer of the JWTs by which it comes. These say what it may do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub issuer: Option<String>,
     /// Its token no longer works.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     #[ts(as = "Option<bool>", optional)]

@@ -1,8 +1,16 @@
 //! Who may speak to us: `Host`, `Origin`, and tokens.
 
+use std::{
+    net::SocketAddr,
+    sync::Mutex,
+    time::{Duration, Instant},
+};
+
 use axum::http::{HeaderMap, Uri, header};
 use signalbox_host::Host;
 use signalbox_wire::{CallError, Caller, ErrorCode};
+
+use crate::share;
 
 /// The cookie of a browser's session.
 pub(crate) const COOKIE: &str = "signalbox_session";
@@ -10,22 +18,56 @@ pub(crate) const COOKIE: &str = "signalbox_session";
 /// The names under which this host may be called.
 pub(crate) struct Guard {
     hosts: Vec<String>,
+    local: Option<Local>,
+}
+
+/// The addresses of this machine, which come and go with its networks.
+struct Local {
+    port: u16,
+    known: Mutex<Option<(Instant, Vec<String>)>>,
+}
+
+/// How long the list of addresses is taken as it is.
+const FRESH: Duration = Duration::from_secs(2);
+
+impl Local {
+    fn has(&self, host: &str) -> bool {
+        let mut known = self.known.lock().unwrap_or_else(|e| e.into_inner());
+        let list = known.as_ref().filter(|(at, _)| at.elapsed() < FRESH);
+        if list.is_none() {
+            let names = share::addresses().into_iter().map(|ip| SocketAddr::new(ip, self.port).to_string());
+            *known = Some((Instant::now(), names.collect()));
+        }
+        known.as_ref().is_some_and(|(_, list)| list.iter().any(|name| name == host))
+    }
 }
 
 impl Guard {
     /// `address` is where it listens; `more` comes from the settings.
-    pub(crate) fn new(address: std::net::SocketAddr, more: &[String]) -> Self {
+    pub(crate) fn new(address: SocketAddr, more: &[String]) -> Self {
         let port = address.port();
         let mut hosts: Vec<String> =
             ["localhost", "127.0.0.1", "[::1]"].iter().map(|name| format!("{name}:{port}")).collect();
         hosts.push(address.to_string());
         hosts.extend(more.iter().map(|name| name.to_ascii_lowercase()));
-        Self { hosts }
+        Self { hosts, local: None }
+    }
+
+    /// For the listener that others call, over TLS: also by each address of this machine, if it is bound to all, and by
+    /// the names of the settings with its port.
+    pub(crate) fn shared(address: SocketAddr, more: &[String]) -> Self {
+        let port = address.port();
+        let mut guard = Self::new(address, more);
+        guard.hosts.extend(
+            more.iter().filter(|name| !name.contains(':')).map(|name| format!("{name}:{port}").to_ascii_lowercase()),
+        );
+        guard.local = address.ip().is_unspecified().then(|| Local { port, known: Mutex::default() });
+        guard
     }
 
     fn knows(&self, host: &str) -> bool {
         let host = host.to_ascii_lowercase();
-        self.hosts.contains(&host)
+        self.hosts.contains(&host) || self.local.as_ref().is_some_and(|local| local.has(&host))
     }
 
     /// Refuses a foreign `Host` (a name that was made to point here, RFC 9110 section 7.2) and a foreign `Origin`
@@ -96,8 +138,7 @@ pub(crate) async fn authenticate(host: &Host, headers: &HeaderMap, uri: &Uri) ->
         CallError::new(ErrorCode::Unauthorized, message).hint("send the token as `Authorization: Bearer ...`")
     };
     let (token, _) = token(headers).ok_or_else(|| unauthorized("a token is needed"))?;
-    let member = host.recognise(&token).await.map_err(|error| unauthorized(&error.to_string()))?;
-    Ok(host.caller_of(&member))
+    host.caller(&token).await.map_err(|error| unauthorized(&error.to_string()))
 }
 
 /// A URL ends up in logs, histories and referrers.

@@ -15,11 +15,12 @@ use serde_json::{json, value::RawValue};
 use signalbox_host::{Host, VERSION, metrics};
 use signalbox_model::{Health, ProjectId, Role, Room, RoomFilter};
 use signalbox_wire::{CallError, Caller, ErrorCode, document, method};
+use tokio::sync::watch;
 
 use crate::{
     Assets,
     guard::{self, COOKIE, Guard, authenticate},
-    mcp,
+    join, mcp,
     rate::{Calls, Logins},
     sse, websocket,
 };
@@ -28,14 +29,43 @@ use crate::{
 pub(crate) struct Net {
     pub(crate) host: Host,
     pub(crate) guard: Guard,
-    pub(crate) calls: Calls,
-    pub(crate) logins: Logins,
+    pub(crate) calls: Arc<Calls>,
+    pub(crate) logins: Arc<Logins>,
     pub(crate) assets: Assets,
+    /// Whether it is served over TLS.
+    pub(crate) secure: bool,
+    /// Becomes true when this listener is closed, though the host goes on.
+    pub(crate) stopped: Option<watch::Receiver<bool>>,
+}
+
+impl Net {
+    /// Waits until this listener is closed though the host goes on.
+    pub(crate) async fn closed(&self) {
+        match self.stopped.clone() {
+            Some(mut stopped) => drop(stopped.wait_for(|stopped| *stopped).await),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Waits until this listener is closed, or the host stops.
+    pub(crate) async fn ended(&self) {
+        tokio::select! {
+            () = self.host.stopping() => {}
+            () = self.closed() => {}
+        }
+    }
 }
 
 /// The other end of the connection.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peer(pub(crate) SocketAddr);
+
+impl Peer {
+    /// The address without the port, as the audit list has it.
+    pub(crate) fn address(&self) -> Arc<str> {
+        self.0.ip().to_canonical().to_string().into()
+    }
+}
 
 pub(crate) type Shared = State<Arc<Net>>;
 
@@ -62,9 +92,9 @@ impl IntoResponse for Failure {
     }
 }
 
-type Answer = Result<Response, Failure>;
+pub(crate) type Answer = Result<Response, Failure>;
 
-fn json_response(status: StatusCode, value: &impl serde::Serialize) -> Response {
+pub(crate) fn json_response(status: StatusCode, value: &impl serde::Serialize) -> Response {
     let body = serde_json::to_vec(value).unwrap_or_default();
     (status, [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], body).into_response()
 }
@@ -82,6 +112,7 @@ pub(crate) fn router(net: Arc<Net>) -> Router {
         .route("/api/v1/health", get(health))
         .route("/api/v1/session", get(session))
         .route("/api/v1/login", post(login))
+        .route("/api/v1/join", post(join::join))
         .route("/api/v1/logout", post(logout))
         .route("/api/v1/ws", get(websocket::full))
         .route("/api/v1/projects/{project}/ws", get(websocket::naive))
@@ -110,7 +141,12 @@ async fn check(State(net): Shared, request: Request, next: Next) -> Response {
         net.host.metrics().refused();
         return Failure(error).into_response();
     }
+    let entry = matches!(request.uri().path(), "/api/v1/login" | "/api/v1/join");
+    let peer = request.extensions().get::<Peer>().copied();
     let mut response = next.run(request).await;
+    if let Some(peer) = peer.filter(|_| response.status() == StatusCode::UNAUTHORIZED && !entry) {
+        net.note_refusal(peer).await;
+    }
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
@@ -120,6 +156,14 @@ async fn check(State(net): Shared, request: Request, next: Next) -> Response {
 }
 
 impl Net {
+    /// Notes that a token was refused: once a minute for each address, so that nobody can fill the audit list.
+    pub(crate) async fn note_refusal(&self, peer: Peer) {
+        if self.logins.note_refusal(peer.0.ip(), Instant::now()) {
+            let refused: Result<(), _> = Err(CallError::new(ErrorCode::Unauthorized, "refused"));
+            self.host.note_entry("token.refused", &refused, None, &peer.address()).await;
+        }
+    }
+
     /// The caller, with the role that the path needs, counted against its rate.
     pub(crate) async fn caller(&self, headers: &HeaderMap, uri: &Uri, least: Role) -> Result<Caller, Failure> {
         let caller = authenticate(&self.host, headers, uri).await.inspect_err(|_| self.host.metrics().refused())?;
@@ -181,7 +225,7 @@ async fn session(State(net): Shared, headers: HeaderMap, uri: Uri) -> Answer {
     Ok(json_response(StatusCode::OK, &who))
 }
 
-async fn body(net: &Net, body: Body) -> Result<bytes::Bytes, Failure> {
+pub(crate) async fn body(net: &Net, body: Body) -> Result<bytes::Bytes, Failure> {
     let limit = match net.host.settings().limits.body_bytes {
         0 => usize::MAX,
         limit => usize::try_from(limit).unwrap_or(usize::MAX),
@@ -213,7 +257,9 @@ async fn login(State(net): Shared, Extension(Peer(peer)): Extension<Peer>, uri: 
     net.logins.check(peer.ip(), Instant::now())?;
     let content = body(&net, content).await?;
     let login: Login = serde_json::from_slice(&content).map_err(|error| CallError::bad_request(error.to_string()))?;
-    let (member, token) = match net.host.login(&login.code).await {
+    let result = net.host.login(&login.code).await;
+    net.host.note_entry("login", &result, result.as_ref().ok().map(|(member, _)| member), &Peer(peer).address()).await;
+    let (member, token) = match result {
         Ok(found) => found,
         Err(error) => {
             if error.code == ErrorCode::Unauthorized {
@@ -226,13 +272,18 @@ async fn login(State(net): Shared, Extension(Peer(peer)): Extension<Peer>, uri: 
     net.logins.succeeded(peer.ip());
     let who = json!({ "member": member.id, "member_name": member.name, "role": member.role });
     let mut response = json_response(StatusCode::OK, &who);
-    set_cookie(&mut response, &format!("{COOKIE}={token}; HttpOnly; SameSite=Strict; Path=/; Max-Age=2592000"));
+    net.set_session(&mut response, &token, 30 * 24 * 3600);
     Ok(response)
 }
 
-fn set_cookie(response: &mut Response, text: &str) {
-    if let Ok(value) = HeaderValue::from_str(text) {
-        response.headers_mut().insert(header::SET_COOKIE, value);
+impl Net {
+    /// Gives a browser its session, for `seconds`.
+    pub(crate) fn set_session(&self, response: &mut Response, token: &str, seconds: u32) {
+        let secure = if self.secure { "; Secure" } else { "" };
+        let text = format!("{COOKIE}={token}; HttpOnly; SameSite=Strict{secure}; Path=/; Max-Age={seconds}");
+        if let Ok(value) = HeaderValue::from_str(&text) {
+            response.headers_mut().insert(header::SET_COOKIE, value);
+        }
     }
 }
 
@@ -242,12 +293,20 @@ async fn logout(State(net): Shared, headers: HeaderMap, uri: Uri) -> Answer {
         net.host.logout(&token).await?;
     }
     let mut response = json_response(StatusCode::OK, &json!({}));
-    set_cookie(&mut response, &format!("{COOKIE}=; HttpOnly; SameSite=Strict; Path=/; Max-Age=0"));
+    net.set_session(&mut response, "", 0);
     Ok(response)
 }
 
-async fn call(State(net): Shared, Path(name): Path<String>, headers: HeaderMap, uri: Uri, content: Body) -> Answer {
+async fn call(
+    State(net): Shared,
+    Extension(peer): Extension<Peer>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    uri: Uri,
+    content: Body,
+) -> Answer {
     let mut caller = net.caller(&headers, &uri, Role::Viewer).await?;
+    caller.address = Some(peer.address());
     if let Some(key) = headers.get("idempotency-key") {
         let key = key.to_str().map_err(|_| CallError::bad_request("Idempotency-Key must be visible ASCII"))?;
         caller.key = Some(key.to_owned());
@@ -268,11 +327,11 @@ async fn call(State(net): Shared, Path(name): Path<String>, headers: HeaderMap, 
 async fn blob(State(net): Shared, Path(hash): Path<String>, headers: HeaderMap, uri: Uri) -> Answer {
     let caller = net.caller(&headers, &uri, Role::Viewer).await?;
     let missing = || CallError::not_found("blob", hash.chars().take(64).collect::<String>());
-    let store = net.host.store().clone();
+    let (host, store) = (net.host.clone(), net.host.store().clone());
     let wanted = hash.clone();
     let read = move || -> Result<Option<Vec<u8>>, signalbox_store::StoreError> {
         let projects = store.read(|reader| reader.projects_of_blob(&wanted))?;
-        if !projects.iter().any(|project| caller.sees(project)) {
+        if !projects.iter().any(|project| caller.sees(project)) || !host.holds(&caller) {
             return Ok(None);
         }
         Ok(store.blobs().get(&wanted).ok())

@@ -61,7 +61,10 @@ impl Calls {
 
 /// Failed logins: each further failure of an address doubles the time it has to wait, up to a minute.
 #[derive(Default)]
-pub(crate) struct Logins(Mutex<HashMap<IpAddr, (u32, Instant)>>);
+pub(crate) struct Logins(Mutex<HashMap<IpAddr, (u32, Instant)>>, Mutex<HashMap<IpAddr, Instant>>);
+
+/// Addresses whose refusals are remembered; further ones are not noted until some are forgotten.
+const REFUSED: usize = 1_000;
 
 const FREE_FAILURES: u32 = 5;
 
@@ -91,6 +94,20 @@ impl Logins {
         }
         let entry = map.entry(address).or_insert((0, now));
         *entry = (entry.0 + 1, now);
+    }
+
+    /// Whether a refused token of this address is to be noted: the first in a minute is.
+    pub(crate) fn note_refusal(&self, address: IpAddr, now: Instant) -> bool {
+        let mut map = self.1.lock().unwrap_or_else(|e| e.into_inner());
+        let minute = Duration::from_secs(60);
+        if map.len() >= REFUSED {
+            map.retain(|_, at| now.duration_since(*at) < minute);
+        }
+        if map.len() >= REFUSED || map.get(&address).is_some_and(|at| now.duration_since(*at) < minute) {
+            return false;
+        }
+        map.insert(address, now);
+        true
     }
 
     pub(crate) fn succeeded(&self, address: IpAddr) {

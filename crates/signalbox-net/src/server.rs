@@ -7,13 +7,14 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use signalbox_host::{Host, HostError, metrics};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::watch};
 
 use crate::{
     Assets,
     guard::Guard,
     http::{self, Net},
     rate::{Calls, Logins},
+    share::Share,
     wire::Wire,
 };
 
@@ -61,35 +62,79 @@ impl Listening {
     }
 }
 
-/// Starts to listen on `address` (port 0: a free one) and says so in `host.json`.
+/// What the listeners of one host share: the limits count for all of them together.
+#[derive(Clone)]
+pub struct Front {
+    pub(crate) host: Host,
+    assets: Assets,
+    calls: Arc<Calls>,
+    logins: Arc<Logins>,
+}
+
+impl std::fmt::Debug for Front {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Front").finish_non_exhaustive()
+    }
+}
+
+impl Front {
+    /// Nothing listens yet, but from now on `share.start` works. One for each host.
+    #[must_use]
+    pub fn new(host: &Host, assets: Assets) -> Self {
+        let calls = Arc::new(Calls::new(host.settings().limits.calls_per_second));
+        let front = Self { host: host.clone(), assets, calls, logins: Arc::default() };
+        host.set_share_listener(Arc::new(Share::new(front.clone())));
+        front
+    }
+
+    pub(crate) fn net(&self, guard: Guard, stopped: Option<watch::Receiver<bool>>) -> Net {
+        Net {
+            guard,
+            calls: Arc::clone(&self.calls),
+            logins: Arc::clone(&self.logins),
+            host: self.host.clone(),
+            assets: self.assets,
+            secure: stopped.is_some(),
+            stopped,
+        }
+    }
+
+    /// Starts to listen on `address` (port 0: a free one), in the clear, and says so in `host.json`.
+    ///
+    /// # Errors
+    /// If that cannot be had. The host goes on without it.
+    pub async fn listen(&self, address: &str) -> Result<Listening, NetError> {
+        let host = &self.host;
+        let malformed = |source| NetError::Address { address: address.to_owned(), source };
+        let wanted = tokio::net::lookup_host(address).await.map_err(malformed)?.next();
+        let wanted = wanted.ok_or_else(|| malformed(std::io::ErrorKind::NotFound.into()))?;
+        let listener = TcpListener::bind(wanted).await.map_err(|source| match source.kind() {
+            std::io::ErrorKind::AddrInUse => NetError::InUse(wanted),
+            _ => NetError::Listen { address: wanted, source },
+        })?;
+        let address = listener.local_addr().map_err(|source| NetError::Listen { address: wanted, source })?;
+        let net = Arc::new(self.net(Guard::new(address, &host.settings().host.allowed_hosts), None));
+        // 0.0.0.0 is everywhere but no address to call.
+        let shown =
+            if address.ip().is_unspecified() { SocketAddr::from(([127, 0, 0, 1], address.port())) } else { address };
+        host.set_url(Some(format!("http://{shown}")))?;
+        if !host.settings().host.metrics_listen.is_empty() {
+            serve_metrics(host).await?;
+        }
+        let task = tokio::spawn(accept(listener, net));
+        Ok(Listening { address, task })
+    }
+}
+
+/// Starts to listen on `address`, and shares the host again if it was shared: [`Front::listen`],
+/// [`Host::resume_sharing`].
 ///
 /// # Errors
-/// If that cannot be had. The host goes on without it.
+/// As [`Front::listen`].
 pub async fn listen(host: &Host, address: &str, assets: Assets) -> Result<Listening, NetError> {
-    let malformed = |source| NetError::Address { address: address.to_owned(), source };
-    let wanted = tokio::net::lookup_host(address).await.map_err(malformed)?.next();
-    let wanted = wanted.ok_or_else(|| malformed(std::io::ErrorKind::NotFound.into()))?;
-    let listener = TcpListener::bind(wanted).await.map_err(|source| match source.kind() {
-        std::io::ErrorKind::AddrInUse => NetError::InUse(wanted),
-        _ => NetError::Listen { address: wanted, source },
-    })?;
-    let address = listener.local_addr().map_err(|source| NetError::Listen { address: wanted, source })?;
-    let net = Arc::new(Net {
-        guard: Guard::new(address, &host.settings().host.allowed_hosts),
-        calls: Calls::new(host.settings().limits.calls_per_second),
-        logins: Logins::default(),
-        host: host.clone(),
-        assets,
-    });
-    // 0.0.0.0 is everywhere but no address to call.
-    let shown =
-        if address.ip().is_unspecified() { SocketAddr::from(([127, 0, 0, 1], address.port())) } else { address };
-    host.set_url(Some(format!("http://{shown}")))?;
-    if !host.settings().host.metrics_listen.is_empty() {
-        serve_metrics(host).await?;
-    }
-    let task = tokio::spawn(accept(listener, net));
-    Ok(Listening { address, task })
+    let listening = Front::new(host, assets).listen(address).await?;
+    host.resume_sharing().await;
+    Ok(listening)
 }
 
 /// `/metrics` on a listener of its own, without a token: for a scraper on an address that nobody else reaches.
@@ -121,45 +166,46 @@ async fn accept(listener: TcpListener, net: Arc<Net>) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = net.host.stopping() => return,
+            () = net.ended() => return,
         };
-        let (stream, peer) = match accepted {
-            Ok(accepted) => accepted,
+        match accepted {
+            Ok((stream, peer)) => {
+                stream.set_nodelay(true).ok();
+                tokio::spawn(serve(Wire::new(stream), peer, Arc::clone(&net), router.clone()));
+            }
             Err(error) => {
                 // Out of file handles, mostly: those in use come back when their connections end.
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
             }
-        };
-        stream.set_nodelay(true).ok();
-        let wire = Wire::new(stream);
-        let (service, shared) = (TowerToHyperService::new(router.clone()), Arc::clone(&wire.shared));
-        let service = hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
-            request.extensions_mut().insert(http::Peer(peer));
-            request.extensions_mut().insert(Arc::clone(&shared));
-            hyper::service::Service::call(&service, request)
-        });
-        let host = net.host.clone();
-        tokio::spawn(async move {
-            let connection = hyper::server::conn::http1::Builder::new()
-                .timer(TokioTimer::new())
-                // Who sends a header a byte at a time is not waited for.
-                .header_read_timeout(Duration::from_secs(10))
-                .max_buf_size(64 * 1024)
-                .serve_connection(TokioIo::new(wire), service)
-                .with_upgrades();
-            let mut connection = std::pin::pin!(connection);
-            let result = tokio::select! {
-                result = connection.as_mut() => result,
-                () = host.stopping() => {
-                    connection.as_mut().graceful_shutdown();
-                    connection.await
-                }
-            };
-            if let Err(error) = result {
-                tracing::debug!(%peer, %error, "a connection ended early");
-            }
-        });
+        }
+    }
+}
+
+/// Serves one connection until it ends.
+pub(crate) async fn serve(wire: Wire, peer: SocketAddr, net: Arc<Net>, router: axum::Router) {
+    let (service, shared) = (TowerToHyperService::new(router), Arc::clone(&wire.shared));
+    let service = hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+        request.extensions_mut().insert(http::Peer(peer));
+        request.extensions_mut().insert(Arc::clone(&shared));
+        hyper::service::Service::call(&service, request)
+    });
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        // Who sends a header a byte at a time is not waited for.
+        .header_read_timeout(Duration::from_secs(10))
+        .max_buf_size(64 * 1024)
+        .serve_connection(TokioIo::new(wire), service)
+        .with_upgrades();
+    let mut connection = std::pin::pin!(connection);
+    let result = tokio::select! {
+        result = connection.as_mut() => result,
+        () = net.ended() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = result {
+        tracing::debug!(%peer, %error, "a connection ended early");
     }
 }

@@ -15,7 +15,8 @@ use axum::{
 };
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::StreamExt;
-use signalbox_model::{Cursor, Role, RoomFilter};
+use signalbox_host::NotAdmitted;
+use signalbox_model::{Cursor, Role, RoomFilter, UnixMillis};
 use signalbox_stream::{Feed, FeedError, Framing, Listed, Registration, Transport};
 use signalbox_wire::{CallError, Caller, CloseCode, ErrorCode};
 use tokio::sync::oneshot;
@@ -106,7 +107,6 @@ async fn open(
             text.parse().map_err(|error: signalbox_model::CursorError| CallError::bad_request(error.to_string()))?,
         ),
     };
-    let limits = &net.host.settings().limits;
     let registration = Registration {
         transport: Transport::Sse,
         member: caller.member.clone(),
@@ -122,18 +122,19 @@ async fn open(
         address: Some(peer.0.to_string()),
         now: net.host.clock().now(),
     };
-    let listed =
-        net.host.connections().register(registration, limits.connections_per_member, limits.connections).map_err(
-            |_| {
-                CallError::new(ErrorCode::TooManyRequests, "too many connections")
-                    .hint("close some, or raise limits.connections")
-            },
-        )?;
+    let listed = net.host.admit(&caller, registration).await.map_err(|refused| match refused {
+        NotAdmitted::Full(_) => CallError::new(ErrorCode::TooManyRequests, "too many connections")
+            .hint("close some, or raise limits.connections"),
+        NotAdmitted::Changed => {
+            CallError::new(ErrorCode::Unauthorized, "your rights here have just changed").hint("connect again")
+        }
+    })?;
     net.host.metrics().accepted("sse");
     let asked = if resume.is_some() { "resumed" } else { "snapshot" };
     // HTTP/1.0, which proxies still speak, has no chunks: the body ends with the connection.
     let chunked = version >= Version::HTTP_11;
     let framing = if chunked { CHUNKED } else { PLAIN };
+    let until = caller.expires_at;
     net.host.follow(&caller, &listed, rooms.clone());
     let mut feed = net.host.feed(caller.clone(), Arc::clone(&shared.outlet), &listed, framing);
     feed.join(None, rooms, resume).await.map_err(|error| CallError::bad_request(error.to_string()))?;
@@ -142,7 +143,7 @@ async fn open(
     *listed.rooms.lock().unwrap_or_else(|e| e.into_inner()) = (feed.rooms().map(ToString::to_string).collect(), joined);
     net.host.follow(&caller, &listed, feed.rooms().cloned().collect());
     let (body, ended) = oneshot::channel();
-    tokio::spawn(serve(net, feed, listed, Arc::clone(&shared), chunked, body));
+    tokio::spawn(serve(net, feed, listed, Arc::clone(&shared), chunked, until, body));
     let opening = futures_util::stream::once(async { Ok::<_, Infallible>(Bytes::from_static(b"retry: 2000\n\n")) });
     let end = futures_util::stream::once(async move {
         shared.body_waits();
@@ -168,10 +169,13 @@ async fn serve(
     listed: Listed,
     shared: Arc<wire::Shared>,
     chunked: bool,
+    until: Option<UnixMillis>,
     body: oneshot::Sender<()>,
 ) {
     let ping = Duration::from_millis(net.host.settings().limits.ping_ms.max(1));
     let mut body = body;
+    let host = net.host.clone();
+    let mut expired = Box::pin(host.until(until));
     tokio::select! {
         () = shared.handed_over() => {}
         () = body.closed() => return,
@@ -204,6 +208,8 @@ async fn serve(
                 }
             }
             _ = listed.closed() => return,
+            () = &mut expired => return,
+            () = net.closed() => return,
             () = body.closed() => return,
         }
     }

@@ -12,8 +12,9 @@ use bytes::{BufMut, BytesMut};
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use hyper::upgrade::Parts;
 use hyper_util::rt::TokioIo;
+use signalbox_host::NotAdmitted;
 use signalbox_model::{Role, RoomFilter};
-use signalbox_stream::{Feed, FeedError, Framing, Listed, Outlet, Refused, Registration, SessionError, Transport};
+use signalbox_stream::{Feed, FeedError, Framing, Listed, Outlet, Registration, SessionError, Transport};
 use signalbox_wire::{
     CallError, Caller, ClientFrame, CloseCode, ErrorCode, Hello, HostFrame, PROTOCOL_VERSION, SUBPROTOCOL,
 };
@@ -77,9 +78,7 @@ pub(crate) async fn full(
     guard::refuse_token_in_url(request.uri())?;
     let caller = match guard::token(request.headers()) {
         // A browser cannot see the status of a refused handshake: it is let in and told by the close code.
-        Some((token, Source::Cookie)) => {
-            net.host.recognise(&token).await.ok().map(|member| net.host.caller_of(&member))
-        }
+        Some((token, Source::Cookie)) => net.host.caller(&token).await.ok(),
         Some((_, Source::Header)) => Some(net.caller(request.headers(), request.uri(), Role::Viewer).await?),
         None => None,
     };
@@ -232,9 +231,11 @@ impl Connection {
         let limit = Duration::from_millis(self.net.host.settings().limits.hello_ms.max(1));
         let deadline = Instant::now() + limit;
         loop {
-            let message = tokio::time::timeout_at(deadline, self.socket.next())
-                .await
-                .map_err(|_| Over(Some(CloseCode::NoHello)))?;
+            let message = tokio::select! {
+                message = tokio::time::timeout_at(deadline, self.socket.next()) => message,
+                () = self.net.closed() => return Err(Over(Some(CloseCode::Shutdown))),
+            };
+            let message = message.map_err(|_| Over(Some(CloseCode::NoHello)))?;
             match self.parse(message)? {
                 Some(ClientFrame::Hello(hello)) => return Ok(hello),
                 Some(_) => return Err(Over(Some(CloseCode::NoHello))),
@@ -250,14 +251,15 @@ impl Connection {
                 return Err(Over(Some(CloseCode::UnsupportedVersion)));
             }
             let caller = match &hello.token {
-                Some(token) => Box::pin(recognise(Arc::clone(&self.net), token.clone())).await?,
+                Some(token) => Box::pin(recognise(Arc::clone(&self.net), self.peer, token.clone())).await?,
                 None => caller.ok_or(Over(Some(CloseCode::InvalidToken)))?,
             };
+            let caller = Caller { address: Some(self.peer.address()), ..caller };
             let Hello { rid, client, rooms, resume, .. } = hello;
             let short = |text: &str| text.chars().filter(|c| !c.is_control()).take(60).collect::<String>();
             let name = format!("{}/{}", short(&client.name), short(&client.version));
             let rooms = self.net.host.rooms_of(&caller, rooms);
-            let listed = self.register(&caller, Transport::WebSocket, name, client.instance)?;
+            let listed = self.register(&caller, Transport::WebSocket, name, client.instance).await?;
             Box::pin(self.welcome(rid, &caller, &listed)).await?;
             self.stream(caller, listed, rooms, resume).await
         };
@@ -266,21 +268,20 @@ impl Connection {
 
     async fn naive(&mut self, caller: Caller, rooms: Vec<RoomFilter>) -> Over {
         let served = async {
-            let listed = self.register(&caller, Transport::NaiveWebSocket, "naive".into(), None)?;
+            let listed = self.register(&caller, Transport::NaiveWebSocket, "naive".into(), None).await?;
             Box::pin(self.welcome(None, &caller, &listed)).await?;
             self.stream(caller, listed, rooms, None).await
         };
         served.await.err().unwrap_or(Over(None))
     }
 
-    fn register(
+    async fn register(
         &self,
         caller: &Caller,
         transport: Transport,
         client: String,
         instance: Option<String>,
     ) -> Step<Listed> {
-        let limits = &self.net.host.settings().limits;
         let registration = Registration {
             transport,
             member: caller.member.clone(),
@@ -290,10 +291,11 @@ impl Connection {
             address: Some(self.peer.0.to_string()),
             now: self.net.host.clock().now(),
         };
-        let listed =
-            self.net.host.connections().register(registration, limits.connections_per_member, limits.connections);
-        let listed = listed.map_err(|refused| match refused {
-            Refused::Host | Refused::Member => Over(Some(CloseCode::ConnectionLimit)),
+        let listed = Box::pin(self.net.host.admit(caller, registration)).await.map_err(|refused| {
+            Over(Some(match refused {
+                NotAdmitted::Full(_) => CloseCode::ConnectionLimit,
+                NotAdmitted::Changed => CloseCode::StateInvalidated,
+            }))
         })?;
         self.net.host.metrics().accepted(transport.as_str());
         Ok(listed)
@@ -339,12 +341,16 @@ impl Connection {
         let mut answer_by: Option<Instant> = None;
         let mut pinged_at = Instant::now();
         let mut calls = FuturesUnordered::new();
+        let host = self.net.host.clone();
+        let mut expired = Box::pin(host.until(caller.expires_at));
         loop {
             let deadline = answer_by.map_or(ping_at, |answer| answer.min(ping_at));
             // Who does not read its answers is not asked for more.
             let reads = self.outlet.unsent() < UNSENT;
             tokio::select! {
                 code = listed.closed() => return Err(Over(Some(code))),
+                () = &mut expired => return Err(Over(Some(CloseCode::TokenExpired))),
+                () = self.net.closed() => return Err(Over(Some(CloseCode::Shutdown))),
                 message = self.socket.next(), if reads && calls.len() < CALLS => {
                     answer_by = None;
                     if says_goodbye(message.as_ref()) {
@@ -490,13 +496,14 @@ async fn call(
     (rid, net.host.call(&caller, &method, params.as_deref()).await.map_err(Some))
 }
 
-async fn recognise(net: Arc<Net>, token: String) -> Step<Caller> {
+async fn recognise(net: Arc<Net>, peer: Peer, token: String) -> Step<Caller> {
     use signalbox_host::AuthError;
-    match net.host.recognise(&token).await {
-        Ok(member) => Ok(net.host.caller_of(&member)),
+    match net.host.caller(&token).await {
+        Ok(caller) => Ok(caller),
         Err(AuthError::Expired) => Err(Over(Some(CloseCode::TokenExpired))),
         Err(AuthError::Wrong) => {
             net.host.metrics().refused();
+            net.note_refusal(peer).await;
             Err(Over(Some(CloseCode::InvalidToken)))
         }
         Err(AuthError::Unavailable) => Err(Over(Some(CloseCode::StateInvalidated))),

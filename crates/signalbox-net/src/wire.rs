@@ -1,4 +1,4 @@
-//! A TCP connection whose way out is an [`Outlet`]: what hyper and tungstenite write goes through it like everything
+//! A TCP connection, in the clear or over TLS, whose way out is an [`Outlet`]: what hyper and tungstenite write goes through it like everything
 //! else, so that the fan-out can write between their frames, and never within one.
 
 use std::{
@@ -18,18 +18,30 @@ use tokio::{
     sync::Notify,
 };
 
+use crate::secret::Secret;
+
 /// Bytes that may wait in the outlet before the one who writes has to wait.
 const WAITING: usize = 256 * 1024;
 
-struct Tcp(Arc<TcpStream>);
+struct Tcp {
+    stream: Arc<TcpStream>,
+    secret: Option<Arc<Secret>>,
+}
 
 impl Pipe for Tcp {
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.try_write(bytes)
+        match &self.secret {
+            Some(secret) => secret.try_write(&self.stream, bytes),
+            None => self.stream.try_write(bytes),
+        }
+    }
+
+    fn try_flush(&self) -> io::Result<bool> {
+        self.secret.as_ref().map_or(Ok(true), |secret| secret.try_flush(&self.stream))
     }
 
     fn writable(&self) -> Pin<Box<dyn Future<Output = io::Result<()>> + Send + '_>> {
-        Box::pin(self.0.writable())
+        Box::pin(self.stream.writable())
     }
 }
 
@@ -59,20 +71,31 @@ impl Shared {
 /// One end of a TCP connection.
 pub(crate) struct Wire {
     stream: Arc<TcpStream>,
+    secret: Option<Arc<Secret>>,
     pub(crate) shared: Arc<Shared>,
 }
 
 impl Wire {
+    /// In the clear.
     pub(crate) fn new(stream: TcpStream) -> Self {
+        Self::over(stream, None)
+    }
+
+    /// Over TLS, after the handshake.
+    pub(crate) fn secret(stream: TcpStream, session: rustls::ServerConnection) -> Self {
+        Self::over(stream, Some(Arc::new(Secret::new(session))))
+    }
+
+    fn over(stream: TcpStream, secret: Option<Arc<Secret>>) -> Self {
         let stream = Arc::new(stream);
-        let outlet = Arc::new(Outlet::new(Tcp(Arc::clone(&stream))));
+        let outlet = Arc::new(Outlet::new(Tcp { stream: Arc::clone(&stream), secret: secret.clone() }));
         let shared = Shared {
             outlet,
             body_waits: AtomicBool::new(false),
             handed_over: AtomicBool::new(false),
             flushed: Notify::new(),
         };
-        Self { stream, shared: Arc::new(shared) }
+        Self { stream, secret, shared: Arc::new(shared) }
     }
 
     /// Waits until nothing is left in the outlet.
@@ -86,10 +109,20 @@ impl Wire {
 
 impl AsyncRead for Wire {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        // What was decrypted before waits in the session, whatever the socket says.
         loop {
-            ready!(self.stream.poll_read_ready(cx))?;
-            match self.stream.try_read_buf(buf) {
-                Ok(_) => return Poll::Ready(Ok(())),
+            let read = match &self.secret {
+                Some(secret) => secret.try_read(&self.stream, buf),
+                None => {
+                    ready!(self.stream.poll_read_ready(cx))?;
+                    self.stream.try_read_buf(buf).map(|_| ())
+                }
+            };
+            match read {
+                Ok(()) => return Poll::Ready(Ok(())),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && self.secret.is_some() => {
+                    ready!(self.stream.poll_read_ready(cx))?;
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Poll::Ready(Err(error)),
             }
@@ -117,6 +150,9 @@ impl AsyncWrite for Wire {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_drained(cx))?;
+        if let Some(secret) = &self.secret {
+            secret.close(&self.stream)?;
+        }
         let socket = socket2::SockRef::from(&*self.stream);
         Poll::Ready(socket.shutdown(std::net::Shutdown::Write))
     }

@@ -1,8 +1,8 @@
 //! What a caller hands in, and what comes back.
 
-use signalbox_model::{Cursor, Delivery, MemberId, NewEvent, WebhookId};
+use signalbox_model::{Cursor, Delivery, Invite, InviteId, MemberId, NewEvent, WebhookId};
 
-use crate::StoreError;
+use crate::{Audit, StoreError};
 
 /// Largest `data` of one event, in bytes. What is larger belongs into a blob.
 const EVENT_BYTES: usize = 256 * 1024;
@@ -64,7 +64,7 @@ pub struct KeyClaim {
     pub reply: Box<dyn FnOnce(&Committed) -> String + Send>,
 }
 
-/// A change to the table of tokens.
+/// A change to who may come in, or a note of who did what.
 #[derive(Debug, Clone)]
 pub enum TokenChange {
     /// From now on this hash stands for this member.
@@ -91,6 +91,27 @@ pub enum TokenChange {
         /// Whose.
         member: MemberId,
     },
+    /// From now on somebody can join with the code of this hash.
+    Invite {
+        /// SHA-256 of the code.
+        hash: [u8; 32],
+        /// What it gives.
+        invite: Box<Invite>,
+    },
+    /// A member joined with the code of this hash. If it is not good the batch is refused as a whole.
+    Redeem {
+        /// SHA-256 of the code.
+        hash: [u8; 32],
+        /// Who joined.
+        member: MemberId,
+    },
+    /// Nobody can join with this invitation any more.
+    RevokeInvite {
+        /// Which.
+        id: InviteId,
+    },
+    /// An entry of the audit list.
+    Audit(Box<Audit>),
 }
 
 /// What a commit gave.

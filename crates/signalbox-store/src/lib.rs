@@ -11,6 +11,7 @@
 //! * A log that lost what was already handed out gets a new epoch, and so does one that was put back from a copy ([`mark`]).
 //! * The log is the buffer: nobody has a queue of their own. [`Store::read`] serves any cursor.
 
+mod access;
 mod agents;
 mod batch;
 pub mod blob;
@@ -41,6 +42,7 @@ use rusqlite::Connection;
 use signalbox_model::{Clock, Cursor, Epoch};
 use tokio::sync::{mpsc, oneshot};
 
+pub use access::{Audit, Audited};
 pub use agents::UsedBy;
 pub use batch::{Batch, Committed, KeyClaim, SideWrite, TokenChange};
 pub use error::StoreError;

@@ -13,7 +13,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 use signalbox_model::{Clock, Cursor, Epoch, NewEvent, ProjectId, Room};
 
 use crate::{
-    Committed, Frame, Publish, Retained, RetentionPolicy, RoomInfo, StoreError, TokenChange,
+    Committed, Frame, Publish, Retained, RetentionPolicy, RoomInfo, StoreError, access,
     batch::{Span, Submission},
     blob::Blobs,
     frame::Parts as EventParts,
@@ -368,12 +368,13 @@ impl BatchJob<'_> {
                 return Err(StoreError::Repeated { reply });
             }
         }
+        access::check(self.db, &batch.tokens, self.now)?;
         let first = self.next;
         for (event, data) in batch.events.iter().zip(data) {
             self.event(event, data)?;
         }
         for change in &batch.tokens {
-            self.token(change)?;
+            access::apply(self.db, change, self.now)?;
         }
         for write in &batch.side {
             team::write(self.db, write)?;
@@ -432,37 +433,6 @@ impl BatchJob<'_> {
         projection::apply(self.db, seq, event.run.as_ref(), &event.body, data)?;
         self.frames.push(Arc::new(frame));
         self.next += 1;
-        Ok(())
-    }
-
-    fn token(&self, change: &TokenChange) -> Result<(), StoreError> {
-        match change {
-            TokenChange::Add { hash, member } => {
-                self.db
-                    .prepare_cached("INSERT OR REPLACE INTO tokens(hash, member) VALUES (?1, ?2)")?
-                    .execute(params![hash.as_slice(), member.as_str()])?;
-            }
-            // A session of a browser must outlive a restart of the host, so only what `host.json` held is replaced.
-            TokenChange::AddLocal { hash, member } => {
-                self.db
-                    .prepare_cached(
-                        "DELETE FROM tokens WHERE hash = (SELECT unhex(value) FROM meta WHERE key = 'local_token')",
-                    )?
-                    .execute([])?;
-                self.db
-                    .prepare_cached("INSERT OR REPLACE INTO meta(key, value) VALUES ('local_token', hex(?1))")?
-                    .execute([hash.as_slice()])?;
-                self.db
-                    .prepare_cached("INSERT OR REPLACE INTO tokens(hash, member) VALUES (?1, ?2)")?
-                    .execute(params![hash.as_slice(), member.as_str()])?;
-            }
-            TokenChange::Remove { hash } => {
-                self.db.prepare_cached("DELETE FROM tokens WHERE hash = ?1")?.execute([hash.as_slice()])?;
-            }
-            TokenChange::Revoke { member } => {
-                self.db.prepare_cached("DELETE FROM tokens WHERE member = ?1")?.execute([member.as_str()])?;
-            }
-        }
         Ok(())
     }
 }

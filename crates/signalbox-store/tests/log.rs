@@ -63,6 +63,7 @@ fn run(id: &RunId, generation: u64, status: RunStatus) -> NewEvent {
         steps_done: 0,
         current_step: None,
         group: None,
+        goal: None,
         queue_position: None,
         paused: false,
         reason: None,

@@ -12,7 +12,7 @@ use signalbox_model::{MemberId, UnixMillis};
 use signalbox_wire::{CloseCode, method};
 use tokio::sync::watch;
 
-use crate::{Mailbox, Presence};
+use crate::{Mailbox, Presence, Topic};
 
 /// How somebody is connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +85,7 @@ pub struct Connection {
     /// Rooms joined, and how.
     pub rooms: Mutex<(Vec<String>, &'static str)>,
     close: watch::Sender<Option<CloseCode>>,
+    sealed: AtomicBool,
 }
 
 impl Connection {
@@ -104,9 +105,22 @@ impl Connection {
         code.unwrap_or(CloseCode::Shutdown)
     }
 
+    /// Leaves an ephemeral message for it, unless nothing more may be said to it.
+    pub(crate) fn leave_message(&self, topic: Topic, message: bytes::Bytes, must: bool) {
+        if !self.is_sealed() {
+            self.mailbox.put(topic, message, must);
+        }
+    }
+
     /// Notes that the member closed it on purpose: others see at once that it is gone.
     pub fn leave(&self) {
         self.left.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether nothing more may be said to it, but goodbye.
+    #[must_use]
+    pub fn is_sealed(&self) -> bool {
+        self.sealed.load(Ordering::SeqCst)
     }
 
     /// Notes new events that went out in one piece, up to `last`.
@@ -204,6 +218,7 @@ impl Connections {
             left: AtomicBool::new(false),
             rooms: Mutex::new((Vec::new(), "live")),
             close: watch::channel(None).0,
+            sealed: AtomicBool::new(false),
         });
         list.insert(id, Arc::clone(&connection));
         Ok(Listed { connections: Arc::clone(self), connection })
@@ -249,6 +264,12 @@ impl Connections {
         let chosen: Vec<Arc<Connection>> = self.list().values().filter(|c| which(c)).cloned().collect();
         chosen.iter().for_each(|connection| connection.close(code));
         chosen.len()
+    }
+
+    /// From now on no event that is committed later reaches the connections that `which` picks, and no answer: only the
+    /// goodbye of [`close`](Self::close), which has to follow.
+    pub fn seal(&self, which: impl Fn(&Connection) -> bool) {
+        self.list().values().filter(|c| which(c)).for_each(|c| c.sealed.store(true, Ordering::SeqCst));
     }
 
     /// The list as `connection.list` gives it.

@@ -260,6 +260,9 @@ impl Fanout {
                 let bytes = entry.framing.encode_all(frames.iter().map(|frame| &frame.json[..]));
                 let piece = Piece { bytes, after: 0, first: first.seq, last: last.seq };
                 let sent = u64::try_from(piece.bytes.len()).unwrap_or(u64::MAX);
+                if entry.connection.is_sealed() {
+                    return entry.outlet.fall(entry.generation);
+                }
                 if entry.outlet.deliver(entry.generation, &piece) != Delivered::Sent {
                     return;
                 }
@@ -398,6 +401,11 @@ impl Channel {
         let mut pieces: [Option<Piece>; Framing::KINDS] = Default::default();
         let (mut events, mut bytes) = (0, 0);
         self.entries.retain(|entry| {
+            // These events were committed before this look: what came after the seal is not sent.
+            if entry.connection.is_sealed() {
+                entry.outlet.fall(entry.generation);
+                return false;
+            }
             let piece = pieces[entry.framing.kind].get_or_insert_with(|| {
                 let bytes = entry.framing.encode_all(frames.iter().map(|frame| &frame.json[..]));
                 Piece { bytes, after, first, last }

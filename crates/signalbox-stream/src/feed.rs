@@ -97,6 +97,9 @@ impl Feed {
     /// # Errors
     /// If the connection is broken.
     pub fn say(&self, frame: &[u8]) -> io::Result<()> {
+        if self.connection.is_sealed() {
+            return Ok(());
+        }
         self.outlet.push(self.framing.encode_all(std::iter::once(frame)))
     }
 
@@ -117,6 +120,10 @@ impl Feed {
             self.drain().await?;
             self.session.look();
             let batch = self.session.ready(BATCH).await?;
+            // Looked at after reading: what was committed before the seal may go, what came after it was read after it too.
+            if self.connection.is_sealed() {
+                return std::future::pending().await;
+            }
             if !batch.frames.is_empty() {
                 let bytes = self.framing.encode_all(batch.frames.iter().map(|frame| &frame[..]));
                 self.connection.sent.store(self.session.sent(), Ordering::Relaxed);

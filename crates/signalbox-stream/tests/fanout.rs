@@ -148,6 +148,9 @@ impl Host {
             role: Role::Owner,
             projects: Vec::new(),
             key: None,
+            address: None,
+            expires_at: None,
+            rights: 0,
         };
         let who = Registration {
             transport: Transport::WebSocket,

@@ -51,6 +51,9 @@ async fn a_synced_of_a_replay_that_was_given_up_is_not_said() {
         role: Role::Owner,
         projects: Vec::new(),
         key: None,
+        address: None,
+        expires_at: None,
+        rights: 0,
     };
     let mut session = Session::new(hub, store.clone(), caller, LIMIT, 16);
     let resume = Cursor { epoch: store.epoch().clone(), seq: 1 };

@@ -33,6 +33,9 @@ fn caller() -> Caller {
         role: Role::Owner,
         projects: Vec::new(),
         key: None,
+        address: None,
+        expires_at: None,
+        rights: 0,
     }
 }
 

@@ -44,6 +44,7 @@ pub const ROUTES: &[HttpRoute] = &[
     route("GET", "/api/v1/health", "Status, version and the health of each service.", VIEWER),
     route("GET", "/api/v1/session", "Who the token or the cookie says it is.", VIEWER),
     route("POST", "/api/v1/login", "Exchanges a one-time login code for a session cookie.", None),
+    route("POST", "/api/v1/join", "Exchanges an invitation's code for a member: a session cookie, or a token.", None),
     route("POST", "/api/v1/logout", "Ends the session of the cookie.", VIEWER),
     route("GET", "/api/v1/ws", "The full protocol over WebSocket.", VIEWER),
     route("GET", "/api/v1/projects/{project}/ws", "One project over WebSocket, without a hello.", VIEWER),

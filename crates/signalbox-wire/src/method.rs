@@ -7,10 +7,10 @@ mod params;
 mod reply;
 mod team;
 
-use std::future::Future;
+use std::{future::Future, sync::Arc};
 
 use serde_json::value::RawValue;
-use signalbox_model::{Actor, MemberId, ProjectId, Role};
+use signalbox_model::{Actor, MemberId, ProjectId, Role, UnixMillis};
 
 pub use params::*;
 pub use reply::*;
@@ -31,6 +31,12 @@ pub struct Caller {
     pub projects: Vec<ProjectId>,
     /// Idempotency key of this call.
     pub key: Option<String>,
+    /// Where it calls from; none for the window of this machine.
+    pub address: Option<Arc<str>>,
+    /// Until when its token is good.
+    pub expires_at: Option<UnixMillis>,
+    /// How often rights had been changed on this host when the token was looked at.
+    pub rights: u64,
 }
 
 impl Caller {
@@ -218,6 +224,8 @@ methods! {
     run_transcript = "run.transcript" Viewer read (RunTranscript) -> TranscriptPage;
     /// How files differ from the commit that a step began with.
     run_diff = "run.diff" Viewer read (RunDiff) -> DiffReply;
+    /// A file as it is now where an agent works, or as the agent left it.
+    run_file = "run.file" Viewer read (RunFile) -> FileText;
 
     /// Agents: which are installed, their version and sign-in, what is missing and how to get it.
     agent_list = "agent.list" Viewer read (AgentList) -> Agents;
@@ -280,6 +288,22 @@ methods! {
     token_create = "token.create" Owner write (TokenCreate) -> TokenCreated;
     /// Revokes a member's token and closes its connections.
     token_revoke = "token.revoke" Owner write (MemberRef) -> MemberReply;
+    /// Changes a member's name, role or projects. Its connections are closed at once, and come back with the new rights.
+    member_update = "member.update" Owner write (MemberUpdate) -> MemberReply;
+    /// Who did what, when and from where, the newest first.
+    audit_list = "audit.list" Owner read (AuditList) -> AuditPage;
+    /// Lets others reach this host, over TLS. It stays so, also after a restart, until `share.stop`.
+    share_start = "share.start" Owner write (ShareStart) -> Sharing;
+    /// Closes the way in for others; their connections end.
+    share_stop = "share.stop" Owner write (Nothing) -> Sharing;
+    /// Whether others can reach this host, and how.
+    share_status = "share.status" Viewer read (Nothing) -> Sharing;
+    /// Makes an invitation. Its code is shown once and stored hashed.
+    invite_create = "invite.create" Owner write (InviteCreate) -> InviteCreated;
+    /// Invitations of the last 90 days, without their codes.
+    invite_list = "invite.list" Owner read (Nothing) -> Invites;
+    /// Takes an invitation back. Who joined with it stays.
+    invite_revoke = "invite.revoke" Owner write (InviteRef) -> InviteReply;
     /// Makes a code with which a browser logs in once, within a minute, as the caller.
     login_code_create = "login_code.create" Viewer write (Nothing) -> LoginCode;
     /// The secrets that a project's workflows ask for, and where each comes from. Never a value.

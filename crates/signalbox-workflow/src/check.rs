@@ -198,6 +198,18 @@ impl Checker<'_> {
             let message = "a session is continued by one step, not by all";
             self.error("no-session", agent.position(), message, "write `session` in the step");
         }
+        for pattern in defaults.carry.iter().flat_map(|carry| carry.copy.iter().chain(&carry.link)) {
+            let mut parts = pattern.trim_end_matches('/').split('/');
+            if parts.any(|part| matches!(part, "" | "." | ".." | ".git")) {
+                let message = format!("{:?} is no pattern of files within the repository", **pattern);
+                self.error(
+                    "bad-path",
+                    pattern.position(),
+                    message,
+                    "write it as `.env`, `**/node_modules` or `web/dist`",
+                );
+            }
+        }
         if let Some(shell) = &defaults.shell {
             self.shell(shell);
         }

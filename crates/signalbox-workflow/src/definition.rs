@@ -183,6 +183,9 @@ pub struct Defaults {
     /// Where an agent works.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub isolation: Option<At<Isolation>>,
+    /// Files that git ignores and a worktree needs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub carry: Option<Carry>,
     /// What an agent may do without asking.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub permissions: Option<Permissions>,
@@ -302,6 +305,19 @@ pub enum Isolation {
     SharedRo,
     /// In the project's folder.
     SharedRw,
+}
+
+/// Files and folders that git ignores and that every worktree of the run gets from the project, by patterns relative to the
+/// repository: `*` and `?` within a name, `**` for any folders.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Carry {
+    /// Copied, e.g. `.env`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub copy: Vec<At<String>>,
+    /// Linked, e.g. `node_modules`: what is changed in them is changed for the project too.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub link: Vec<At<String>>,
 }
 
 /// What an agent may do, by kind of tool.

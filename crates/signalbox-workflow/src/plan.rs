@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use signalbox_model::{FormField, Role, StepKey, StepKind};
 
-pub(crate) use self::make::GOAL_STEP;
 pub use self::make::resolve;
+pub(crate) use self::make::{GOAL_STEP, nearest_workers};
 use crate::{
     definition::{
         AgentMode, Budget, GitAction, Isolation, NotifyTarget, OnConflict, OnTimeout, Permissions, Retry, Stall,
@@ -55,10 +55,32 @@ pub struct Plan {
     /// The goal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub goal: Option<Goal>,
+    /// What git ignores and every worktree gets.
+    #[serde(default, skip_serializing_if = "Carried::is_empty")]
+    pub carry: Carried,
     /// The steps, in the order of the file.
     pub steps: Vec<PlannedStep>,
     /// Their instances: those of one step stand together, in the order of `steps`.
     pub instances: Vec<Instance>,
+}
+
+/// Files that git ignores and every worktree of a run gets, as patterns relative to the repository.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Carried {
+    /// Copied.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub copy: Vec<String>,
+    /// Linked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub link: Vec<String>,
+}
+
+impl Carried {
+    /// Whether there is nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.copy.is_empty() && self.link.is_empty()
+    }
 }
 
 /// A concurrency group.

@@ -612,6 +612,81 @@ pid_started?: number,
 stopped?: StopKind, };
 
 /**
+ * Somebody did something.
+ */
+export type AuditEntry = { 
+/**
+ * Its number: later entries have larger ones.
+ */
+id: number, 
+/**
+ * When.
+ */
+at: number, 
+/**
+ * Who; absent for who was not recognised.
+ */
+member?: MemberId, 
+/**
+ * Their name then.
+ */
+name?: string, 
+/**
+ * The method, or `login`, `join`, `token.refused`.
+ */
+method: string, 
+/**
+ * The project that it was done to.
+ */
+project?: ProjectId, 
+/**
+ * What it was done to, such as `run=r_...`. Never a secret.
+ */
+target?: string, 
+/**
+ * `ok`, or the error's code.
+ */
+outcome: string, 
+/**
+ * Where from; absent for this machine's window.
+ */
+address?: string, };
+
+/**
+ * Which entries of the audit list.
+ */
+export type AuditList = { 
+/**
+ * Only entries with a smaller id.
+ */
+before?: number, 
+/**
+ * At most this many, 1 to 500; 100 if absent.
+ */
+limit?: number, 
+/**
+ * Only what this member did.
+ */
+member?: MemberId, 
+/**
+ * Only what was done to this project.
+ */
+project?: ProjectId, };
+
+/**
+ * Some of the audit list.
+ */
+export type AuditPage = { 
+/**
+ * The newest first.
+ */
+entries: Array<AuditEntry>, 
+/**
+ * Whether there are older ones.
+ */
+more: boolean, };
+
+/**
  * What happened since the caller looked last.
  */
 export type Away = { 
@@ -1115,7 +1190,7 @@ events: number,
  */
 bytes: number, 
 /**
- * `resumed`, `snapshot` or `live`: how it joined.
+ * How it joined: `resumed`, `snapshot`, or `reset` when what it held was no longer good.
  */
 joined: string, };
 
@@ -1456,6 +1531,39 @@ blob?: BlobRef, };
 export type FileStatus = "added" | "modified" | "deleted" | "renamed" | "unchanged";
 
 /**
+ * A file of a step.
+ */
+export type FileText = { 
+/**
+ * Relative to the repository.
+ */
+path: string, 
+/**
+ * Its text, at most 1 MiB; what is no UTF-8 is replaced. Absent: it is binary, or not there.
+ */
+text?: string, 
+/**
+ * Bytes that it has.
+ */
+bytes: number, 
+/**
+ * It is no text.
+ */
+binary?: boolean, 
+/**
+ * Only its beginning is here.
+ */
+truncated?: boolean, 
+/**
+ * It was there and is not any more.
+ */
+missing?: boolean, 
+/**
+ * It was read from the folder that the step works in; false: that is gone, and this is from git.
+ */
+live: boolean, };
+
+/**
  * A field that a person fills in with the answer.
  */
 export type FormField = { 
@@ -1792,6 +1900,137 @@ health: Array<HealthCheck>,
  */
 presence?: Array<Present>, };
 
+/**
+ * An invitation to join this host.
+ */
+export type Invite = { 
+/**
+ * Its identifier.
+ */
+id: InviteId, 
+/**
+ * The role of who joins with it.
+ */
+role: Role, 
+/**
+ * Their projects; empty: all.
+ */
+projects?: Array<ProjectId>, 
+/**
+ * For whom it is meant, as its owner wrote it.
+ */
+name?: string, 
+/**
+ * Who made it.
+ */
+created_by: MemberId, 
+/**
+ * When.
+ */
+created_at: number, 
+/**
+ * Until when it is good.
+ */
+expires_at: number, 
+/**
+ * How many may join with it.
+ */
+uses: number, 
+/**
+ * Who has, in order.
+ */
+joined: Array<MemberId>, 
+/**
+ * It was taken back.
+ */
+revoked?: boolean, };
+
+/**
+ * A new invitation.
+ */
+export type InviteCreate = { 
+/**
+ * The role of who joins with it.
+ */
+role: Role, 
+/**
+ * Only these projects; absent or empty: all.
+ */
+projects?: Array<ProjectId>, 
+/**
+ * For how long, in milliseconds, at most 90 days; a week if absent.
+ */
+ttl_ms?: number, 
+/**
+ * How many may join with it, 1 to 1,000; 1 if absent.
+ */
+uses?: number, 
+/**
+ * For whom it is meant, at most 60 bytes: shown in the list.
+ */
+name?: string, };
+
+/**
+ * A new invitation. The code and what holds it are shown this once.
+ */
+export type InviteCreated = { 
+/**
+ * The invitation.
+ */
+invite: Invite, 
+/**
+ * The code, for `POST /api/v1/join`.
+ */
+code: string, 
+/**
+ * Opens the page that asks for a name; the likeliest of `links`.
+ */
+link: string, 
+/**
+ * The same for each address of this host.
+ */
+links: Array<string>, 
+/**
+ * Opens the desktop app.
+ */
+app_link: string, 
+/**
+ * `link` as a QR code, an SVG image.
+ */
+qr: string, };
+
+/**
+ * An invitation: `i_` and 8 to 40 lower-case letters or digits.
+ */
+export type InviteId = string;
+
+/**
+ * Names an invitation.
+ */
+export type InviteRef = { 
+/**
+ * Its id.
+ */
+invite: InviteId, };
+
+/**
+ * An invitation.
+ */
+export type InviteReply = { 
+/**
+ * As it is now.
+ */
+invite: Invite, };
+
+/**
+ * Invitations.
+ */
+export type Invites = { 
+/**
+ * The newest first.
+ */
+invites: Array<Invite>, };
+
 export type JsonValue = number | string | boolean | Array<JsonValue> | { [key in string]: JsonValue } | null;
 
 /**
@@ -2063,6 +2302,14 @@ projects?: Array<ProjectId>,
  */
 expires_at?: number, 
 /**
+ * Who made the invitation with which it joined; absent for who has a token made for it.
+ */
+invited_by?: MemberId, 
+/**
+ * Who vouches for it: the issuer of the JWTs by which it comes. These say what it may do.
+ */
+issuer?: string, 
+/**
  * Its token no longer works.
  */
 revoked?: boolean, };
@@ -2106,6 +2353,27 @@ unread: number,
  * How far the member has read in each project.
  */
 marks: Array<ReadMark>, };
+
+/**
+ * A change of a member: what is absent stays.
+ */
+export type MemberUpdate = { 
+/**
+ * Its id.
+ */
+member: MemberId, 
+/**
+ * Its new name, 1 to 60 bytes.
+ */
+name?: string, 
+/**
+ * Its new role.
+ */
+role?: Role, 
+/**
+ * Its new projects; empty: all.
+ */
+projects?: Array<ProjectId>, };
 
 /**
  * Members.
@@ -2974,6 +3242,10 @@ generation: number,
  */
 inputs?: { [key in string]: JsonValue }, 
 /**
+ * What it is to reach, as it was when it started; absent: its workflow names no goal.
+ */
+goal?: string, 
+/**
  * Who started it.
  */
 actor: Actor, 
@@ -3056,6 +3328,28 @@ step: StepKey,
  * The attempt, from 1; the newest if absent.
  */
 attempt?: number, };
+
+/**
+ * Which file of a step.
+ */
+export type RunFile = { 
+/**
+ * Of this run.
+ */
+run: RunId, 
+/**
+ * Of this step.
+ */
+step: StepKey, 
+/**
+ * The attempt, from 1; the newest if absent.
+ */
+attempt?: number, 
+/**
+ * Relative to the repository, or to the folder that the step works in. Only files that git knows or the step
+ * changed: what git ignores is not shown.
+ */
+path: string, };
 
 /**
  * A run: `r_` and 8 to 40 lower-case letters or digits.
@@ -3389,6 +3683,61 @@ keychain_error?: string, };
  * How bad a risk is.
  */
 export type Severity = "info" | "warning" | "critical";
+
+/**
+ * Where to be reached by others.
+ */
+export type ShareStart = { 
+/**
+ * An address of this machine, or 0.0.0.0 or [::] for all; `share.bind` if absent.
+ */
+bind?: string, 
+/**
+ * The port, 0 for a free one; `share.port` if absent.
+ */
+port?: number, };
+
+/**
+ * Whether a host is shared.
+ */
+export type ShareState = "off" | "on" | "failed";
+
+/**
+ * How this host is shared.
+ */
+export type Sharing = { 
+/**
+ * `off`, `on`, or `failed`: it should be on, and `error` says why it is not.
+ */
+state: ShareState, 
+/**
+ * Addresses by which others can reach it, the likeliest first. Empty unless it is on.
+ */
+urls: Array<string>, 
+/**
+ * Where the listener is bound.
+ */
+address?: string, 
+/**
+ * SHA-256 of the certificate's public key (SubjectPublicKeyInfo), 64 hexadecimal digits: what links pin.
+ */
+fingerprint?: string, 
+/**
+ * Whether the certificate is one of the owner's; else it was made here.
+ */
+own_certificate?: boolean, 
+/**
+ * Until when the certificate is good.
+ */
+certificate_expires_at?: number, 
+/**
+ * Since when it is on.
+ */
+since?: number, 
+/**
+ * Why it failed, and what to do.
+ */
+error?: string, };
 
 /**
  * A room's state.
@@ -4216,6 +4565,8 @@ export interface Methods {
   "run.transcript": { params: RunTranscript; reply: TranscriptPage };
   /** How files differ from the commit that a step began with. */
   "run.diff": { params: RunDiff; reply: DiffReply };
+  /** A file as it is now where an agent works, or as the agent left it. */
+  "run.file": { params: RunFile; reply: FileText };
   /** Agents: which are installed, their version and sign-in, what is missing and how to get it. */
   "agent.list": { params: AgentList; reply: Agents };
   /** Starts an agent, asks it who it is, and ends it. Nothing is sent to a model. */
@@ -4270,6 +4621,22 @@ export interface Methods {
   "token.create": { params: TokenCreate; reply: TokenCreated };
   /** Revokes a member's token and closes its connections. */
   "token.revoke": { params: MemberRef; reply: MemberReply };
+  /** Changes a member's name, role or projects. Its connections are closed at once, and come back with the new rights. */
+  "member.update": { params: MemberUpdate; reply: MemberReply };
+  /** Who did what, when and from where, the newest first. */
+  "audit.list": { params: AuditList; reply: AuditPage };
+  /** Lets others reach this host, over TLS. It stays so, also after a restart, until `share.stop`. */
+  "share.start": { params: ShareStart; reply: Sharing };
+  /** Closes the way in for others; their connections end. */
+  "share.stop": { params: Nothing; reply: Sharing };
+  /** Whether others can reach this host, and how. */
+  "share.status": { params: Nothing; reply: Sharing };
+  /** Makes an invitation. Its code is shown once and stored hashed. */
+  "invite.create": { params: InviteCreate; reply: InviteCreated };
+  /** Invitations of the last 90 days, without their codes. */
+  "invite.list": { params: Nothing; reply: Invites };
+  /** Takes an invitation back. Who joined with it stays. */
+  "invite.revoke": { params: InviteRef; reply: InviteReply };
   /** Makes a code with which a browser logs in once, within a minute, as the caller. */
   "login_code.create": { params: Nothing; reply: LoginCode };
   /** The secrets that a project's workflows ask for, and where each comes from. Never a value. */

@@ -188,7 +188,7 @@ function Shown({ run, route, filled }: { run: Run; route: RunRoute; filled: bool
               ) : tab === 'timeline' ? (
                 <Timeline run={run} selected={selected} onSelect={choose} />
               ) : tab === 'outcome' ? (
-                <Outcome project={run.project} run={run.id} risks={risks} />
+                <Outcome project={run.project} run={run.id} statement={run.goal} risks={risks} />
               ) : tab === 'steps' ? (
                 <StepList run={run.id} selected={selected} focus={front} onSelect={choose} />
               ) : (

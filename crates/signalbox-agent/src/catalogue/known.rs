@@ -23,6 +23,7 @@ fn agent(id: &str, name: &str, licence: &str, commands: &[&[&str]]) -> Entry {
         signed_in: Vec::new(),
         rehearsal: false,
         custom: false,
+        offers: crate::Offers::default(),
     }
 }
 

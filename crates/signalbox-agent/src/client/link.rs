@@ -82,9 +82,18 @@ pub(super) struct State {
     /// It waits for something else than its model: a tool, a person, or the reader of its updates.
     pub(super) busy: bool,
     pub(super) blocked: bool,
+    /// Requests of the agent that we are busy with.
+    pub(super) errands: usize,
     /// The prompt that is open.
     prompting: Option<u64>,
     cancelled_at: Option<Instant>,
+}
+
+impl State {
+    /// The agent is silent for a good reason.
+    fn waits_for_us(&self) -> bool {
+        self.busy || self.blocked || self.errands > 0
+    }
 }
 
 impl Link {
@@ -99,6 +108,7 @@ impl Link {
             heard: Instant::now(),
             busy: false,
             blocked: false,
+            errands: 0,
             prompting: None,
             cancelled_at: None,
         };
@@ -139,7 +149,7 @@ impl Link {
     }
 
     /// Sends a line; false if the agent no longer reads.
-    async fn send(&self, line: String) -> bool {
+    pub(super) async fn send(&self, line: String) -> bool {
         self.out.send(line).await.is_ok()
     }
 
@@ -313,14 +323,14 @@ impl Link {
         let cancel = state.cancelled_at.map(|at| at + deadlines.cancel);
         let silence = deadlines
             .silence
-            .map(|silence| if state.busy || state.blocked { Instant::now() + silence } else { state.heard + silence });
+            .map(|silence| if state.waits_for_us() { Instant::now() + silence } else { state.heard + silence });
         cancel.or(silence)
     }
 
     fn is_silent(&self, deadlines: &Deadlines) -> bool {
         let state = self.state();
         let quiet = |silence| state.heard + silence <= Instant::now();
-        !state.busy && !state.blocked && deadlines.silence.is_some_and(quiet)
+        !state.waits_for_us() && deadlines.silence.is_some_and(quiet)
     }
 
     fn overdue(&self, deadlines: &Deadlines, silent: bool) -> Option<Failure> {

@@ -9,20 +9,24 @@ use std::path::Path;
 use agent_client_protocol::{
     schema::ProtocolVersion,
     v1::schema::{
-        AGENT_METHOD_NAMES, AuthenticateRequest, CancelNotification, ClientCapabilities, ContentBlock, HttpHeader,
-        Implementation, InitializeRequest, LoadSessionRequest, McpServer as Server, McpServerHttp, NewSessionRequest,
-        PromptRequest, RequestPermissionOutcome, RequestPermissionResponse, ResumeSessionRequest,
-        SelectedPermissionOutcome, SetSessionConfigOptionRequest, SetSessionModeRequest, TextContent,
+        AGENT_METHOD_NAMES, AuthenticateRequest, CLIENT_METHOD_NAMES, CancelNotification, ClientCapabilities,
+        ClientMethodNames, ContentBlock, FileSystemCapabilities, HttpHeader, Implementation, InitializeRequest,
+        LoadSessionRequest, McpServer as Server, McpServerHttp, NewSessionRequest, PromptRequest,
+        RequestPermissionOutcome, RequestPermissionResponse, ResumeSessionRequest, SelectedPermissionOutcome,
+        SetSessionConfigOptionRequest, SetSessionModeRequest, TextContent,
     },
 };
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::McpServer;
+use super::{McpServer, Offers};
 use crate::update::Outcome;
 
 /// The version that is asked for, and the only one that is taken.
 pub(super) const VERSION: u64 = 1;
+
+/// What the protocol calls the requests of an agent.
+pub(super) const CLIENT_METHODS: ClientMethodNames = CLIENT_METHOD_NAMES;
 
 /// A request without its id.
 #[derive(Debug, Clone)]
@@ -47,11 +51,11 @@ fn value(message: &impl Serialize) -> Value {
     serde_json::to_value(message).unwrap_or_default()
 }
 
-pub(super) fn initialize() -> Request {
-    // Neither files nor terminals are offered, which is also what the types say by default.
+pub(super) fn initialize(offers: Offers) -> Request {
+    let files = FileSystemCapabilities::new().read_text_file(offers.read).write_text_file(offers.write);
+    let capabilities = ClientCapabilities::new().fs(files).terminal(offers.terminals);
     let us = Implementation::new("signalbox", env!("CARGO_PKG_VERSION")).title("Signalbox".to_owned());
-    let request =
-        InitializeRequest::new(ProtocolVersion::V1).client_capabilities(ClientCapabilities::new()).client_info(us);
+    let request = InitializeRequest::new(ProtocolVersion::V1).client_capabilities(capabilities).client_info(us);
     Request::new(AGENT_METHOD_NAMES.initialize, &request)
 }
 

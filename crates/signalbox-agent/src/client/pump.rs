@@ -17,6 +17,7 @@ use tokio::{
 
 use super::{
     Config, OUTGOING,
+    errands::{Errands, News},
     link::{Exited, Link, Reply, Stop},
     messages,
 };
@@ -42,6 +43,7 @@ struct Pump {
     pace: Pace,
     updates: mpsc::Sender<Update>,
     stop: watch::Receiver<Stop>,
+    errands: Errands,
     /// Nobody reads the updates.
     unread: bool,
     /// Filled by the reducer, not yet paced.
@@ -60,17 +62,19 @@ pub(super) fn start(
     let (shown, notes) = mpsc::channel(OUTGOING);
     let link = Arc::new(Link::new(config, dialogue.handle, out));
     tokio::spawn(write(dialogue.stdin, outgoing, shown, link.stop.subscribe()));
+    let (errands, errand_news) = Errands::new(config, &link);
     let pump = Pump {
-        reducer: Reducer::new(&config.folder.to_string_lossy()),
+        reducer: Reducer::new(&config.folder.to_string_lossy()).offering(config.offers),
         pace: Pace::new(config.masker.clone()),
         updates,
         stop: link.stop.subscribe(),
+        errands,
         unread: false,
         fresh: Vec::new(),
         ready: Vec::new(),
         link: Arc::clone(&link),
     };
-    tokio::spawn(pump.run(dialogue.stdout, reports, notes, config.marker.clone()));
+    tokio::spawn(pump.run(dialogue.stdout, reports, notes, errand_news, config.marker.clone()));
     link
 }
 
@@ -105,6 +109,7 @@ impl Pump {
         stdout: ChildStdout,
         mut reports: mpsc::Receiver<Report>,
         mut notes: mpsc::Receiver<String>,
+        mut errand_news: mpsc::Receiver<News>,
         marker: String,
     ) {
         let (mut stdout, mut lines, mut buffer) = (Some(stdout), Lines::default(), vec![0; READ]);
@@ -115,6 +120,10 @@ impl Pump {
             let wake = [due, give_up].into_iter().flatten().min();
             tokio::select! {
                 Some(line) = notes.recv() => self.outgoing(&line),
+                Some(news) = errand_news.recv() => match news {
+                    News::Output { terminal, text } => self.reducer.terminal_printed(&terminal, &text, &mut self.fresh),
+                    News::Ended { terminal, code } => self.reducer.terminal_ended(&terminal, code, &mut self.fresh),
+                },
                 report = reports.recv(), if exit.is_none() => match report {
                     Some(Report::Output(piece)) if piece.stream == LogStream::Stderr => {
                         self.link.heard_stderr(&piece.text);
@@ -205,6 +214,7 @@ impl Pump {
                 }
             }
             Frame::Unanswerable { request } => self.link.send_now(messages::answer(&request, &Outcome::Cancelled)),
+            Frame::Wish { request, method, params } => self.errands.take(request, method, params),
             Frame::NotOffered { request, method } => self.link.send_now(messages::not_offered(&request, &method)),
             Frame::Answer { id, result } => {
                 self.finish_turn().await;

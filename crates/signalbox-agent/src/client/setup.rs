@@ -34,10 +34,6 @@ pub(super) struct Opened {
 
 /// What can be known to fail before anything is started.
 pub(super) fn check(config: &Config) -> Result<(), Failure> {
-    if config.offers.files || config.offers.terminals {
-        let message = "files and terminals cannot be offered to an agent by this version of Signalbox: leave them off, agents have their own";
-        return Err(Failure::protocol(message));
-    }
     if config.argv.is_empty() {
         let message = format!("{} has no command: give it one in the settings", config.agent);
         return Err(Failure::new(AgentErrorKind::Missing, message));
@@ -62,7 +58,8 @@ pub(super) fn not_started(config: &Config, error: &SpawnError) -> Failure {
 
 /// `initialize`, a session, and its settings.
 pub(super) async fn open(link: &Link, config: &Config) -> Result<Opened, Failure> {
-    let first = link.request(&messages::initialize(), config.deadlines.initialize, "its first request").await?;
+    let first =
+        link.request(&messages::initialize(config.offers), config.deadlines.initialize, "its first request").await?;
     match first.get("protocolVersion").and_then(Value::as_u64) {
         Some(VERSION) => {}
         Some(version) => {

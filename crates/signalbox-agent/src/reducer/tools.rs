@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 
 use super::{
     fields::{content, list, object, text},
+    terminals::Terminals,
     tool_status,
 };
 use crate::{
@@ -21,6 +22,7 @@ pub(super) struct Calls {
     /// The session's folder with a slash at its end.
     folder: String,
     calls: IndexMap<String, Call>,
+    terminals: Terminals,
 }
 
 #[derive(Debug, Default)]
@@ -30,12 +32,14 @@ struct Call {
     refused: bool,
     /// Output came in pieces to be appended.
     streamed: bool,
+    /// The terminal of ours that shows its output.
+    terminal: Option<String>,
 }
 
 impl Calls {
     pub(super) fn new(folder: &str) -> Self {
         let folder = folder.trim_end_matches('/');
-        Self { folder: format!("{folder}/"), calls: IndexMap::new() }
+        Self { folder: format!("{folder}/"), calls: IndexMap::new(), terminals: Terminals::default() }
     }
 
     pub(super) fn any_open(&self) -> bool {
@@ -74,10 +78,31 @@ impl Calls {
         });
         let before = call.state.clone();
         call.merge(update, &self.folder);
+        if let Some(terminal) = &call.terminal {
+            self.terminals.show(terminal, &mut call.state);
+        }
         if new || call.state != before {
             out.push(Update::Tool(Box::new(call.state.clone())));
         }
         call.state.clone()
+    }
+
+    pub(super) fn terminal_printed(&mut self, terminal: &str, text: &str, out: &mut Vec<Update>) {
+        self.terminals.printed(terminal, text);
+        self.show(terminal, out);
+    }
+
+    pub(super) fn terminal_ended(&mut self, terminal: &str, code: Option<i32>, out: &mut Vec<Update>) {
+        self.terminals.ended(terminal, code);
+        self.show(terminal, out);
+    }
+
+    fn show(&mut self, terminal: &str, out: &mut Vec<Update>) {
+        let shown = self.calls.values_mut().filter(|call| call.terminal.as_deref() == Some(terminal));
+        for call in shown {
+            self.terminals.show(terminal, &mut call.state);
+            out.push(Update::Tool(Box::new(call.state.clone())));
+        }
     }
 
     fn forget_one(&mut self, out: &mut Vec<Update>) {
@@ -139,6 +164,7 @@ impl Call {
             let block = object(Some(block));
             match text(block.get("type")) {
                 Some("diff") => diffs.extend(diff(block, folder)),
+                Some("terminal") => self.terminal = text(block.get("terminalId")).map(word),
                 Some("content") => said.push(content(block.get("content"))),
                 _ => {}
             }

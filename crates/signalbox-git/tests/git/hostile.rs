@@ -23,6 +23,7 @@ fn all_of_it(kit: &Kit) {
     assert_eq!((done.files, done.subject.as_str()), (2, "# not a comment"));
     let request = MergeRequest {
         into: "main".into(),
+        onto: None,
         from: tree.branch.clone(),
         squash: false,
         message: "land".into(),

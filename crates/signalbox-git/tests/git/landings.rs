@@ -8,7 +8,7 @@ use crate::kit::{Kit, author, git, try_git, write};
 
 fn request(from: &str) -> MergeRequest {
     let (into, from, message) = ("main".into(), from.into(), "Land it".into());
-    MergeRequest { into, from, squash: false, message, author: author() }
+    MergeRequest { into, onto: None, from, squash: false, message, author: author() }
 }
 
 fn work(kit: &Kit, step: &str, path: &str, text: &str) -> Worktree {
@@ -36,7 +36,7 @@ fn a_merge_is_verified_then_lands_in_the_checkout() {
     // The same again has the same hash, and garbage collection leaves it alone.
     assert_eq!(merged(&kit, &request(&tree.branch)), (base.clone(), commit.clone()));
     git(&kit.project(), &["gc", "-q", "--prune=now"]);
-    let verify = kit.repository.check_out(&commit, &kit.dir.path().join("verify")).expect("checked out");
+    let verify = kit.repository.check_out(&commit, &kit.dir.path().join("verify"), &[]).expect("checked out");
     assert!(verify.folder.join("new").exists() && verify.folder.join("other").exists());
     assert!(!kit.project().join("new").exists());
     assert_eq!(kit.repository.landed("main", &commit).expect("works"), Landed::No);

@@ -120,7 +120,7 @@ proptest! {
         }
         let diff = watch.diff(&options).expect("a difference");
         let patch: Vec<u8> = diff.files.iter().flat_map(|f| f.patch.clone()).collect();
-        let applied = kit.repository.check_out(&tree.base, &kit.dir.path().join("applied")).expect("checked out");
+        let applied = kit.repository.check_out(&tree.base, &kit.dir.path().join("applied"), &[]).expect("checked out");
         fs::write(kit.dir.path().join("patch"), &patch).expect("written");
         if !patch.is_empty() {
             git(&applied.folder, &["apply", "--index", "--whitespace=nowarn", &kit.dir.path().join("patch").to_string_lossy()]);

@@ -300,12 +300,12 @@ fn a_sparse_checkout_stays_sparse() {
 fn a_commit_is_checked_out_to_be_verified_again_and_again() {
     let kit = Kit::new();
     let folder = kit.dir.path().join("verify");
-    let checkout = kit.repository.check_out("HEAD", &folder).expect("checked out");
+    let checkout = kit.repository.check_out("HEAD", &folder, &[]).expect("checked out");
     write(&checkout.folder, "left over", b"x");
-    let checkout = kit.repository.check_out("HEAD", &folder).expect("checked out");
+    let checkout = kit.repository.check_out("HEAD", &folder, &[]).expect("checked out");
     assert!(checkout.folder.join("a.txt").exists() && !checkout.folder.join("left over").exists());
     let step = kit.worktree("s").checkout.folder;
-    assert!(matches!(kit.repository.check_out("HEAD", &step), Err(Error::FolderTaken { .. })));
+    assert!(matches!(kit.repository.check_out("HEAD", &step, &[]), Err(Error::FolderTaken { .. })));
 }
 
 #[test]

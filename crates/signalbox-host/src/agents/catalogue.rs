@@ -9,7 +9,7 @@ use std::{
 
 use futures_util::future::join_all;
 use signalbox_agent::{
-    Config, Failure, Session,
+    Config, Failure, Offers, Session,
     catalogue::{self, Custom, Entry, Found, Mode, Search, SignIn},
     rehearsal::STATE,
 };
@@ -42,6 +42,7 @@ pub(crate) struct Launch {
     pub(crate) env: Vec<(String, String)>,
     pub(crate) sign_in: Vec<String>,
     pub(crate) mode: Option<String>,
+    pub(crate) offers: Offers,
 }
 
 fn mode(mode: AgentMode) -> Mode {
@@ -147,6 +148,7 @@ impl Catalogue {
             env: all,
             sign_in: found.ways,
             mode: entry.mode(mode(wanted)).map(str::to_owned),
+            offers: entry.offers,
         })
     }
 }

@@ -3,13 +3,13 @@
 use std::{path::PathBuf, sync::Arc};
 
 use signalbox_engine::{Input, Outcome, Phase};
-use signalbox_git::{Checkout, Error, Merge, MergeRequest, Removal, Repository};
+use signalbox_git::{Carry, Checkout, Error, Merge, MergeRequest, Removal, Repository};
 use signalbox_model::{Commit, EventData, Evidence, FailureCause, GoalVerdict, Severity};
 use signalbox_workflow::{definition::GitAction, plan::Check};
 
 use super::{
     Services,
-    workspace::{Place, Theirs, author, told},
+    workspace::{MERGED, Place, Theirs, author, told},
 };
 use crate::{execute::Job, script::Draft};
 
@@ -34,6 +34,8 @@ pub(crate) struct Prepared {
     pub(crate) into: Option<String>,
     pub(crate) checks: Checks,
     pub(crate) goal: Option<Goal>,
+    /// What git ignores and a worktree needs.
+    pub(crate) carry: Vec<Carry>,
     pub(crate) run_number: u64,
     pub(crate) workflow: String,
 }
@@ -72,7 +74,26 @@ struct Task {
     services: Arc<Services>,
 }
 
+/// What would land: merges, each onto the one before.
+struct Landing {
+    /// Where the branch was.
+    base: String,
+    /// What it will be at.
+    last: String,
+    merges: Vec<Commit>,
+}
+
 type Outputs = indexmap::IndexMap<String, serde_json::Value>;
+
+/// `commits` are the merges, oldest first; none: all of it was there already.
+fn outputs(into: &str, merges: &[Commit]) -> Outputs {
+    let hashes: Vec<serde_json::Value> = merges.iter().map(|merge| merge.hash.as_str().into()).collect();
+    Outputs::from([
+        ("branch".to_owned(), into.into()),
+        ("commit".to_owned(), hashes.last().cloned().unwrap_or_default()),
+        ("commits".to_owned(), hashes.into()),
+    ])
+}
 
 impl Task {
     async fn act(&self) -> Result<Outputs, Failed> {
@@ -112,70 +133,86 @@ impl Task {
                 turn.lock().await
             }
         };
-        let mut landed = Vec::new();
-        let mut steps: Vec<&str> = Vec::new();
-        for source in &self.prepared.sources {
-            match self.land(repository, &into, source).await {
-                Ok(Some(commit)) => {
-                    landed.push(serde_json::Value::from(commit));
-                    steps.push(source.step.as_str());
-                }
-                Ok(None) => {}
-                Err((cause, why)) if !steps.is_empty() => {
-                    return Err((cause, format!("{why}; the work of {} had landed before that", steps.join(", "))));
-                }
-                Err(failed) => return Err(failed),
+        for _ in 0..TRIES {
+            let Some(landing) = self.prepare(repository, &into).await? else { return Ok(outputs(&into, &[])) };
+            if let Some(merges) = self.land(repository, &into, landing).await? {
+                return Ok(outputs(&into, &merges));
             }
+            // Somebody committed meanwhile: merged and verified again, on what is there now.
         }
-        Ok(Outputs::from([
-            ("branch".to_owned(), into.into()),
-            ("commit".to_owned(), landed.last().cloned().unwrap_or_default()),
-            ("commits".to_owned(), landed.into()),
-        ]))
+        Err(git(format!("{into} moved {TRIES} times while the merge was verified; nothing was landed")))
     }
 
-    async fn land(&self, repository: &Repository, into: &str, source: &Theirs) -> Result<Option<String>, Failed> {
-        let message = self.prepared.message.clone().unwrap_or_else(|| {
+    fn message(&self, source: &Theirs) -> String {
+        self.prepared.message.clone().unwrap_or_else(|| {
             format!("Merge {} of {} #{}", source.step, self.prepared.workflow, self.prepared.run_number)
-        });
-        if !self.is_there(repository, into, source).await? {
-            return Ok(None);
-        }
-        for _ in 0..TRIES {
+        })
+    }
+
+    /// Merges the work of all sources, one onto the other, without touching the branch; none if all of it is there.
+    async fn prepare(&self, repository: &Repository, into: &str) -> Result<Option<Landing>, Failed> {
+        let mut landing: Option<Landing> = None;
+        for source in &self.prepared.sources {
+            if !self.is_there(repository, into, source).await? {
+                continue;
+            }
+            let message = self.message(source);
             let wanted = MergeRequest {
                 into: into.to_owned(),
+                onto: landing.as_ref().map(|landing| landing.last.clone()),
                 from: source.branch.clone(),
                 squash: false,
                 message: format!("{message}\n"),
                 author: author(),
             };
             let there = repository.clone();
-            let merge = blocking(move || there.merge(&wanted).map_err(refused)).await?;
-            let (base, commit, files, added, removed) = match merge {
-                Merge::UpToDate { .. } => return Ok(None),
+            match blocking(move || there.merge(&wanted).map_err(refused)).await? {
+                Merge::UpToDate { .. } => {}
                 Merge::Conflicts { files, messages, .. } => {
-                    return Err(self.conflict(source, into, &files, &messages).await);
+                    let before = landing.take().map(|landing| landing.merges).unwrap_or_default();
+                    let failed = self.conflict(source, into, &before, &files, &messages).await;
+                    self.forget(repository, &before).await?;
+                    return Err(failed);
                 }
-                Merge::Merged { base, commit, files, added, removed, .. } => (base, commit, files, added, removed),
-            };
-            self.verify(repository, &base, &commit).await?;
-            let (there, branch, expected, made) = (repository.clone(), into.to_owned(), base, commit.clone());
-            let landed = blocking(move || Ok(there.land(&branch, &expected, &made))).await?;
-            match landed {
-                Ok(_) => {
+                Merge::Merged { base, commit, files, added, removed, .. } => {
+                    let landing =
+                        landing.get_or_insert_with(|| Landing { base, last: String::new(), merges: Vec::new() });
+                    landing.last.clone_from(&commit);
                     let subject = message.lines().next().unwrap_or_default().to_owned();
                     let step = Some(source.step.clone());
-                    let data =
-                        Commit { hash: commit.clone(), branch: into.to_owned(), subject, files, added, removed, step };
-                    self.job.append_all(vec![self.job.of_project(EventData::Commit(data))]).await;
-                    return Ok(Some(commit));
+                    let branch = into.to_owned();
+                    landing.merges.push(Commit { hash: commit, branch, subject, files, added, removed, step });
                 }
-                // Somebody committed meanwhile: merged and verified again, on what is there now.
-                Err(Error::Moved { .. }) => {}
-                Err(error) => return Err(refused(error)),
             }
         }
-        Err(git(format!("{into} moved {TRIES} times while its merge was verified; nothing was landed")))
+        Ok(landing)
+    }
+
+    /// Verifies what would land, and lets all of it land at once or nothing; none if the branch has moved meanwhile.
+    async fn land(&self, repository: &Repository, into: &str, landing: Landing) -> Result<Option<Vec<Commit>>, Failed> {
+        let Landing { base, last, merges } = landing;
+        if let Err(failed) = self.verify(repository, &base, &last).await {
+            self.forget(repository, &merges).await?;
+            return Err(failed);
+        }
+        let (there, branch) = (repository.clone(), into.to_owned());
+        let landed = blocking(move || Ok(there.land(&branch, &base, &last))).await?;
+        self.forget(repository, &merges).await?;
+        match landed {
+            Ok(_) => {
+                let events = merges.iter().map(|commit| self.job.of_project(EventData::Commit(commit.clone())));
+                self.job.append_all(events.collect()).await;
+                Ok(Some(merges))
+            }
+            Err(Error::Moved { .. }) => Ok(None),
+            Err(error) => Err(refused(error)),
+        }
+    }
+
+    /// What landed is held by its branch, and what did not need not be held.
+    async fn forget(&self, repository: &Repository, merges: &[Commit]) -> Result<(), Failed> {
+        let (there, hashes) = (repository.clone(), merges.iter().map(|merge| merge.hash.clone()).collect::<Vec<_>>());
+        blocking(move || hashes.iter().try_for_each(|hash| there.forget_merge(hash).map_err(refused))).await
     }
 
     /// Whether there is something to land. What commands left in the step's folder is committed first; and a branch that is
@@ -200,11 +237,23 @@ impl Task {
         .await
     }
 
-    async fn conflict(&self, source: &Theirs, into: &str, files: &[String], messages: &str) -> Failed {
+    async fn conflict(
+        &self,
+        source: &Theirs,
+        into: &str,
+        before: &[Commit],
+        files: &[String],
+        messages: &str,
+    ) -> Failed {
         let list = files.join(", ");
-        let why = format!("the work of {} conflicts with {into} in {list}", source.step);
+        let others: Vec<&str> = before.iter().filter_map(|merge| Some(merge.step.as_ref()?.as_str())).collect();
+        let with = match others.as_slice() {
+            [] => into.to_owned(),
+            others => format!("{into} and the work of {}", others.join(", ")),
+        };
+        let why = format!("the work of {} conflicts with {with} in {list}", source.step);
         let advice = format!(
-            "nothing was lost: merge branch {} by hand, or let the step run again on what {into} is now",
+            "nothing was landed and nothing was lost: merge branch {} by hand, or let the step run again on what {into} is now",
             source.branch
         );
         self.risk("conflict", why.clone(), messages, &advice).await;
@@ -226,16 +275,16 @@ impl Task {
             reason: reason.map(str::to_owned),
         };
         self.job.tell(phase(Phase::Checking, Some("checks the merged tree"))).await;
-        let folder = self.services.worktrees.root().join(format!("merged/{}-{}", self.job.at.run, self.job.at.step));
-        let (there, of, at) = (repository.clone(), commit.to_owned(), folder.clone());
-        let checkout = blocking(move || there.check_out(&of, &at).map_err(refused)).await?;
+        let folder =
+            self.services.worktrees.root().join(MERGED).join(format!("{}-{}", self.job.at.run, self.job.at.step));
+        let (there, of, carry) = (repository.clone(), commit.to_owned(), self.prepared.carry.clone());
+        let checkout = blocking(move || there.check_out(&of, &folder, &carry).map_err(refused)).await?;
         let result = self.verify_in(repository, &checkout, base).await;
-        let (there, of, failed) = (repository.clone(), commit.to_owned(), result.is_err());
+        let there = repository.clone();
         blocking(move || {
             let removal =
                 Removal { delete_branch: false, merged_into: None, force: Some("the merged tree was verified") };
-            there.remove_worktree(&checkout.folder, removal).map_err(refused)?;
-            if failed { there.forget_merge(&of).map_err(refused) } else { Ok(()) }
+            there.remove_worktree(&checkout.folder, removal).map_err(refused)
         })
         .await?;
         self.job.tell(phase(Phase::Working, None)).await;
@@ -272,6 +321,7 @@ impl Task {
             shared: Some(source.clone()),
             before: None,
             attempt: 1,
+            carry: Vec::new(),
         };
         let (services, run, key) = (Arc::clone(&self.services), self.job.at.run.clone(), self.job.key.clone());
         let made = blocking(move || {

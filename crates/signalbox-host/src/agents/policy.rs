@@ -2,6 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use signalbox_agent::Offers;
 use signalbox_model::ToolKind;
 use signalbox_workflow::definition::{Permission, Permissions};
 
@@ -48,6 +49,17 @@ impl Policy {
             }
             (Some(Permission::Allow), None) => Verdict::Allow,
             (Some(Permission::Ask) | None, _) => Verdict::Ask,
+        }
+    }
+
+    /// What of this the agent may have us do for it: what it may do without asking, since nobody is asked then.
+    pub(crate) fn offers(&self, wanted: Offers) -> Offers {
+        let allowed = |kind| self.judge(kind, &[]) == Verdict::Allow;
+        Offers {
+            read: wanted.read && allowed(ToolKind::Read),
+            write: wanted.write && allowed(ToolKind::Edit),
+            // A command changes what it likes.
+            terminals: wanted.terminals && allowed(ToolKind::Execute) && allowed(ToolKind::Edit),
         }
     }
 
@@ -104,6 +116,20 @@ mod tests {
         assert_eq!(judge(ToolKind::Other), Verdict::Ask);
         assert!(matches!(judge(ToolKind::Fetch), Verdict::Deny(_)));
         assert!(matches!(policy(true).judge(ToolKind::Edit, &[]), Verdict::Deny(_)));
+    }
+
+    #[test]
+    fn offered_is_only_what_may_be_done_without_asking() {
+        let all = Offers { read: true, write: true, terminals: true };
+        assert_eq!(policy(false).offers(all), Offers { terminals: false, ..all });
+        assert_eq!(policy(false).offers(Offers::default()), Offers::default());
+        let trusting = |read_only| {
+            let mut policy = policy(read_only);
+            policy.permissions.execute = Some(Permission::Allow);
+            policy.offers(all)
+        };
+        assert_eq!(trusting(false), all);
+        assert_eq!(trusting(true), Offers { read: true, ..Offers::default() });
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What the engine's loop knows of a run, put together for the task that does a step's work.
 
+use signalbox_git::Carry;
 use signalbox_model::{Approval, ApprovalState, Attempt, FailureCause, Step, StepAgent};
 use signalbox_workflow::{
     PlannedStep,
@@ -58,6 +59,7 @@ pub(crate) fn agent(view: &View<'_>, planned: &PlannedStep, work: &AgentWork) ->
         shared: begun.and_then(theirs),
         before: theirs(step),
         attempt: u32::try_from(step.attempts.len()).unwrap_or(u32::MAX),
+        carry: carry(view),
     };
     let begun = begun.and_then(|begun| begun.agent.as_ref());
     Some(Prepared {
@@ -146,8 +148,16 @@ pub(crate) fn place(view: &View<'_>, steps: &[usize]) -> Place {
         shared: (sources.len() == 1).then(|| sources[0].clone()),
         before: view.run.step(view.step).and_then(theirs),
         attempt: view.run.step(view.step).map_or(1, |step| u32::try_from(step.attempts.len()).unwrap_or(u32::MAX)),
+        carry: carry(view),
         sources,
     }
+}
+
+/// What every worktree of the run gets.
+fn carry(view: &View<'_>) -> Vec<Carry> {
+    let carried = &view.plan.carry;
+    let (copies, links) = (carried.copy.iter().cloned(), carried.link.iter().cloned());
+    copies.map(Carry::Copy).chain(links.map(Carry::Link)).collect()
 }
 
 /// The goal and its checks.
@@ -173,6 +183,7 @@ pub(crate) fn git(view: &View<'_>, planned: &PlannedStep, work: &GitWork) -> lan
         into: text(&work.into),
         checks: checks(view, &planned.verify, setting),
         goal: goal(view).filter(|goal| !goal.accept.is_empty()),
+        carry: carry(view),
         run_number: run.number,
         workflow: run.workflow.clone(),
     }

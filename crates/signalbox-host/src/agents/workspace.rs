@@ -7,11 +7,14 @@ use std::{
 };
 
 use signalbox_git::{
-    Author, Checkout, CheckoutState, DiffOptions, FileChange, Git, Merge, MergeRequest, Removal, Repository, Watch,
-    WorktreeInfo, WorktreeRequest, branch_name, changed_outside, folder_name,
+    Author, Carry, Checkout, CheckoutState, DiffOptions, FileChange, Git, Merge, MergeRequest, Removal, Repository,
+    Watch, WorktreeInfo, WorktreeRequest, branch_name, changed_outside, folder_name,
 };
 use signalbox_model::{Commit, FileDiff, RunId, StepKey};
 use signalbox_workflow::definition::Isolation;
+
+/// The folder, among the worktrees, of merged trees that are being verified.
+pub(crate) const MERGED: &str = "merged";
 
 /// The work of a step in a worktree.
 #[derive(Debug, Clone)]
@@ -35,6 +38,8 @@ pub(crate) struct Place {
     /// What its own earlier attempt left.
     pub(crate) before: Option<Theirs>,
     pub(crate) attempt: u32,
+    /// What git ignores and a worktree needs.
+    pub(crate) carry: Vec<Carry>,
 }
 
 /// A place to work in.
@@ -47,6 +52,8 @@ pub(crate) struct Workspace {
     pub(crate) own: bool,
     /// Nothing may change here.
     pub(crate) read_only: bool,
+    /// What of that could not be brought, and why.
+    pub(crate) not_carried: Vec<String>,
     git: Option<InGit>,
     project: PathBuf,
 }
@@ -109,7 +116,8 @@ impl Worktrees {
         let all = repository.worktrees("", &into).map_err(text)?;
         // By their folder: what an agent has checked out there may have any name, or none.
         let ours = all.into_iter().filter_map(|mut info| {
-            let within = info.folder.strip_prefix(&root).ok()?;
+            // A merged tree that is being verified, or was when the host ended, holds nothing of anybody.
+            let within = info.folder.strip_prefix(&root).ok().filter(|within| !within.starts_with(MERGED))?;
             let made_as = format!("{PREFIX}{}", within.to_string_lossy());
             info.branch.get_or_insert(made_as);
             Some(info)
@@ -134,6 +142,7 @@ impl Worktrees {
         }
         let wanted = MergeRequest {
             into: into.clone(),
+            onto: None,
             from: branch.to_owned(),
             squash: false,
             message: message.to_owned(),
@@ -264,7 +273,16 @@ impl Worktrees {
             _ => None,
         };
         let (git, base) = git.map_or((None, None), |(git, base)| (Some(git), base));
-        Ok(Workspace { folder: folder.clone(), branch: None, base, own: false, read_only, git, project: folder })
+        Ok(Workspace {
+            folder: folder.clone(),
+            branch: None,
+            base,
+            own: false,
+            read_only,
+            not_carried: Vec::new(),
+            git,
+            project: folder,
+        })
     }
 
     fn existing(repository: Repository, project: &Path, theirs: &Theirs, read_only: bool) -> Result<Workspace, String> {
@@ -281,6 +299,7 @@ impl Worktrees {
             base: Some(theirs.base.clone()),
             own: true,
             read_only,
+            not_carried: Vec::new(),
             git: Some(InGit { repository, checkout, watch: Mutex::new(Some(watch)), before, project_before }),
             project: project.to_owned(),
         })
@@ -307,13 +326,14 @@ impl Worktrees {
         };
         let branch = again.map_or_else(|| branch_name(run.as_str(), &name), |before| before.branch.clone());
         let folder = self.root.join(folder_name(run.as_str(), &name));
-        let request = WorktreeRequest { folder, branch: branch.clone(), base: start, carry: Vec::new() };
+        let request = WorktreeRequest { folder, branch: branch.clone(), base: start, carry: place.carry.clone() };
         let made = repository.add_worktree(&request).map_err(text)?;
         // The work of the others is merged into it, one after the other.
         for (source, _) in place.sources.iter().zip(&tips).skip(1) {
             let message = format!("Take up the work of step {}\n", source.step);
             let wanted = MergeRequest {
                 into: branch.clone(),
+                onto: None,
                 from: source.branch.clone(),
                 squash: false,
                 message,
@@ -346,6 +366,7 @@ impl Worktrees {
             base: Some(base),
             own: true,
             read_only: false,
+            not_carried: made.not_carried,
             git: Some(InGit {
                 repository,
                 checkout: made.checkout,

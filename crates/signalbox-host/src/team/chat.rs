@@ -225,7 +225,16 @@ mod tests {
 
     fn member(id: &str, name: &str) -> Member {
         let id = MemberId::new(format!("m_{id:0>8}")).unwrap();
-        Member { id, name: name.into(), role: Role::Viewer, projects: Vec::new(), expires_at: None, revoked: false }
+        Member {
+            id,
+            name: name.into(),
+            role: Role::Viewer,
+            projects: Vec::new(),
+            expires_at: None,
+            revoked: false,
+            invited_by: None,
+            issuer: None,
+        }
     }
 
     #[test]

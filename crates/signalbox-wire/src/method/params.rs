@@ -5,8 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use signalbox_model::{
-    ApprovalId, Cursor, Decision, MemberId, PermissionId, Priority, ProjectId, Role, RoomFilter, RunId, RunStatus,
-    StepKey,
+    ApprovalId, Cursor, Decision, InviteId, MemberId, PermissionId, Priority, ProjectId, Role, RoomFilter, RunId,
+    RunStatus, StepKey,
 };
 use ts_rs::TS;
 
@@ -212,6 +212,18 @@ params! {
         /// The attempt, from 1; the newest if absent.
         #[serde(default, skip_serializing_if = "Option::is_none")] attempt: Option<u32>,
     }
+    /// Which file of a step.
+    RunFile {
+        /// Of this run.
+        run: RunId,
+        /// Of this step.
+        step: StepKey,
+        /// The attempt, from 1; the newest if absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")] attempt: Option<u32>,
+        /// Relative to the repository, or to the folder that the step works in. Only files that git knows or the step
+        /// changed: what git ignores is not shown.
+        path: String,
+    }
     /// Which agents.
     AgentList {
         /// Look again, instead of telling what was found lately.
@@ -309,6 +321,58 @@ params! {
     MemberRef {
         /// Its id.
         member: MemberId,
+    }
+    /// A change of a member: what is absent stays.
+    MemberUpdate {
+        /// Its id.
+        member: MemberId,
+        /// Its new name, 1 to 60 bytes.
+        #[serde(default, skip_serializing_if = "Option::is_none")] name: Option<String>,
+        /// Its new role.
+        #[serde(default, skip_serializing_if = "Option::is_none")] role: Option<Role>,
+        /// Its new projects; empty: all.
+        #[serde(default, skip_serializing_if = "Option::is_none")] projects: Option<Vec<ProjectId>>,
+    }
+    /// Where to be reached by others.
+    ShareStart {
+        /// An address of this machine, or 0.0.0.0 or [::] for all; `share.bind` if absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")] bind: Option<String>,
+        /// The port, 0 for a free one; `share.port` if absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")] port: Option<u16>,
+    }
+    /// A new invitation.
+    InviteCreate {
+        /// The role of who joins with it.
+        role: Role,
+        /// Only these projects; absent or empty: all.
+        #[serde(default, skip_serializing_if = "Option::is_none")] projects: Option<Vec<ProjectId>>,
+        /// For how long, in milliseconds, at most 90 days; a week if absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")] ttl_ms: Option<u64>,
+        /// How many may join with it, 1 to 1,000; 1 if absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")] uses: Option<u32>,
+        /// For whom it is meant, at most 60 bytes: shown in the list.
+        #[serde(default, skip_serializing_if = "Option::is_none")] name: Option<String>,
+    }
+    /// Names an invitation.
+    InviteRef {
+        /// Its id.
+        invite: InviteId,
+    }
+    /// Which entries of the audit list.
+    AuditList {
+        /// Only entries with a smaller id.
+        #[serde(default, skip_serializing_if = "Option::is_none")] before: Option<u64>,
+        /// At most this many, 1 to 500; 100 if absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")] limit: Option<u32>,
+        /// Only what this member did.
+        #[serde(default, skip_serializing_if = "Option::is_none")] member: Option<MemberId>,
+        /// Only what was done to this project.
+        #[serde(default, skip_serializing_if = "Option::is_none")] project: Option<ProjectId>,
+    }
+    /// How to look for hosts.
+    HostFind {
+        /// How long to listen for answers, in milliseconds, 100 to 10,000; 2,000 if absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")] wait_ms: Option<u64>,
     }
     /// Names a connection.
     ConnectionRef {

@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::RawValue};
 use signalbox_model::{
-    Approval, Cursor, Epoch, FileDiff, Health, HealthCheck, Member, MemberId, Permission, Project, QueueState, Risk,
-    Role, Run, RunId, Step, StepKey, StepKind, SystemStatus, UnixMillis, Usage,
+    Approval, Cursor, Epoch, FileDiff, Health, HealthCheck, Invite, Member, MemberId, Permission, Project, ProjectId,
+    QueueState, Risk, Role, Run, RunId, Step, StepKey, StepKind, SystemStatus, UnixMillis, Usage,
 };
 use ts_rs::TS;
 
@@ -238,6 +238,29 @@ replies! {
         /// By path.
         files: Vec<FileDiff>,
     }
+    /// A file of a step.
+    FileText {
+        /// Relative to the repository.
+        path: String,
+        /// Its text, at most 1 MiB; what is no UTF-8 is replaced. Absent: it is binary, or not there.
+        #[serde(default, skip_serializing_if = "Option::is_none")] text: Option<String>,
+        /// Bytes that it has.
+        bytes: u64,
+        /// It is no text.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        #[ts(as = "Option<bool>", optional)]
+        binary: bool,
+        /// Only its beginning is here.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        #[ts(as = "Option<bool>", optional)]
+        truncated: bool,
+        /// It was there and is not any more.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        #[ts(as = "Option<bool>", optional)]
+        missing: bool,
+        /// It was read from the folder that the step works in; false: that is gone, and this is from git.
+        live: bool,
+    }
     /// An agent of the catalogue.
     AgentInfo {
         /// Its id, as a workflow names it.
@@ -418,6 +441,94 @@ replies! {
         /// Oldest first.
         connections: Vec<Connection>,
     }
+    /// How this host is shared.
+    Sharing {
+        /// `off`, `on`, or `failed`: it should be on, and `error` says why it is not.
+        state: ShareState,
+        /// Addresses by which others can reach it, the likeliest first. Empty unless it is on.
+        urls: Vec<String>,
+        /// Where the listener is bound.
+        #[serde(default, skip_serializing_if = "Option::is_none")] address: Option<String>,
+        /// SHA-256 of the certificate's public key (SubjectPublicKeyInfo), 64 hexadecimal digits: what links pin.
+        #[serde(default, skip_serializing_if = "Option::is_none")] fingerprint: Option<String>,
+        /// Whether the certificate is one of the owner's; else it was made here.
+        #[serde(default, skip_serializing_if = "Option::is_none")] own_certificate: Option<bool>,
+        /// Until when the certificate is good.
+        #[serde(default, skip_serializing_if = "Option::is_none")] certificate_expires_at: Option<UnixMillis>,
+        /// Since when it is on.
+        #[serde(default, skip_serializing_if = "Option::is_none")] since: Option<UnixMillis>,
+        /// Why it failed, and what to do.
+        #[serde(default, skip_serializing_if = "Option::is_none")] error: Option<String>,
+    }
+    /// A new invitation. The code and what holds it are shown this once.
+    InviteCreated {
+        /// The invitation.
+        invite: Invite,
+        /// The code, for `POST /api/v1/join`.
+        code: String,
+        /// Opens the page that asks for a name; the likeliest of `links`.
+        link: String,
+        /// The same for each address of this host.
+        links: Vec<String>,
+        /// Opens the desktop app.
+        app_link: String,
+        /// `link` as a QR code, an SVG image.
+        qr: String,
+    }
+    /// Invitations.
+    Invites {
+        /// The newest first.
+        invites: Vec<Invite>,
+    }
+    /// An invitation.
+    InviteReply {
+        /// As it is now.
+        invite: Invite,
+    }
+    /// Somebody did something.
+    AuditEntry {
+        /// Its number: later entries have larger ones.
+        id: u64,
+        /// When.
+        at: UnixMillis,
+        /// Who; absent for who was not recognised.
+        #[serde(default, skip_serializing_if = "Option::is_none")] member: Option<MemberId>,
+        /// Their name then.
+        #[serde(default, skip_serializing_if = "Option::is_none")] name: Option<String>,
+        /// The method, or `login`, `join`, `token.refused`.
+        method: String,
+        /// The project that it was done to.
+        #[serde(default, skip_serializing_if = "Option::is_none")] project: Option<ProjectId>,
+        /// What it was done to, such as `run=r_...`. Never a secret.
+        #[serde(default, skip_serializing_if = "Option::is_none")] target: Option<String>,
+        /// `ok`, or the error's code.
+        outcome: String,
+        /// Where from; absent for this machine's window.
+        #[serde(default, skip_serializing_if = "Option::is_none")] address: Option<String>,
+    }
+    /// Some of the audit list.
+    AuditPage {
+        /// The newest first.
+        entries: Vec<AuditEntry>,
+        /// Whether there are older ones.
+        more: bool,
+    }
+    /// A host on the local network. What it says of itself is not proven: only an invitation's link is.
+    FoundHost {
+        /// Its name.
+        name: String,
+        /// Addresses to try.
+        urls: Vec<String>,
+        /// The beginning of its fingerprint.
+        fingerprint: String,
+        /// Its version.
+        version: String,
+    }
+    /// Hosts on the local network.
+    FoundHosts {
+        /// By name.
+        hosts: Vec<FoundHost>,
+    }
     /// The log, in figures.
     LogReport {
         /// Its identity.
@@ -498,4 +609,16 @@ pub struct EventPage {
     pub cursor: Cursor,
     /// Whether there are more.
     pub more: bool,
+}
+
+/// Whether a host is shared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum ShareState {
+    /// Only this machine reaches it.
+    Off,
+    /// Others reach it.
+    On,
+    /// It should be on and is not.
+    Failed,
 }

@@ -8,13 +8,14 @@ use signalbox_model::{FormField, FormFieldKind, StepKey, StepKind};
 
 mod agents;
 
-pub(crate) use self::agents::GOAL_STEP;
+pub(crate) use self::agents::{GOAL_STEP, nearest_workers};
 
 use super::{
-    Check, Command, Gate, Goal, Group, Instance, MAX_INSTANCES, MAX_MATRIX, Notice, Plan, PlannedStep, Problem,
-    ProjectContext, ResolveError, Rework, Work, matrix::combinations,
+    Carried, Check, Command, Gate, Goal, Group, Instance, MAX_INSTANCES, MAX_MATRIX, Notice, Plan, PlannedStep,
+    Problem, ProjectContext, ResolveError, Rework, Work, matrix::combinations,
 };
 use crate::{
+    At,
     check::value_problem,
     definition::{Definition, Input, InputType, Matrix, Step, Verify},
     expr::Context,
@@ -45,11 +46,18 @@ pub fn resolve(
         env,
         concurrency: None,
         goal: None,
+        carry: carried(definition),
         steps: Vec::with_capacity(definition.steps.len()),
         instances: Vec::new(),
     };
     fill(definition, &mut plan).map_err(|problem| ResolveError(vec![problem]))?;
     Ok(plan)
+}
+
+fn carried(definition: &Definition) -> Carried {
+    let texts = |patterns: &[At<String>]| patterns.iter().map(|pattern| (**pattern).clone()).collect();
+    let carry = definition.defaults.carry.as_ref();
+    carry.map_or_else(Carried::default, |carry| Carried { copy: texts(&carry.copy), link: texts(&carry.link) })
 }
 
 fn complete(definition: &Definition, given: &IndexMap<String, Value>) -> Result<IndexMap<String, Value>, Vec<Problem>> {

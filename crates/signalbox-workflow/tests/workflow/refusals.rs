@@ -102,6 +102,19 @@ fn steps() {
         (command(", needs: [a, a]"), "duplicate-need", 5, "twice"),
         (command(", prompt: hi"), "key-of-other-kind", 5, "agent"),
         (command(", working_dir: ../x"), "bad-path", 5, "inside the project"),
+        (
+            "signalbox: 1\nname: a\ndefaults: { carry: { link: [../x] } }\nsteps: { a: { kind: command, run: x } }\n"
+                .into(),
+            "bad-path",
+            3,
+            "within the repository",
+        ),
+        (
+            with_steps("  a: { kind: command, run: x }\n  l: { kind: git, needs: [a], action: merge }\n"),
+            "no-worktree",
+            5,
+            "nothing to take",
+        ),
         (command(", shell: []"), "empty-shell", 5, "bash"),
         (command(", env: { 1A: x }"), "bad-name", 5, "variable"),
         (command(", env: { SIGNALBOX_X: x }"), "bad-name", 5, "reserved"),

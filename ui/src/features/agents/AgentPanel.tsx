@@ -4,14 +4,16 @@ import { useChanges } from '../../store/history';
 import { remember, usePreference } from '../../store/preferences';
 import { transcriptOf, useFilesVersion } from '../../store/read';
 import { DiffView } from './DiffView';
+import { FileView } from './FileView';
 import { Transcript } from './Transcript';
 import './agents.css';
 
-const TABS = ['transcript', 'changes', 'output', 'frames'] as const;
+const TABS = ['transcript', 'changes', 'file', 'output', 'frames'] as const;
 type Tab = (typeof TABS)[number];
 const WORD: Record<Tab, string> = {
   transcript: 'Transcript',
   changes: 'Changes',
+  file: 'File',
   output: 'Output',
   frames: 'Raw frames',
 };
@@ -92,6 +94,9 @@ export function AgentPanel({ run, step, attempt, working, questions, output, fra
             working={working}
             known={changes}
           />
+        )}
+        {tab === 'file' && (
+          <FileView key={`${step} ${String(attempt)}`} run={run} step={step} attempt={attempt} working={working} />
         )}
         {tab === 'output' && output}
         {tab === 'frames' && frames}

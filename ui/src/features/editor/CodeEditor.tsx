@@ -14,7 +14,7 @@ import {
 } from '@codemirror/view';
 import { useEffect, useRef } from 'react';
 import type { Diagnostic } from '../../platform/protocol';
-import { editorTheme } from './theme';
+import { editorTheme } from '../../shared/codeTheme';
 
 interface Props {
   /** The text to begin with; a later one replaces what is shown only if it differs from it. */

@@ -4,7 +4,7 @@ import { EditorState } from '@codemirror/state';
 import { EditorView, lineNumbers } from '@codemirror/view';
 import { useEffect, useRef } from 'react';
 import { NARROW, useMedia } from '../../shared/useMedia';
-import { comparedTheme, editorTheme } from './theme';
+import { comparedTheme, editorTheme } from '../../shared/codeTheme';
 
 const COLLAPSE = { margin: 3, minSize: 6 };
 

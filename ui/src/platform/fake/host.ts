@@ -313,6 +313,8 @@ export class FakeHost {
         return { events: [], more: false };
       case 'run.diff':
         return { attempt: 1, files: [] };
+      case 'run.file':
+        return fail('not_found', 'the demonstration has no files');
       case 'worktree.list':
       case 'worktree.remove':
         return { worktrees: [] };

@@ -1,0 +1,320 @@
+//! Members: their rights, and that every connection follows when these change.
+//!
+//! A change of rights first seals the member's connections (nothing more reaches them), then is committed, and only then
+//! are they closed. New ones are let in before or after, never in between: so no connection gets an event that was
+//! committed after the change by the rights from before it.
+
+use std::{collections::VecDeque, future::Future, sync::Mutex, sync::atomic::Ordering};
+
+use signalbox_model::{Actor, EventData, Member, MemberId, NewEvent, ProjectId, Room};
+use signalbox_store::{Batch, KeyClaim, TokenChange};
+use signalbox_stream::{Listed, Refused, Registration};
+use signalbox_wire::{
+    CallError, Caller, CloseCode, ErrorCode,
+    method::{MemberReply, MemberUpdate, Members, TokenCreate, TokenCreated},
+};
+
+use crate::{Host, LOCAL_MEMBER, auth, handlers::Reply, host::store_error, ids};
+
+/// Why a connection is not let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotAdmitted {
+    /// There are too many.
+    Full(Refused),
+    /// The rights by which it came are no longer those of the member: connect again.
+    Changed,
+}
+
+/// Replies that hold a secret, for whoever makes the same call again: in memory only, since no secret is stored.
+#[derive(Default)]
+pub(crate) struct SecretReplies {
+    turn: tokio::sync::Mutex<()>,
+    kept: Mutex<VecDeque<(MemberId, String, String)>>,
+}
+
+/// How many such replies are kept.
+const KEPT: usize = 256;
+/// What is stored as the reply to a call whose true reply holds a secret.
+pub(crate) const SECRET: &str = "{\"secret\":true}";
+
+impl SecretReplies {
+    pub(crate) fn find(&self, member: &MemberId, key: &str) -> Option<String> {
+        let kept = self.kept.lock().unwrap_or_else(|e| e.into_inner());
+        kept.iter().find(|(who, what, _)| who == member && what == key).map(|(_, _, reply)| reply.clone())
+    }
+
+    fn keep(&self, member: MemberId, key: String, reply: String) {
+        let mut kept = self.kept.lock().unwrap_or_else(|e| e.into_inner());
+        kept.truncate(KEPT - 1);
+        kept.push_front((member, key, reply));
+    }
+}
+
+/// What a repeated call is told when its secret is no longer known.
+pub(crate) fn shown_once() -> CallError {
+    CallError::conflict("a call with this key was done before; what it made was shown then, and is not stored")
+        .hint("revoke what was made if nobody has it, and call again with another key")
+}
+
+/// Whether `caller` may give away or manage rights on `projects` (empty: all).
+pub(crate) fn covers(caller: &Caller, projects: &[ProjectId]) -> bool {
+    caller.projects.is_empty() || (!projects.is_empty() && projects.iter().all(|project| caller.sees(project)))
+}
+
+/// The projects that `caller` gives to somebody: nobody gives more than they have.
+pub(crate) fn grantable(host: &Host, caller: &Caller, projects: Vec<ProjectId>) -> Reply<Vec<ProjectId>> {
+    for project in &projects {
+        host.project(caller, project)?;
+    }
+    Ok(if projects.is_empty() { caller.projects.clone() } else { projects })
+}
+
+/// Marks that turn or hide what stands beside them (Unicode Bidi, UAX #9, and characters without a width): with them a
+/// name could look like another's.
+fn misleads(letter: char) -> bool {
+    matches!(letter, '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+/// A name that a member can have.
+pub(crate) fn check_name(name: &str) -> Reply<()> {
+    let fits = (1..=60).contains(&name.len()) && Actor::new(name).is_ok() && name.trim() == name;
+    if !fits {
+        return Err(CallError::bad_request("a name has 1 to 60 bytes, no control characters, and no blanks around it"));
+    }
+    if name.chars().any(misleads) {
+        return Err(CallError::bad_request("a name has no characters that hide or turn others"));
+    }
+    if ["engine", "host"].contains(&name.to_lowercase().as_str()) {
+        return Err(CallError::bad_request(format!("{name:?} is what events say of this program itself")));
+    }
+    Ok(())
+}
+
+impl Host {
+    /// Lists a connection, if its caller's rights still hold.
+    ///
+    /// # Errors
+    /// If there are too many, or the rights have changed since the token was looked at.
+    pub async fn admit(&self, caller: &Caller, who: Registration) -> Result<Listed, NotAdmitted> {
+        let limits = &self.inner.settings.limits;
+        let _rights = self.inner.rights.read().await;
+        if !self.holds(caller) {
+            return Err(NotAdmitted::Changed);
+        }
+        let listed = self.inner.connections.register(who, limits.connections_per_member, limits.connections);
+        listed.map_err(NotAdmitted::Full)
+    }
+
+    /// Whether the rights of `caller` are still those of its member.
+    #[must_use]
+    pub fn holds(&self, caller: &Caller) -> bool {
+        if caller.rights == self.inner.rights_changes.load(Ordering::SeqCst) || caller.member.as_str() == LOCAL_MEMBER {
+            return true;
+        }
+        match self.inner.store.read(|reader| reader.member(&caller.member)) {
+            // What a JWT allows is said by itself.
+            Ok(Some(member)) if member.issuer.is_some() => !member.revoked,
+            Ok(Some(member)) => !member.revoked && member.role == caller.role && member.projects == caller.projects,
+            _ => false,
+        }
+    }
+
+    /// The error for who called by rights that no longer hold.
+    pub(crate) fn check_holds(&self, caller: &Caller) -> Reply<()> {
+        if self.holds(caller) {
+            return Ok(());
+        }
+        Err(CallError::new(ErrorCode::Unauthorized, "your rights here have just changed").hint("connect again"))
+    }
+
+    /// Waits until `at`, by the host's clock; for ever if there is no such time.
+    pub async fn until(&self, at: Option<signalbox_model::UnixMillis>) {
+        let Some(at) = at else { return std::future::pending().await };
+        loop {
+            let left = at.saturating_sub(self.inner.clock.now());
+            if left <= 0 {
+                return;
+            }
+            // In pieces: the clock may be set, and the machine may sleep.
+            let piece = u64::try_from(left.min(30_000)).unwrap_or(1).max(1);
+            tokio::time::sleep(std::time::Duration::from_millis(piece)).await;
+        }
+    }
+
+    /// Does what makes a secret once for each key. The reply to a repeated call is the first one's while it is known, and
+    /// an error after that.
+    pub(crate) async fn once<T, F>(
+        &self,
+        caller: &Caller,
+        key: Option<String>,
+        make: impl FnOnce(Option<KeyClaim>) -> F,
+    ) -> Reply<T>
+    where
+        T: serde::Serialize + serde::de::DeserializeOwned,
+        F: Future<Output = Reply<T>>,
+    {
+        let Some(key) = key else { return make(None).await };
+        let replies = &self.inner.secret_replies;
+        let _turn = replies.turn.lock().await;
+        let again = |reply: String| {
+            serde_json::from_str(&reply).map_err(|error| CallError::new(ErrorCode::Internal, error.to_string()))
+        };
+        if let Some(reply) = replies.find(&caller.member, &key) {
+            return again(reply);
+        }
+        if self.read(|reader| reader.reply_for_key(&caller.member, &key))?.is_some() {
+            return Err(shown_once());
+        }
+        let claim =
+            KeyClaim { member: caller.member.clone(), key: key.clone(), reply: Box::new(|_| SECRET.to_owned()) };
+        let made = make(Some(claim)).await?;
+        if let Ok(reply) = serde_json::to_string(&made) {
+            replies.keep(caller.member.clone(), key, reply);
+        }
+        Ok(made)
+    }
+
+    pub(crate) async fn create_token(&self, caller: &Caller, params: TokenCreate) -> Reply<TokenCreated> {
+        let key = caller.key.clone();
+        self.once(caller, key, |claim| self.make_token(caller, params, claim)).await
+    }
+
+    async fn make_token(&self, caller: &Caller, params: TokenCreate, key: Option<KeyClaim>) -> Reply<TokenCreated> {
+        check_name(&params.name)?;
+        let expires_at = match params.ttl_ms {
+            None => None,
+            Some(0) => return Err(CallError::bad_request("ttl_ms must be at least 1")),
+            Some(ttl) => Some(self.inner.clock.now().saturating_add(i64::try_from(ttl).unwrap_or(i64::MAX))),
+        };
+        let member = Member {
+            id: ids::member(),
+            name: params.name,
+            role: params.role,
+            projects: grantable(self, caller, params.projects.unwrap_or_default())?,
+            expires_at,
+            invited_by: None,
+            issuer: None,
+            revoked: false,
+        };
+        let token = ids::token(32);
+        let event = NewEvent::new(Room::Host, caller.actor.clone(), EventData::MemberUpdated(member.clone()));
+        let tokens = vec![TokenChange::Add { hash: auth::hash(&token), member: member.id.clone() }];
+        self.inner
+            .store
+            .append(Batch { events: vec![event], tokens, key, ..Batch::default() })
+            .await
+            .map_err(store_error)?;
+        Ok(TokenCreated { token, member })
+    }
+
+    pub(crate) fn list_members(&self, caller: &Caller) -> Reply<Members> {
+        let mut members = self.read(|reader| reader.members())?;
+        members.retain(|member| covers(caller, &member.projects));
+        members.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(Members { members })
+    }
+
+    /// A member that `caller` may change.
+    fn managed(&self, caller: &Caller, id: &MemberId) -> Reply<Member> {
+        let member = self.read(|reader| reader.member(id))?.filter(|member| covers(caller, &member.projects));
+        member.ok_or_else(|| CallError::not_found("member", id))
+    }
+
+    pub(crate) async fn revoke_member(&self, caller: &Caller, id: &MemberId) -> Reply<MemberReply> {
+        if self.managed(caller, id)?.id.as_str() == LOCAL_MEMBER {
+            return Err(CallError::conflict("the owner at this machine cannot be revoked: it is the last one"));
+        }
+        let _rights = self.inner.rights.write().await;
+        let member = Member { revoked: true, ..self.managed(caller, id)? };
+        let tokens = vec![TokenChange::Revoke { member: id.clone() }];
+        self.change_rights(caller, member, tokens, CloseCode::Kicked).await
+    }
+
+    pub(crate) async fn update_member(&self, caller: &Caller, params: MemberUpdate) -> Reply<MemberReply> {
+        if let Some(name) = &params.name {
+            check_name(name)?;
+        }
+        let projects = params.projects.map(|projects| grantable(self, caller, projects)).transpose()?;
+        let _rights = self.inner.rights.write().await;
+        let before = self.managed(caller, &params.member)?;
+        if before.revoked {
+            return Err(CallError::conflict("this member was revoked; nothing was changed")
+                .hint("invite them again, or make a new token"));
+        }
+        let member = Member {
+            name: params.name.unwrap_or_else(|| before.name.clone()),
+            role: params.role.unwrap_or(before.role),
+            projects: projects.unwrap_or_else(|| before.projects.clone()),
+            ..before.clone()
+        };
+        let rights = (member.role, &member.projects) != (before.role, &before.projects);
+        if rights && before.issuer.is_some() {
+            return Err(CallError::conflict("what this member may do is said by its JWT; nothing was changed")
+                .hint("change it where the token is made, or revoke the member"));
+        }
+        if rights && before.id.as_str() == LOCAL_MEMBER {
+            return Err(CallError::conflict(
+                "the owner at this machine stays an owner of everything: it is the last one",
+            ));
+        }
+        if member == before {
+            return Ok(MemberReply { member });
+        }
+        if rights {
+            return self.change_rights(caller, member, Vec::new(), CloseCode::StateInvalidated).await;
+        }
+        // A new name: the connections come back with it. Not the one that asked, which waits for its answer.
+        let reply = self.put_member(caller, member, Vec::new()).await?;
+        let (id, itself) = (&reply.member.id, &caller.member);
+        self.inner.connections.close(CloseCode::StateInvalidated, |c| c.who.member == *id && id != itself);
+        Ok(reply)
+    }
+
+    async fn put_member(&self, caller: &Caller, member: Member, tokens: Vec<TokenChange>) -> Reply<MemberReply> {
+        let event = NewEvent::new(Room::Host, caller.actor.clone(), EventData::MemberUpdated(member.clone()));
+        self.inner
+            .store
+            .append(Batch { events: vec![event], tokens, ..Batch::default() })
+            .await
+            .map_err(store_error)?;
+        Ok(MemberReply { member })
+    }
+
+    /// Commits new rights. To be called with the lock of the rights held.
+    async fn change_rights(
+        &self,
+        caller: &Caller,
+        member: Member,
+        tokens: Vec<TokenChange>,
+        code: CloseCode,
+    ) -> Reply<MemberReply> {
+        let id = member.id.clone();
+        self.inner.connections.seal(|connection| connection.who.member == id);
+        // Counted before and after: who was recognised earlier, or meanwhile by what was there before, is looked at again.
+        self.inner.rights_changes.fetch_add(1, Ordering::SeqCst);
+        let done = self.put_member(caller, member, tokens).await;
+        // Also if it failed: what was sealed is of no use any more.
+        let code = if done.is_ok() { code } else { CloseCode::StateInvalidated };
+        self.inner.rights_changes.fetch_add(1, Ordering::SeqCst);
+        self.inner.connections.close(code, |connection| connection.who.member == id);
+        done
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_mislead_are_refused() {
+        for good in ["Ada", "Ada (phone)", "__proto__", "constructor", "Ümit", "李雷", "a'b\"c<d>"] {
+            check_name(good).unwrap_or_else(|error| panic!("{good:?}: {error:?}"));
+        }
+        let long = "x".repeat(61);
+        for bad in
+            ["", " Ada", "Ada ", "a\r\nb", "a\0b", "a\u{7f}b", "\u{202e}evil", "a\u{200b}b", "Engine", "host", &long]
+        {
+            assert!(check_name(bad).is_err(), "{bad:?}");
+        }
+    }
+}
