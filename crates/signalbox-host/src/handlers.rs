@@ -584,6 +584,38 @@ impl Handlers for Host {
         self.change_queue(caller, &params.project, input).await
     }
 
+    async fn chat_post(&self, caller: &Caller, params: ChatPost) -> Reply<ChatReply> {
+        self.post_chat(caller, params).await
+    }
+
+    async fn chat_edit(&self, caller: &Caller, params: ChatEdit) -> Reply<ChatReply> {
+        self.edit_chat(caller, params).await
+    }
+
+    async fn chat_delete(&self, caller: &Caller, params: ChatRef) -> Reply<ChatReply> {
+        self.delete_chat(caller, params).await
+    }
+
+    async fn chat_list(&self, caller: &Caller, params: ChatList) -> Reply<ChatPage> {
+        self.list_chat(caller, &params)
+    }
+
+    async fn mark_set(&self, caller: &Caller, params: MarkSet) -> Reply<MarkReply> {
+        self.set_mark(caller, params).await
+    }
+
+    async fn away_list(&self, caller: &Caller, params: AwayList) -> Reply<Away> {
+        self.list_away(caller, params).await
+    }
+
+    async fn notice_list(&self, caller: &Caller, params: NoticeList) -> Reply<Notices> {
+        self.list_notices(caller, &params)
+    }
+
+    async fn notice_read(&self, caller: &Caller, params: NoticeRead) -> Reply<NoticesLeft> {
+        self.read_notices(caller, params).await
+    }
+
     async fn member_list(&self, caller: &Caller, _: Nothing) -> Reply<Members> {
         self.list_members(caller)
     }
@@ -626,38 +658,6 @@ impl Handlers for Host {
 
     async fn invite_revoke(&self, caller: &Caller, params: InviteRef) -> Reply<InviteReply> {
         self.revoke_invite(caller, params).await
-    }
-
-    async fn chat_post(&self, caller: &Caller, params: ChatPost) -> Reply<ChatReply> {
-        self.post_chat(caller, params).await
-    }
-
-    async fn chat_edit(&self, caller: &Caller, params: ChatEdit) -> Reply<ChatReply> {
-        self.edit_chat(caller, params).await
-    }
-
-    async fn chat_delete(&self, caller: &Caller, params: ChatRef) -> Reply<ChatReply> {
-        self.delete_chat(caller, params).await
-    }
-
-    async fn chat_list(&self, caller: &Caller, params: ChatList) -> Reply<ChatPage> {
-        self.list_chat(caller, &params)
-    }
-
-    async fn mark_set(&self, caller: &Caller, params: MarkSet) -> Reply<MarkReply> {
-        self.set_mark(caller, params).await
-    }
-
-    async fn away_list(&self, caller: &Caller, params: AwayList) -> Reply<Away> {
-        self.list_away(caller, params).await
-    }
-
-    async fn notice_list(&self, caller: &Caller, params: NoticeList) -> Reply<Notices> {
-        self.list_notices(caller, &params)
-    }
-
-    async fn notice_read(&self, caller: &Caller, params: NoticeRead) -> Reply<NoticesLeft> {
-        self.read_notices(caller, params).await
     }
 
     async fn login_code_create(&self, caller: &Caller, _: Nothing) -> Reply<LoginCode> {

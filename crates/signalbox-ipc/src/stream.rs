@@ -155,6 +155,7 @@ impl<D: FnMut(String) -> bool + Send> Page<D> {
         self.host.follow(&self.caller, &listed, rooms.clone());
         session.join(None, rooms, resume).await.map_err(|error| over(&error))?;
         self.joined(&listed, &session, mode);
+        self.host.metrics().joined(if session.resets() > 0 { "reset" } else { mode });
         self.host.arrived(&self.caller);
         let credit = Arc::clone(&self.credit);
         let ping = Duration::from_millis(self.host.settings().limits.ping_ms.max(1));
@@ -171,6 +172,7 @@ impl<D: FnMut(String) -> bool + Send> Page<D> {
                     Some(ClientFrame::Pong {}) => {
                         let micros = u64::try_from(pinged_at.elapsed().as_micros()).unwrap_or(u64::MAX);
                         listed.round_trip_us.store(micros.max(1), Ordering::Relaxed);
+                        self.host.metrics().round_trip(pinged_at.elapsed());
                     }
                     Some(ClientFrame::Subscribe { rid, rooms, resume }) => {
                         self.host.follow(&self.caller, &listed, session.rooms().chain(&rooms).cloned().collect());
@@ -296,6 +298,7 @@ async fn call(
 }
 
 fn list_rooms(listed: &Listed, session: &Session, mode: &'static str) {
+    let mode = if session.resets() > 0 { "reset" } else { mode };
     *listed.rooms.lock().unwrap_or_else(|e| e.into_inner()) =
         (session.rooms().map(ToString::to_string).collect(), mode);
 }

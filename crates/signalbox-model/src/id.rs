@@ -120,10 +120,6 @@ id!(
     MemberId, "a member id", "'m_' and 8 to 40 lower-case letters or digits", |t| token(t, "m_")
 );
 id!(
-    /// An invitation: `i_` and 8 to 40 lower-case letters or digits.
-    InviteId, "an invite id", "'i_' and 8 to 40 lower-case letters or digits", |t| token(t, "i_")
-);
-id!(
     /// A chat message: `c_` and 8 to 40 lower-case letters or digits.
     ChatId, "a chat message id", "'c_' and 8 to 40 lower-case letters or digits", |t| token(t, "c_")
 );
@@ -134,6 +130,10 @@ id!(
 id!(
     /// A webhook that the host calls: `w_` and 8 to 40 lower-case letters or digits.
     WebhookId, "a webhook id", "'w_' and 8 to 40 lower-case letters or digits", |t| token(t, "w_")
+);
+id!(
+    /// An invitation: `i_` and 8 to 40 lower-case letters or digits.
+    InviteId, "an invite id", "'i_' and 8 to 40 lower-case letters or digits", |t| token(t, "i_")
 );
 id!(
     /// A project: 1 to 64 lower-case letters, digits and inner hyphens, made from the folder's name.

@@ -130,8 +130,7 @@ async fn open(
         }
     })?;
     net.host.metrics().accepted("sse");
-    let joined = if resume.is_some() { "resumed" } else { "snapshot" };
-    *listed.rooms.lock().unwrap_or_else(|e| e.into_inner()) = (rooms.iter().map(ToString::to_string).collect(), joined);
+    let asked = if resume.is_some() { "resumed" } else { "snapshot" };
     // HTTP/1.0, which proxies still speak, has no chunks: the body ends with the connection.
     let chunked = version >= Version::HTTP_11;
     let framing = if chunked { CHUNKED } else { PLAIN };
@@ -139,6 +138,9 @@ async fn open(
     net.host.follow(&caller, &listed, rooms.clone());
     let mut feed = net.host.feed(caller.clone(), Arc::clone(&shared.outlet), &listed, framing);
     feed.join(None, rooms, resume).await.map_err(|error| CallError::bad_request(error.to_string()))?;
+    let joined = if feed.resets() > 0 { "reset" } else { asked };
+    net.host.metrics().joined(joined);
+    *listed.rooms.lock().unwrap_or_else(|e| e.into_inner()) = (feed.rooms().map(ToString::to_string).collect(), joined);
     net.host.follow(&caller, &listed, feed.rooms().cloned().collect());
     let (body, ended) = oneshot::channel();
     tokio::spawn(serve(net, feed, listed, Arc::clone(&shared), chunked, until, body));

@@ -258,8 +258,8 @@ impl Connection {
             let Hello { rid, client, rooms, resume, .. } = hello;
             let short = |text: &str| text.chars().filter(|c| !c.is_control()).take(60).collect::<String>();
             let name = format!("{}/{}", short(&client.name), short(&client.version));
-            let listed = self.register(&caller, Transport::WebSocket, name, client.instance).await?;
             let rooms = self.net.host.rooms_of(&caller, rooms);
+            let listed = self.register(&caller, Transport::WebSocket, name, client.instance).await?;
             Box::pin(self.welcome(rid, &caller, &listed)).await?;
             self.stream(caller, listed, rooms, resume).await
         };
@@ -332,6 +332,7 @@ impl Connection {
             Box::pin(feed.join(None, rooms, resume)).await.map_err(|error| over(&error))?;
         }
         self.joined(&caller, &listed, &feed, mode);
+        self.net.host.metrics().joined(if feed.resets() > 0 { "reset" } else { mode });
         self.net.host.arrived(&caller);
         let ping = Duration::from_millis(self.net.host.settings().limits.ping_ms.max(1));
         // The first one at a random moment of the second half, so that many clients do not answer at once.
@@ -360,6 +361,7 @@ impl Connection {
                         Some(ClientFrame::Pong {}) => {
                             let micros = u64::try_from(pinged_at.elapsed().as_micros()).unwrap_or(u64::MAX);
                             listed.round_trip_us.store(micros.max(1), Ordering::Relaxed);
+                            self.net.host.metrics().round_trip(pinged_at.elapsed());
                         }
                         Some(ClientFrame::Hello(_)) => return Err(Over(Some(CloseCode::BadRequest))),
                         Some(ClientFrame::Subscribe { rid, rooms, resume }) => {
@@ -509,6 +511,7 @@ async fn recognise(net: Arc<Net>, peer: Peer, token: String) -> Step<Caller> {
 }
 
 fn list_rooms(listed: &Listed, feed: &Feed, mode: &'static str) {
+    let mode = if feed.resets() > 0 { "reset" } else { mode };
     *listed.rooms.lock().unwrap_or_else(|e| e.into_inner()) = (feed.rooms().map(ToString::to_string).collect(), mode);
 }
 

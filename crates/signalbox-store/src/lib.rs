@@ -17,6 +17,7 @@ mod batch;
 pub mod blob;
 mod error;
 mod frame;
+mod histogram;
 mod identity;
 mod logtext;
 mod mark;
@@ -46,6 +47,7 @@ pub use agents::UsedBy;
 pub use batch::{Batch, Committed, KeyClaim, SideWrite, TokenChange};
 pub use error::StoreError;
 pub use frame::{Frame, RoomInfo};
+pub use histogram::{Counted, Histogram, SECONDS};
 pub use logtext::{LogIndex, LogLines};
 pub use mark::is_open;
 pub use read::{Page, Reader, Resume};
@@ -277,6 +279,12 @@ impl Store {
     #[must_use]
     pub fn trouble(&self) -> Option<String> {
         self.inner.state.trouble()
+    }
+
+    /// How long commits took, those that failed included, in seconds.
+    #[must_use]
+    pub fn commit_times(&self) -> Counted {
+        self.inner.state.commits().counted()
     }
 
     /// Commits what waits and ends the writer. Later appends fail with [`StoreError::Closed`]. Blocks.

@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
@@ -197,7 +197,10 @@ impl Writer {
         {
             tracing::warn!(%error, "the heads of rooms could not be written");
         }
-        match self.transact(group, head, &mut frames, &mut answers) {
+        let started = Instant::now();
+        let done = self.transact(group, head, &mut frames, &mut answers);
+        self.parts.shared.commits().time(started.elapsed());
+        match done {
             Ok(newest) => {
                 if newest > head {
                     if let Err(error) = self.parts.mark.set(newest) {

@@ -12,7 +12,7 @@ use signalbox_model::{MemberId, UnixMillis};
 use signalbox_wire::{CloseCode, method};
 use tokio::sync::watch;
 
-use crate::{Mailbox, Presence};
+use crate::{Mailbox, Presence, Topic};
 
 /// How somebody is connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,15 +105,22 @@ impl Connection {
         code.unwrap_or(CloseCode::Shutdown)
     }
 
-    /// Whether nothing more may be said to it, but goodbye.
-    #[must_use]
-    pub fn is_sealed(&self) -> bool {
-        self.sealed.load(Ordering::SeqCst)
+    /// Leaves an ephemeral message for it, unless nothing more may be said to it.
+    pub(crate) fn leave_message(&self, topic: Topic, message: bytes::Bytes, must: bool) {
+        if !self.is_sealed() {
+            self.mailbox.put(topic, message, must);
+        }
     }
 
     /// Notes that the member closed it on purpose: others see at once that it is gone.
     pub fn leave(&self) {
         self.left.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether nothing more may be said to it, but goodbye.
+    #[must_use]
+    pub fn is_sealed(&self) -> bool {
+        self.sealed.load(Ordering::SeqCst)
     }
 
     /// Notes new events that went out in one piece, up to `last`.
@@ -144,6 +151,8 @@ pub struct Connections {
     next: AtomicU64,
     list: Mutex<BTreeMap<u64, Arc<Connection>>>,
     presence: Arc<Presence>,
+    /// Ephemeral messages of connections that are gone: sent, left out.
+    ephemeral: [AtomicU64; 2],
 }
 
 /// Keeps a connection listed.
@@ -163,6 +172,9 @@ impl std::ops::Deref for Listed {
 impl Drop for Listed {
     fn drop(&mut self) {
         self.connections.list().remove(&self.connection.id);
+        let (sent, dropped) = self.connection.mailbox.figures();
+        self.connections.ephemeral[0].fetch_add(sent, Ordering::Relaxed);
+        self.connections.ephemeral[1].fetch_add(dropped, Ordering::Relaxed);
         self.connections.presence.gone(self.connection.id, self.connection.left.load(Ordering::Relaxed));
     }
 }
@@ -216,6 +228,17 @@ impl Connections {
     #[must_use]
     pub fn presence(&self) -> &Arc<Presence> {
         &self.presence
+    }
+
+    /// Ephemeral messages of all connections, also those that are gone: sent, and left out.
+    #[must_use]
+    pub fn ephemeral(&self) -> (u64, u64) {
+        let mut figures = (self.ephemeral[0].load(Ordering::Relaxed), self.ephemeral[1].load(Ordering::Relaxed));
+        for connection in self.all() {
+            let (sent, dropped) = connection.mailbox.figures();
+            figures = (figures.0 + sent, figures.1 + dropped);
+        }
+        figures
     }
 
     /// All of them, oldest first.

@@ -6,10 +6,11 @@ use std::{
         Arc, Mutex, MutexGuard, OnceLock, RwLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::Instant,
 };
 
 use signalbox_model::{ProjectId, Room, RoomFilter};
-use signalbox_store::Frame;
+use signalbox_store::{Counted, Frame, Histogram, SECONDS};
 use tokio::sync::{Notify, watch};
 
 use crate::fanout::Alarm;
@@ -17,6 +18,9 @@ use crate::fanout::Alarm;
 /// Events and bytes that the ring holds at most. Who falls behind it reads the log.
 const RING_EVENTS: usize = 65_536;
 const RING_BYTES: usize = 32 * 1024 * 1024;
+
+/// Commits whose time is kept until they were written, at most.
+const STAMPS: usize = 4096;
 
 struct Ring {
     /// Contiguous by `seq`.
@@ -68,6 +72,10 @@ pub struct Hub {
     alarm: OnceLock<Arc<Alarm>>,
     /// Wakes those who read the log for purposes of the host itself, whatever the rooms.
     committed: watch::Sender<u64>,
+    /// When what the fan-out has still to write was published, by its last event. Only while there is a fan-out.
+    stamps: Mutex<VecDeque<(u64, Instant)>>,
+    /// Time from publishing to writing, in seconds.
+    latency: Histogram,
 }
 
 /// What the ring had for a session.
@@ -94,6 +102,8 @@ impl Hub {
             interest: Mutex::default(),
             alarm: OnceLock::new(),
             committed: watch::channel(0).0,
+            stamps: Mutex::default(),
+            latency: Histogram::new(SECONDS),
         })
     }
 
@@ -106,6 +116,27 @@ impl Hub {
     #[must_use]
     pub fn head(&self) -> u64 {
         self.head.load(Ordering::Acquire)
+    }
+
+    fn stamps(&self) -> MutexGuard<'_, VecDeque<(u64, Instant)>> {
+        self.stamps.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// What was published up to `seq` has been written to everybody who is up to date; `counts` says whether there was
+    /// anybody.
+    pub(crate) fn written(&self, seq: u64, counts: bool) {
+        let mut stamps = self.stamps();
+        while let Some((_, published)) = stamps.pop_front_if(|(last, _)| *last <= seq) {
+            if counts {
+                self.latency.time(published.elapsed());
+            }
+        }
+    }
+
+    /// Time from publishing an event to writing it to those who are up to date, in seconds.
+    #[must_use]
+    pub fn latency(&self) -> Counted {
+        self.latency.counted()
     }
 
     /// Says when something was committed, to whichever room.
@@ -135,6 +166,13 @@ impl Hub {
             self.head.store(last.seq, Ordering::Release);
         }
         if let Some(alarm) = self.alarm.get() {
+            if let Some(last) = frames.last() {
+                let mut stamps = self.stamps();
+                if stamps.len() >= STAMPS {
+                    stamps.pop_front();
+                }
+                stamps.push_back((last.seq, Instant::now()));
+            }
             alarm.committed();
         }
         if self.committed.receiver_count() > 0 {

@@ -58,7 +58,7 @@ impl Presence {
         };
         let told = self.table().follow(connection.id, who, connection, rooms, project_of, Instant::now());
         for (topic, frame) in told {
-            connection.mailbox.put(topic, frame, false);
+            connection.leave_message(topic, frame, false);
         }
         self.changed.notify_one();
     }
@@ -88,7 +88,7 @@ impl Presence {
     pub fn broadcast(&self, room: &Room, topic: &Topic, message: &Bytes) {
         let followers = self.table().followers(room);
         for connection in followers {
-            connection.mailbox.put(topic.clone(), message.clone(), false);
+            connection.leave_message(topic.clone(), message.clone(), false);
         }
     }
 
@@ -109,7 +109,7 @@ impl Presence {
         let (messages, next) = self.table().flush(Instant::now());
         for message in messages {
             for connection in message.to {
-                connection.mailbox.put(message.topic.clone(), message.frame.clone(), message.left);
+                connection.leave_message(message.topic.clone(), message.frame.clone(), message.left);
             }
         }
         next

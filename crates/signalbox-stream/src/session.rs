@@ -81,6 +81,7 @@ pub struct Session {
     cursor: u64,
     pending: VecDeque<Pending>,
     sent: u64,
+    resets: u64,
 }
 
 struct Joined {
@@ -110,6 +111,7 @@ impl Session {
             cursor,
             pending: VecDeque::new(),
             sent: 0,
+            resets: 0,
         }
     }
 
@@ -124,6 +126,12 @@ impl Session {
     #[must_use]
     pub fn sent(&self) -> u64 {
         self.sent
+    }
+
+    /// How often what the client held was no longer good.
+    #[must_use]
+    pub fn resets(&self) -> u64 {
+        self.resets
     }
 
     /// Everything up to here that this session wants was handed out.
@@ -256,6 +264,7 @@ impl Session {
 
     fn answer(&mut self, rid: Option<u64>, joined: Joined, first: bool) {
         let Joined { head, modes, refused, reset, replayed, from } = joined;
+        self.resets += u64::from(reset.is_some());
         let mut frames = Vec::new();
         for (room, code) in refused {
             frames.push(json(&HostFrame::Left { room, code: code.to_owned() }));

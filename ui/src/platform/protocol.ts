@@ -1190,7 +1190,7 @@ events: number,
  */
 bytes: number, 
 /**
- * `resumed`, `snapshot` or `live`: how it joined.
+ * How it joined: `resumed`, `snapshot`, or `reset` when what it held was no longer good.
  */
 joined: string, };
 

@@ -130,8 +130,8 @@ export function useUnreadChat(project: string): number {
 function unreadChat(project: string, read: number | undefined, me: string | undefined): number {
   if (read === undefined) return 0;
   let unread = 0;
-  for (const { value, at } of world.team.chats.get(project)?.values() ?? [])
-    if (at > read && value.author !== me && !value.deleted) unread += 1;
+  for (const { value, first } of world.team.chats.get(project)?.values() ?? [])
+    if (first > read && value.author !== me && !value.deleted) unread += 1;
   return unread;
 }
 

@@ -32,6 +32,8 @@ export interface Heard {
 interface Dated<T> {
   value: T;
   at: number;
+  /** The first event that told of it; 0: it is from a page of the past. */
+  first: number;
 }
 
 /** Upserts, like everything in the world: a page of the past never overwrites what the stream said later. */
@@ -89,7 +91,7 @@ export class Team {
     if (!held) this.chats.set(project, (held = new Map()));
     for (const value of messages) {
       const known = held.get(value.id);
-      if (!known || known.at <= at) held.set(value.id, { value, at });
+      if (!known || known.at <= at) held.set(value.id, { value, at, first: known?.first ?? at });
     }
     if (held.size > CHAT_KEPT) {
       const oldest = [...held.values()].sort((a, b) => a.value.created_at - b.value.created_at);

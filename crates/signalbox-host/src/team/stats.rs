@@ -21,6 +21,10 @@ pub(super) async fn run(host: Host) {
             () = host.stopping() => return,
         }
         host.measure_lag();
+        for connection in host.inner.connections.all() {
+            #[expect(clippy::cast_precision_loss, reason = "a number of events to look at")]
+            host.metrics().lag(connection.lag.load(Ordering::Relaxed) as f64);
+        }
         let presence = host.inner.connections.presence();
         if !presence.is_followed(&Room::Host) {
             continue;

@@ -433,7 +433,7 @@ replies! {
         events: u64,
         /// Bytes sent.
         bytes: u64,
-        /// `resumed`, `snapshot` or `live`: how it joined.
+        /// How it joined: `resumed`, `snapshot`, or `reset` when what it held was no longer good.
         joined: String,
     }
     /// Connections.

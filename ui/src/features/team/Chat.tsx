@@ -118,7 +118,7 @@ export function Chat({ project }: { project: string }) {
   );
 }
 
-const seqOf = (project: string, id: string) => world.team.chats.get(project)?.get(id)?.at;
+const seqOf = (project: string, id: string) => world.team.chats.get(project)?.get(id)?.first;
 
 /** What is seen is read, on all devices of this person. */
 function useReadChat(project: string, messages: readonly ChatMessage[]): void {
