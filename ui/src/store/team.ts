@@ -1,5 +1,5 @@
 import { useEffect } from 'react';
-import type { ChatMessage, Notice, Present, PresenceState } from '../platform/protocol';
+import type { ChatMessage, Notice, Present, PresenceState, ReadMark } from '../platform/protocol';
 import type { Heard } from '../stream/team';
 import { call, placeOf, show, tellPresence, useLink, world } from './client';
 import type { Route } from './route';
@@ -127,11 +127,11 @@ export function useUnreadChat(project: string): number {
   return useTopic(`chat:${project}`, () => unreadChat(project, read, me));
 }
 
-function unreadChat(project: string, read: number | undefined, me: string | undefined): number {
+function unreadChat(project: string, read: ReadMark | undefined, me: string | undefined): number {
   if (read === undefined) return 0;
   let unread = 0;
-  for (const { value, first } of world.team.chats.get(project)?.values() ?? [])
-    if (first > read && value.author !== me && !value.deleted) unread += 1;
+  for (const { value } of world.team.chats.get(project)?.values() ?? [])
+    if (value.created_at > read.at && value.author !== me && !value.deleted) unread += 1;
   return unread;
 }
 
@@ -140,10 +140,14 @@ export function markRead(project: string): void {
   const place = placeOf(projectRoom(project));
   if (!place || document.visibilityState !== 'visible') return;
   const read = world.team.marks.get(project);
-  if (read !== undefined && read >= place.seq) return;
-  world.team.mark({ member: '', project, seq: place.seq });
-  show();
-  call('mark.set', { project, cursor: place.cursor }).catch(() => undefined);
+  if (read !== undefined && read.seq >= place.seq) return;
+  call('mark.set', { project, cursor: place.cursor }).then(
+    ({ mark }) => {
+      world.team.mark(mark);
+      show();
+    },
+    () => undefined,
+  );
 }
 
 const LOOK_MS = 4_000;

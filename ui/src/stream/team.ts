@@ -32,8 +32,6 @@ export interface Heard {
 interface Dated<T> {
   value: T;
   at: number;
-  /** The first event that told of it; 0: it is from a page of the past. */
-  first: number;
 }
 
 /** Upserts, like everything in the world: a page of the past never overwrites what the stream said later. */
@@ -46,7 +44,7 @@ export class Team {
   readonly notices = new Map<string, Notice>();
   unread = 0;
   /** Up to which event this member has read each project. */
-  readonly marks = new Map<string, number>();
+  readonly marks = new Map<string, ReadMark>();
   readonly connections = new Map<number, Heard>();
   measuredAt: number | undefined;
 
@@ -91,7 +89,7 @@ export class Team {
     if (!held) this.chats.set(project, (held = new Map()));
     for (const value of messages) {
       const known = held.get(value.id);
-      if (!known || known.at <= at) held.set(value.id, { value, at, first: known?.first ?? at });
+      if (!known || known.at <= at) held.set(value.id, { value, at });
     }
     if (held.size > CHAT_KEPT) {
       const oldest = [...held.values()].sort((a, b) => a.value.created_at - b.value.created_at);
@@ -109,8 +107,9 @@ export class Team {
     this.dirty.add('notices');
   }
 
-  mark({ project, seq }: ReadMark): void {
-    this.marks.set(project, Math.max(seq, this.marks.get(project) ?? 0));
+  mark(mark: ReadMark): void {
+    const known = this.marks.get(mark.project);
+    if (!known || known.seq < mark.seq) this.marks.set(mark.project, mark);
     this.dirty.add('notices');
   }
 

@@ -38,7 +38,8 @@ export function Away() {
     },
     { toast: true },
   );
-  if (done || !data || data.items.length === 0) return null;
+  // Who was never here was not away.
+  if (done || !data || data.items.length === 0 || data.marks.length === 0) return null;
   return (
     <section className="panel" aria-label="While you were away" data-testid="away">
       <header>

@@ -39,14 +39,9 @@ export function Chat({ project }: { project: string }) {
   }, [messages]);
   useReadChat(project, messages);
   const newFrom =
-    readUpTo === undefined
-      ? undefined
-      : messages.find(
-          (message) =>
-            message.author !== link.member &&
-            (seqOf(project, message.id) ?? 0) > readUpTo &&
-            message.created_at < opened,
-        )?.id;
+    readUpTo &&
+    messages.find(({ author, created_at }) => author !== link.member && created_at > readUpTo.at && created_at < opened)
+      ?.id;
   return (
     <section className="chat" aria-label="Chat" data-testid="chat">
       <div
@@ -117,8 +112,6 @@ export function Chat({ project }: { project: string }) {
     </section>
   );
 }
-
-const seqOf = (project: string, id: string) => world.team.chats.get(project)?.get(id)?.first;
 
 /** What is seen is read, on all devices of this person. */
 function useReadChat(project: string, messages: readonly ChatMessage[]): void {
