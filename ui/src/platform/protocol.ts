@@ -3528,6 +3528,10 @@ diffs: Array<FileDiff>,
  */
 transcript: Array<SignalboxEvent>, 
 /**
+ * What its project's room tells of its checks, corrections, goal, commits and agents' questions: the newest 500, in order.
+ */
+told?: Array<SignalboxEvent>, 
+/**
  * Resume the run's project room from here: steps change there.
  */
 cursor: Cursor, 
