@@ -109,7 +109,7 @@ fn dependents_of(plan: &Plan) -> Vec<Vec<u32>> {
 
 impl RunState {
     pub(crate) fn new(new: NewRun, now: UnixMillis) -> (Self, HashMap<String, Arc<Step>>) {
-        let NewRun { id, number, project, workflow, file, plan, plan_key, inputs, actor, group, reuse } = new;
+        let NewRun { id, number, project, workflow, file, plan, plan_key, inputs, actor, member, group, reuse } = new;
         let steps: Vec<StepState> = (0u32..)
             .zip(&plan.steps)
             .map(|(index, spec)| StepState {
@@ -159,6 +159,7 @@ impl RunState {
             generation: 0,
             inputs,
             actor,
+            started_by: member,
             created_at: now,
             started_at: None,
             ended_at: None,

@@ -14,6 +14,7 @@ mod handlers;
 mod host;
 mod ids;
 mod invites;
+mod jwt;
 pub mod keychain;
 mod members;
 pub mod metrics;
@@ -38,6 +39,7 @@ pub use self::agents::{
 pub use auth::{AuthError, LOCAL_MEMBER};
 pub use host::{Host, HostError, HostFile, HostOptions};
 pub use invites::Joining;
+pub use jwt::JwtError;
 pub use members::NotAdmitted;
 pub use settings::{Settings, SettingsError};
 pub use sharing::{Listener, Pending, Shared};

@@ -394,6 +394,10 @@ export type Answer = {
  */
 actor: Actor, 
 /**
+ * Which member that is.
+ */
+member?: MemberId, 
+/**
  * What.
  */
 decision: Decision, 
@@ -2673,6 +2677,10 @@ inputs?: { [key in string]: JsonValue },
  * Who started it.
  */
 actor: Actor, 
+/**
+ * Which member that is: names are not theirs alone.
+ */
+started_by?: MemberId, 
 /**
  * When it was asked for.
  */
