@@ -612,6 +612,10 @@ impl Handlers for Host {
         Ok(self.share_reply())
     }
 
+    async fn host_find(&self, _: &Caller, params: HostFind) -> Reply<FoundHosts> {
+        crate::discovery::find(&params).await
+    }
+
     async fn invite_create(&self, caller: &Caller, params: InviteCreate) -> Reply<InviteCreated> {
         self.create_invite(caller, params).await
     }

@@ -7,6 +7,7 @@
 mod agents;
 mod audit;
 mod auth;
+pub mod discovery;
 mod execute;
 mod expressions;
 mod files;

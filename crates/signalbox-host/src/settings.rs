@@ -172,6 +172,8 @@ settings! {
         key: String = String::new();
         /// The address to share on: 0.0.0.0 is every IPv4 address of this machine, [::] every address.
         bind: String = "0.0.0.0".into();
+        /// Say in the local network (multicast DNS) that the host is there, while it is shared.
+        announce: bool = true;
         /// The port to share on; 0 picks a free one.
         port: u64 = 7118;
     }

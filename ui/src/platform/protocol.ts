@@ -1337,6 +1337,36 @@ default?: JsonValue, };
 export type FormFieldKind = "string" | "number" | "integer" | "boolean" | "enum";
 
 /**
+ * A host on the local network. What it says of itself is not proven: only an invitation's link is.
+ */
+export type FoundHost = { 
+/**
+ * Its name.
+ */
+name: string, 
+/**
+ * Addresses to try.
+ */
+urls: Array<string>, 
+/**
+ * The beginning of its fingerprint.
+ */
+fingerprint: string, 
+/**
+ * Its version.
+ */
+version: string, };
+
+/**
+ * Hosts on the local network.
+ */
+export type FoundHosts = { 
+/**
+ * By name.
+ */
+hosts: Array<FoundHost>, };
+
+/**
  * Whether a run reached the goal that was frozen when it started.
  */
 export type GoalVerdict = { 
@@ -1436,6 +1466,15 @@ rooms: Array<RoomFilter>,
  * The last place seen; absent: a snapshot of each room.
  */
 resume?: Cursor, };
+
+/**
+ * How to look for hosts.
+ */
+export type HostFind = { 
+/**
+ * How long to listen for answers, in milliseconds, 100 to 10,000; 2,000 if absent.
+ */
+wait_ms?: number, };
 
 /**
  * What the host sends beside events.
@@ -4000,6 +4039,8 @@ export interface Methods {
   "share.stop": { params: Nothing; reply: Sharing };
   /** Whether others can reach this host, and how. */
   "share.status": { params: Nothing; reply: Sharing };
+  /** Hosts that are announced in the local network. What they say of themselves is not proven. */
+  "host.find": { params: HostFind; reply: FoundHosts };
   /** Makes an invitation. Its code is shown once and stored hashed. */
   "invite.create": { params: InviteCreate; reply: InviteCreated };
   /** Invitations of the last 90 days, without their codes. */
