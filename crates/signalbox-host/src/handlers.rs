@@ -8,12 +8,15 @@ use signalbox_model::{
 };
 use signalbox_store::{Batch, Committed, KeyClaim, LogLines, Reader, Search, StoreError};
 use signalbox_wire::{
-    CallError, Caller, CloseCode, ErrorCode, Handlers,
+    CallError, Caller, ErrorCode, Handlers,
     method::{self, *},
 };
 use signalbox_workflow::{ProjectContext, plan::resolve};
 
-use crate::{Host, VERSION, host::store_error, ids, plan, runtime::Applied, secrets, system, workflows};
+use crate::{
+    Host, VERSION, host::store_error, ids, plan, runtime::Applied, secrets, sharing::check_everywhere, system,
+    workflows,
+};
 
 pub(crate) type Reply<T> = Result<T, CallError>;
 
@@ -90,6 +93,7 @@ impl Host {
             inputs: plan.inputs.clone(),
             goal: plan.goal.as_ref().map(|goal| goal.statement.clone()),
             actor: caller.actor.clone(),
+            member: Some(caller.member.clone()),
             group: plan::group(&plan),
             reuse,
         };
@@ -156,6 +160,7 @@ pub(crate) fn raw(frame: &signalbox_store::Frame) -> Reply<Box<serde_json::value
 
 impl Handlers for Host {
     async fn project_open(&self, caller: &Caller, params: ProjectOpen) -> Reply<ProjectReply> {
+        check_everywhere(caller)?;
         Ok(Self::project_reply(self.open_project(caller, &params.path, params.trust).await?))
     }
 
@@ -371,16 +376,18 @@ impl Handlers for Host {
             decision: params.decision,
             form: params.form.clone(),
             actor: caller.actor.clone(),
+            member: Some(caller.member.clone()),
             role: caller.role,
         };
         match self.inner.engine.apply(input, None, None).await {
             Ok(_) => {}
             // The run has ended and was forgotten: the log still knows how the question was settled.
             Err(error) if error.code == ErrorCode::NotFound => {
-                let same = known
-                    .answers
-                    .iter()
-                    .any(|a| a.actor == caller.actor && a.decision == params.decision && a.form == params.form);
+                let same = known.answers.iter().any(|a| {
+                    // Answers of before members were noted have a name only.
+                    let same = a.member.as_ref().map_or(a.actor == caller.actor, |member| *member == caller.member);
+                    same && a.decision == params.decision && a.form == params.form
+                });
                 if !same {
                     return Err(CallError::conflict("this question is settled")
                         .details(serde_json::json!({ "approval": known })));
@@ -648,6 +655,10 @@ impl Handlers for Host {
         Ok(self.share_reply())
     }
 
+    async fn host_find(&self, _: &Caller, params: HostFind) -> Reply<FoundHosts> {
+        crate::discovery::find(&params).await
+    }
+
     async fn invite_create(&self, caller: &Caller, params: InviteCreate) -> Reply<InviteCreated> {
         self.create_invite(caller, params).await
     }
@@ -690,11 +701,8 @@ impl Handlers for Host {
         Ok(Connections { connections })
     }
 
-    async fn connection_close(&self, _: &Caller, params: ConnectionRef) -> Reply<Nothing> {
-        match self.inner.connections.close(CloseCode::Kicked, |connection| connection.id == params.connection) {
-            0 => Err(CallError::not_found("connection", params.connection)),
-            _ => Ok(Nothing {}),
-        }
+    async fn connection_close(&self, caller: &Caller, params: ConnectionRef) -> Reply<Nothing> {
+        self.close_connection(caller, &params)
     }
 
     async fn system_status(&self, _: &Caller, _: Nothing) -> Reply<SystemReport> {

@@ -7,6 +7,7 @@
 mod agents;
 mod audit;
 mod auth;
+pub mod discovery;
 mod execute;
 mod expressions;
 mod files;
@@ -14,6 +15,7 @@ mod handlers;
 mod host;
 mod ids;
 mod invites;
+mod jwt;
 pub mod keychain;
 mod members;
 pub mod metrics;
@@ -39,6 +41,7 @@ pub use self::agents::{
 pub use auth::{AuthError, LOCAL_MEMBER};
 pub use host::{Host, HostError, HostFile, HostOptions};
 pub use invites::Joining;
+pub use jwt::JwtError;
 pub use members::NotAdmitted;
 pub use settings::{Settings, SettingsError};
 pub use sharing::{Listener, Pending, Shared};
