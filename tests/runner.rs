@@ -44,6 +44,8 @@ mod streams;
 mod support;
 #[path = "integration/team.rs"]
 mod team;
+#[path = "integration/webhooks.rs"]
+mod webhooks;
 
 #[test]
 fn no_file_of_tests_is_forgotten() {

@@ -616,6 +616,26 @@ impl Handlers for Host {
         self.read_notices(caller, params).await
     }
 
+    async fn webhook_create(&self, caller: &Caller, params: WebhookCreate) -> Reply<WebhookCreated> {
+        self.create_webhook(caller, params).await
+    }
+
+    async fn webhook_list(&self, caller: &Caller, params: ProjectRef) -> Reply<Webhooks> {
+        self.list_webhooks(caller, &params)
+    }
+
+    async fn webhook_delete(&self, caller: &Caller, params: WebhookRef) -> Reply<WebhookReply> {
+        self.delete_webhook(caller, &params).await
+    }
+
+    async fn webhook_test(&self, caller: &Caller, params: WebhookRef) -> Reply<WebhookTested> {
+        self.test_webhook(caller, &params).await
+    }
+
+    async fn webhook_deliveries(&self, caller: &Caller, params: WebhookDeliveries) -> Reply<Deliveries> {
+        self.list_deliveries(caller, &params)
+    }
+
     async fn member_list(&self, caller: &Caller, _: Nothing) -> Reply<Members> {
         self.list_members(caller)
     }

@@ -30,6 +30,7 @@ mod sharing;
 mod system;
 mod team;
 mod timers;
+pub mod webhooks;
 mod workflows;
 
 pub use self::agents::{

@@ -6,6 +6,7 @@
 
 mod assets;
 mod guard;
+mod hooks;
 mod http;
 mod join;
 mod mcp;

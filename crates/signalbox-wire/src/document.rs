@@ -62,6 +62,12 @@ pub const ROUTES: &[HttpRoute] = &[
     ),
     route(
         "POST",
+        "/api/v1/hooks/{project}/{name}",
+        "Takes a webhook that is signed with the project's secret: an event, and the runs that wait for it.",
+        None,
+    ),
+    route(
+        "POST",
         "/mcp",
         "MCP server for the agents of running steps; with the token of an agent's session only.",
         None,
