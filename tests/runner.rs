@@ -27,6 +27,8 @@ mod engine;
 mod examples;
 #[path = "integration/pitfalls.rs"]
 mod pitfalls;
+#[path = "integration/programs.rs"]
+mod programs;
 #[path = "integration/protection.rs"]
 mod protection;
 #[path = "integration/real_agents.rs"]

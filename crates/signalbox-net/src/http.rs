@@ -18,7 +18,7 @@ use signalbox_wire::{CallError, Caller, ErrorCode, document, method};
 use tokio::sync::watch;
 
 use crate::{
-    Assets,
+    Assets, agui,
     guard::{self, COOKIE, Guard, authenticate},
     hooks, join, mcp,
     rate::{Calls, Logins},
@@ -123,6 +123,7 @@ pub(crate) fn router(net: Arc<Net>) -> Router {
         .route("/api/v1/openapi.json", get(openapi))
         .route("/api/v1/asyncapi.json", get(asyncapi))
         .route("/api/v1/schemas/{name}", get(schema))
+        .route("/api/v1/agui/{project}", post(agui::run))
         .route("/api/v1/hooks/{project}/{name}", post(hooks::take))
         .route("/mcp", any(mcp::serve))
         .fallback(ui)

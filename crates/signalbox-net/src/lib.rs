@@ -4,6 +4,7 @@
 //! Loopback is not trusted: `Host` and `Origin` are checked on every request, and a token on every
 //! path but the few that say so in [`signalbox_wire::document::ROUTES`]. Tokens never travel in a URL.
 
+mod agui;
 mod assets;
 mod guard;
 mod hooks;
