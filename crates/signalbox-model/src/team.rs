@@ -144,6 +144,9 @@ pub struct ReadMark {
     pub project: ProjectId,
     /// Everything up to this event was seen.
     pub seq: u64,
+    /// When that event happened: whatever is younger was not seen.
+    #[serde(default)]
+    pub at: UnixMillis,
 }
 
 /// Why something is in a member's inbox.

@@ -301,6 +301,13 @@ impl Reader<'_> {
         self.many("SELECT data FROM marks WHERE member = ?1 ORDER BY project", &[&member.as_str()])
     }
 
+    /// When an event happened; of one that is no longer kept, the one before it.
+    pub fn time_of(&self, seq: u64) -> Result<Option<UnixMillis>, StoreError> {
+        let seq = i64::try_from(seq).unwrap_or(i64::MAX);
+        let sql = "SELECT ts FROM events WHERE seq <= ?1 ORDER BY seq DESC LIMIT 1";
+        Ok(self.db().prepare_cached(sql)?.query_row([seq], |row| row.get(0)).optional()?)
+    }
+
     /// How far a member has read in a project.
     pub fn mark(&self, member: &MemberId, project: &ProjectId) -> Result<Option<ReadMark>, StoreError> {
         let sql = "SELECT data FROM marks WHERE member = ?1 AND project = ?2";

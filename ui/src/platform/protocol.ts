@@ -3093,7 +3093,11 @@ project: ProjectId,
 /**
  * Everything up to this event was seen.
  */
-seq: number, };
+seq: number, 
+/**
+ * When that event happened: whatever is younger was not seen.
+ */
+at: number, };
 
 /**
  * A step that a restart touched.

@@ -51,7 +51,8 @@ impl Host {
         if let Some(mark) = known.filter(|mark| mark.seq >= seq) {
             return Ok(MarkReply { mark });
         }
-        let mark = ReadMark { member: caller.member.clone(), project: params.project, seq };
+        let at = self.read(|reader| reader.time_of(seq))?.unwrap_or_default();
+        let mark = ReadMark { member: caller.member.clone(), project: params.project, seq, at };
         let event = to_member(&caller.member, caller.actor.clone(), EventData::MarkUpdated(mark.clone()));
         self.append_for_team(Batch::of(vec![event])).await?;
         Ok(MarkReply { mark })
