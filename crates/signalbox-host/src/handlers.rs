@@ -13,7 +13,7 @@ use signalbox_wire::{
 };
 use signalbox_workflow::{ProjectContext, plan::resolve};
 
-use crate::{Host, VERSION, host::store_error, ids, plan, runtime::Applied, secrets, system, workflows};
+use crate::{Host, VERSION, host::store_error, ids, plan, runtime::Applied, schemas, secrets, system, workflows};
 
 pub(crate) type Reply<T> = Result<T, CallError>;
 
@@ -453,6 +453,7 @@ impl Handlers for Host {
     async fn event_publish(&self, caller: &Caller, params: EventPublish) -> Reply<Published> {
         let project = self.project(caller, &params.project)?;
         let kind = CustomType::new(&params.kind).map_err(|error| CallError::bad_request(error.to_string()))?;
+        schemas::check(&project, &kind, &params.data)?;
         let room = Room::Project(project.id.clone());
         let mut events = vec![NewEvent::new(room, caller.actor.clone(), EventBody::Custom(kind, params.data))];
         if let Some(priority) = params.priority {

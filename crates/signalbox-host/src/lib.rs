@@ -23,6 +23,7 @@ pub mod private;
 mod projects;
 pub mod rehearsal;
 mod runtime;
+mod schemas;
 mod script;
 pub mod secrets;
 pub mod settings;
