@@ -14,7 +14,7 @@ use signalbox_wire::{
 use signalbox_workflow::{ProjectContext, plan::resolve};
 
 use crate::{
-    Host, VERSION, host::store_error, ids, plan, runtime::Applied, secrets, sharing::check_everywhere, system,
+    Host, VERSION, host::store_error, ids, plan, runtime::Applied, schemas, secrets, sharing::check_everywhere, system,
     workflows,
 };
 
@@ -460,6 +460,7 @@ impl Handlers for Host {
     async fn event_publish(&self, caller: &Caller, params: EventPublish) -> Reply<Published> {
         let project = self.project(caller, &params.project)?;
         let kind = CustomType::new(&params.kind).map_err(|error| CallError::bad_request(error.to_string()))?;
+        schemas::check(&project, &kind, &params.data)?;
         let room = Room::Project(project.id.clone());
         let mut events = vec![NewEvent::new(room, caller.actor.clone(), EventBody::Custom(kind, params.data))];
         if let Some(priority) = params.priority {
@@ -623,6 +624,26 @@ impl Handlers for Host {
         self.read_notices(caller, params).await
     }
 
+    async fn webhook_create(&self, caller: &Caller, params: WebhookCreate) -> Reply<WebhookCreated> {
+        self.create_webhook(caller, params).await
+    }
+
+    async fn webhook_list(&self, caller: &Caller, params: ProjectRef) -> Reply<Webhooks> {
+        self.list_webhooks(caller, &params)
+    }
+
+    async fn webhook_delete(&self, caller: &Caller, params: WebhookRef) -> Reply<WebhookReply> {
+        self.delete_webhook(caller, &params).await
+    }
+
+    async fn webhook_test(&self, caller: &Caller, params: WebhookRef) -> Reply<WebhookTested> {
+        self.test_webhook(caller, &params).await
+    }
+
+    async fn webhook_deliveries(&self, caller: &Caller, params: WebhookDeliveries) -> Reply<Deliveries> {
+        self.list_deliveries(caller, &params)
+    }
+
     async fn member_list(&self, caller: &Caller, _: Nothing) -> Reply<Members> {
         self.list_members(caller)
     }
@@ -757,6 +778,30 @@ impl Handlers for Host {
 }
 
 impl Host {
+    /// Starts a run for a page that says what it wants in words: the workflow's input `goal`, if it has one.
+    ///
+    /// # Errors
+    /// As `run.start`.
+    pub async fn start_with_goal(
+        &self,
+        caller: &Caller,
+        project: &signalbox_model::ProjectId,
+        workflow: &str,
+        inputs: serde_json::Map<String, serde_json::Value>,
+        goal: Option<String>,
+    ) -> Reply<RunId> {
+        let project = self.present_project(caller, project)?;
+        let workflow = workflows::find(&project, workflow, &self.capabilities().await)?;
+        let mut inputs: indexmap::IndexMap<_, _> = inputs.into_iter().collect();
+        let declared = workflow.definition.iter().flat_map(|definition| definition.inputs.keys());
+        if let Some(goal) = goal
+            && declared.into_iter().any(|name| **name == *"goal")
+        {
+            inputs.entry("goal".to_owned()).or_insert(serde_json::Value::String(goal));
+        }
+        Ok(self.start_run(caller, &project, &workflow, inputs, HashMap::new()).await?.run)
+    }
+
     /// By the workflow as it is now: a new run that takes over what succeeded and still holds.
     async fn retry_latest(
         &self,

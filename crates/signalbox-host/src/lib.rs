@@ -25,6 +25,7 @@ pub mod private;
 mod projects;
 pub mod rehearsal;
 mod runtime;
+mod schemas;
 mod script;
 pub mod secrets;
 pub mod settings;
@@ -32,6 +33,7 @@ mod sharing;
 mod system;
 mod team;
 mod timers;
+pub mod webhooks;
 mod workflows;
 
 pub use self::agents::{
