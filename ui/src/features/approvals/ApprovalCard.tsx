@@ -21,7 +21,11 @@ const NONE: ReadonlyMap<string, string> = new Map();
 
 /** Whether who looks has started the run: by member where that is known, since names can be alike. */
 function startedBy(run: Run, link: { member?: string; memberName?: string }): boolean {
-  return run.started_by === undefined ? run.actor === link.memberName : run.started_by === link.member;
+  return run.started_by === undefined
+    ? run.started_by === undefined
+      ? run.actor === link.memberName
+      : run.started_by === link.member
+    : run.started_by === link.member;
 }
 
 /** A question that waits for a person. `keys`: A and R answer this one. */
