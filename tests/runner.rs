@@ -46,6 +46,8 @@ mod sharing;
 mod streams;
 #[path = "integration/support.rs"]
 mod support;
+#[path = "integration/team.rs"]
+mod team;
 
 #[test]
 fn no_file_of_tests_is_forgotten() {

@@ -83,11 +83,11 @@ export class Host {
     }
   }
 
-  async call<T>(method: string, params: unknown = {}): Promise<T> {
+  async call<T>(method: string, params: unknown = {}, token = this.address.token): Promise<T> {
     const answer = await fetch(`${this.address.url}/api/v1/call/${method}`, {
       method: 'POST',
       headers: {
-        authorization: `Bearer ${this.address.token}`,
+        authorization: `Bearer ${token}`,
         'content-type': 'application/json',
       },
       body: JSON.stringify(params),
@@ -97,9 +97,9 @@ export class Host {
     return JSON.parse(text) as T;
   }
 
-  /** A link that logs a browser in. */
-  async loginLink(path = '/'): Promise<string> {
-    const { code } = await this.call<{ code: string }>('login_code.create');
+  /** A link that logs a browser in, as the owner or as whoever has the token. */
+  async loginLink(path = '/', token = this.address.token): Promise<string> {
+    const { code } = await this.call<{ code: string }>('login_code.create', {}, token);
     return `${this.address.url}${path}#code=${encodeURIComponent(code)}`;
   }
 

@@ -480,6 +480,30 @@ fn another_agent_takes_the_place_of_one_that_cannot_work() {
 }
 
 #[test]
+fn what_an_agent_used_up_before_another_took_its_place_is_counted() {
+    let studio = Studio::new(
+        "steps:\n  a: { kind: agent, agent: { id: rehearsal, fallback: [second] }, prompt: go, correct: { max: 1 }, \
+         verify: [{ run: test -f done }] }\n  b: { kind: agent, needs: [a], prompt: odd }\n",
+        "  - { when: odd, do: [{ stop: out_of_ideas }] }\n  \
+         - { times: 1, do: [{ usage: { input: 100, output: 20 } }, { run: { command: \"[ -f met ] && touch done; touch met\" } }] }\n  \
+         - do: [{ fail: { code: -32000, message: Sign in. } }]\n",
+    );
+    let config = studio.data.path().join("config");
+    fs::create_dir_all(&config).unwrap();
+    fs::write(config.join("settings.toml"), "[agents.second]\nlike = \"rehearsal\"\n").unwrap();
+    let host = studio.host();
+    let run = host.start_run("w", json!({}));
+    assert_eq!(host.wait_done(&run)["run"]["conclusion"], "failed");
+    let agent = host.step(&run, "a")["agent"].clone();
+    assert_eq!(agent["id"], "second", "{:#}", host.step(&run, "a"));
+    let usage = &agent["usage"];
+    assert_eq!((usage["input_tokens"].as_u64(), usage["output_tokens"].as_u64()), (Some(200), Some(40)), "{usage}");
+    // An agent's word is all there is of this step, and that word is not known.
+    let why = host.step(&run, "b")["reason"].as_str().unwrap().to_owned();
+    assert!(why.contains("a reason that is not known: out_of_ideas"), "{why}");
+}
+
+#[test]
 fn an_agent_has_tools_of_signalbox_and_nobody_else_has_them() {
     let studio = Studio::new(
         r#"

@@ -251,7 +251,7 @@ fn a_key_is_known_for_its_day_when_the_clock_is_set_back() {
             key: "once".into(),
             reply: Box::new(|committed| committed.last.to_string()),
         };
-        runtime.block_on(store.append(Batch { events: vec![event], key: Some(claim), tokens: Vec::new() }))
+        runtime.block_on(store.append(Batch { events: vec![event], key: Some(claim), ..Batch::default() }))
     };
     let clean = || assert_eq!(runtime.block_on(store.retain(RetentionPolicy::default())).unwrap().events, 0);
     let first = publish("first").unwrap().last;

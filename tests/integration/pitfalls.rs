@@ -481,7 +481,8 @@ async fn pitfall_13_amplification() {
         fresh.send(&json!({ "type": "subscribe", "rid": 4, "rooms": rooms })).await;
         let answer = loop {
             let frame = fresh.next().await.unwrap();
-            if ["reply", "synced"].contains(&frame["type"].as_str().unwrap()) {
+            // The member's own room is synced as well.
+            if frame["rid"] == 4 && ["reply", "synced"].contains(&frame["type"].as_str().unwrap()) {
                 break frame;
             }
         };

@@ -139,7 +139,9 @@ fn measure(runtime: &Runtime, rounds: u32, dir: &Path) -> anyhow::Result<Figures
     runtime.block_on(store.index_now())?;
     let big = history::project(0)?;
     let snapshot = timed(&mut || {
-        store.read(|reader| signalbox_stream::snapshot(reader, &RoomFilter::ProjectTree(big.clone()), "0"))?;
+        store.read(|reader| {
+            signalbox_stream::snapshot(reader, &RoomFilter::ProjectTree(big.clone()), "0", Vec::new())
+        })?;
         Ok(())
     })?;
     let mut searches = Vec::new();

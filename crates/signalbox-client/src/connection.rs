@@ -243,6 +243,13 @@ impl State {
             Control::Subscribed { room, head, mode } if mode == "live" => {
                 self.last.entry(room.to_string()).or_insert(head);
             }
+            // A room that the host joined for us goes on from where we were, as the others do.
+            Control::Subscribed { room, mode, .. } if mode == "resumed" => {
+                let from = self.cursor.as_ref().map_or(0, |cursor| cursor.seq);
+                if self.bases.iter().all(|(known, _)| *known != room) {
+                    self.set_base(&room, from);
+                }
+            }
             Control::Reset { room, reason } => {
                 self.last.clear();
                 self.updates.send(Update::Reset { room, reason }).await.ok();
@@ -251,7 +258,9 @@ impl State {
                 // The room's last event is at or before the snapshot's place: the first event after it must agree.
                 self.last.remove(room.to_string().trim_end_matches("/**"));
                 self.set_base(&room, at);
-                self.updates.send(Update::Snapshot { room, at, state }).await.ok();
+                if self.wants(&room.to_string()) {
+                    self.updates.send(Update::Snapshot { room, at, state }).await.ok();
+                }
             }
             Control::Left { room, code } => {
                 self.rooms.retain(|known| *known != room);
@@ -269,6 +278,11 @@ impl State {
             }
             _ => {}
         }
+    }
+
+    /// Whether a room was asked for. The member's own is joined by the host, and its chain is checked all the same.
+    fn wants(&self, room: &str) -> bool {
+        !room.starts_with("member/") || self.rooms.iter().any(|known| known.to_string() == room)
     }
 
     fn set_base(&mut self, room: &RoomFilter, base: u64) {
@@ -309,7 +323,9 @@ impl State {
         self.last.insert(event.room.clone(), event.seq);
         let cursor = event.cursor.clone();
         // The cursor moves only when the event was handed over.
-        self.updates.send(Update::Event(event)).await.ok();
+        if self.wants(&event.room) {
+            self.updates.send(Update::Event(event)).await.ok();
+        }
         if !self.hold && self.cursor.as_ref().is_none_or(|held| held.epoch != cursor.epoch || held.seq < cursor.seq) {
             self.cursor = Some(cursor);
         }

@@ -40,6 +40,8 @@ pub struct NewRun {
     pub plan_key: String,
     /// Its inputs, secrets masked.
     pub inputs: IndexMap<String, serde_json::Value>,
+    /// What it is to reach.
+    pub goal: Option<String>,
     /// Who wants it.
     pub actor: Actor,
     /// Which member that is.

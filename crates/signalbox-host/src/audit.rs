@@ -84,7 +84,8 @@ impl Host {
         params: Option<&serde_json::value::RawValue>,
         result: &Result<T, CallError>,
     ) {
-        if !method::writes(name) || name == "event.publish" {
+        // An event is a record of itself, and that somebody has read something is nobody else's business.
+        if !method::writes(name) || matches!(name, "event.publish" | "mark.set" | "notice.read") {
             return;
         }
         let (project, target) = target(params);

@@ -91,6 +91,7 @@ impl Host {
             plan: Arc::new(plan::engine_plan(&plan)),
             plan_key: blob.hash,
             inputs: plan.inputs.clone(),
+            goal: plan.goal.as_ref().map(|goal| goal.statement.clone()),
             actor: caller.actor.clone(),
             member: Some(caller.member.clone()),
             group: plan::group(&plan),
@@ -486,7 +487,7 @@ impl Handlers for Host {
             key,
             reply: Box::new(move |committed| serde_json::to_string(&for_key(committed)).unwrap_or_default()),
         });
-        match self.inner.store.append(Batch { events, key, tokens: Vec::new() }).await {
+        match self.inner.store.append(Batch { events, key, ..Batch::default() }).await {
             Ok(committed) => Ok(published(&committed)),
             Err(StoreError::Repeated { reply }) => {
                 serde_json::from_str(&reply).map_err(|error| CallError::new(ErrorCode::Internal, error.to_string()))
@@ -542,11 +543,21 @@ impl Handlers for Host {
         };
         let (host, caller) = (self.clone(), caller.clone());
         let read = move || {
-            let sees = |room: &signalbox_store::RoomInfo| match &room.project {
-                Some(project) => caller.sees(project),
-                None => caller.projects.is_empty(),
+            let sees = |room: &signalbox_store::RoomInfo| match (&room.room, &room.project) {
+                (Room::Member(member), _) => *member == caller.member,
+                (_, Some(project)) => caller.sees(project),
+                (_, None) => caller.projects.is_empty(),
             };
-            let (frames, more) = host.read(|reader| reader.search(&search, sees))?;
+            let (frames, more) = host.read(|reader| {
+                let (mut frames, more) = reader.search(&search, sees)?;
+                let mut current = Vec::with_capacity(frames.len());
+                for frame in &frames {
+                    current.push(Self::is_current_message(reader, frame)?);
+                }
+                let mut current = current.into_iter();
+                frames.retain(|_| current.next().unwrap_or(true));
+                Ok((frames, more))
+            })?;
             let last = frames.last().map_or(0, |frame| frame.seq);
             let events = frames.iter().map(|frame| raw(frame)).collect::<Reply<_>>()?;
             Ok(EventPage {
@@ -578,6 +589,38 @@ impl Handlers for Host {
     async fn queue_resume(&self, caller: &Caller, params: ProjectRef) -> Reply<QueueReply> {
         let input = Input::QueuePause { project: params.project.clone(), paused: false };
         self.change_queue(caller, &params.project, input).await
+    }
+
+    async fn chat_post(&self, caller: &Caller, params: ChatPost) -> Reply<ChatReply> {
+        self.post_chat(caller, params).await
+    }
+
+    async fn chat_edit(&self, caller: &Caller, params: ChatEdit) -> Reply<ChatReply> {
+        self.edit_chat(caller, params).await
+    }
+
+    async fn chat_delete(&self, caller: &Caller, params: ChatRef) -> Reply<ChatReply> {
+        self.delete_chat(caller, params).await
+    }
+
+    async fn chat_list(&self, caller: &Caller, params: ChatList) -> Reply<ChatPage> {
+        self.list_chat(caller, &params)
+    }
+
+    async fn mark_set(&self, caller: &Caller, params: MarkSet) -> Reply<MarkReply> {
+        self.set_mark(caller, params).await
+    }
+
+    async fn away_list(&self, caller: &Caller, params: AwayList) -> Reply<Away> {
+        self.list_away(caller, params).await
+    }
+
+    async fn notice_list(&self, caller: &Caller, params: NoticeList) -> Reply<Notices> {
+        self.list_notices(caller, &params)
+    }
+
+    async fn notice_read(&self, caller: &Caller, params: NoticeRead) -> Reply<NoticesLeft> {
+        self.read_notices(caller, params).await
     }
 
     async fn member_list(&self, caller: &Caller, _: Nothing) -> Reply<Members> {
@@ -650,6 +693,7 @@ impl Handlers for Host {
     }
 
     async fn connection_list(&self, caller: &Caller, _: Nothing) -> Reply<Connections> {
+        self.measure_lag();
         let mut connections = self.inner.connections.report();
         if !caller.projects.is_empty() {
             connections.retain(|connection| connection.member == caller.member);
@@ -753,6 +797,8 @@ impl Host {
                 self.project(caller, project).map(|_| ())
             }
             RoomFilter::One(Room::Run(run)) => self.visible_run(caller, run).map(|_| ()),
+            RoomFilter::One(Room::Member(member)) if *member == caller.member => Ok(()),
+            RoomFilter::One(Room::Member(member)) => Err(CallError::not_found("member", member)),
         }
     }
 }

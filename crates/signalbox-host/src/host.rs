@@ -24,6 +24,7 @@ use crate::{
     private,
     runtime::{self, EngineHandle},
     sharing, system,
+    team::Team,
 };
 
 /// How to open a host.
@@ -147,6 +148,7 @@ pub(crate) struct Inner {
     pub(crate) joining: tokio::sync::Mutex<()>,
     /// Run numbers are given one at a time.
     pub(crate) numbers: tokio::sync::Mutex<()>,
+    pub(crate) team: Team,
     closed: Mutex<bool>,
     stopping: tokio::sync::watch::Sender<bool>,
 }
@@ -221,12 +223,14 @@ impl Host {
                 jwt,
                 joining: tokio::sync::Mutex::new(()),
                 numbers: tokio::sync::Mutex::new(()),
+                team: Team::default(),
                 closed: Mutex::new(false),
                 stopping: tokio::sync::watch::channel(false).0,
             }),
         };
         host.write_host_file()?;
         system::watch(&host);
+        host.start_team();
         Ok(host)
     }
 
@@ -382,7 +386,9 @@ impl Host {
             0 => usize::MAX,
             rooms => usize::try_from(rooms).unwrap_or(usize::MAX),
         };
-        Session::new(Arc::clone(&self.inner.hub), self.inner.store.clone(), caller, limits.replay_events.max(1), rooms)
+        let replay = limits.replay_events.max(1);
+        let session = Session::new(Arc::clone(&self.inner.hub), self.inner.store.clone(), caller, replay, rooms);
+        session.with_presence(Arc::clone(self.inner.connections.presence()))
     }
 
     /// A new subscriber that is written to through `outlet`.

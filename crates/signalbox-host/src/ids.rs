@@ -1,6 +1,6 @@
 //! Random identifiers and tokens.
 
-use signalbox_model::{MemberId, PermissionId, RunId};
+use signalbox_model::{ChatId, MemberId, PermissionId, RunId};
 
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
@@ -19,15 +19,26 @@ pub(crate) fn token(letters: usize) -> String {
     bytes.iter().map(|byte| char::from(ALPHABET[usize::from(byte & 31)])).collect()
 }
 
-/// A run id that sorts by time: ten letters of milliseconds, then twelve random ones.
-pub(crate) fn run(now: i64) -> RunId {
+/// Ten letters of milliseconds, so that it sorts by time, then twelve random ones.
+fn by_time(now: i64) -> String {
     let mut time = String::new();
     let mut rest = now.max(0);
     for _ in 0..10 {
         time.insert(0, char::from(ALPHABET[usize::try_from(rest & 31).unwrap_or(0)]));
         rest >>= 5;
     }
-    RunId::new(format!("r_{time}{}", token(12))).unwrap_or_else(|_| unreachable!("the alphabet fits"))
+    time.push_str(&token(12));
+    time
+}
+
+/// A run id that sorts by time.
+pub(crate) fn run(now: i64) -> RunId {
+    RunId::new(format!("r_{}", by_time(now))).unwrap_or_else(|_| unreachable!("the alphabet fits"))
+}
+
+/// The id of a chat message, which sorts by time.
+pub(crate) fn chat(now: i64) -> ChatId {
+    ChatId::new(format!("c_{}", by_time(now))).unwrap_or_else(|_| unreachable!("the alphabet fits"))
 }
 
 /// The id of an agent's question.

@@ -101,7 +101,7 @@ impl Host {
             revoked: false,
         };
         let tokens = vec![TokenChange::Invite { hash: auth::hash(&code), invite: Box::new(invite.clone()) }];
-        self.inner.store.append(Batch { tokens, key, events: Vec::new() }).await.map_err(store_error)?;
+        self.inner.store.append(Batch { tokens, key, ..Batch::default() }).await.map_err(store_error)?;
         let link = links.first().cloned().unwrap_or_default();
         Ok(InviteCreated { invite, code, qr: qr(&link), link, links, app_link })
     }
@@ -176,7 +176,7 @@ impl Host {
             TokenChange::Redeem { hash, member: member.id.clone() },
             TokenChange::Add { hash: auth::hash(&token), member: member.id.clone() },
         ];
-        match self.inner.store.append(Batch { events: vec![event], tokens, key: None }).await {
+        match self.inner.store.append(Batch { events: vec![event], tokens, ..Batch::default() }).await {
             Ok(_) => Ok((member, token)),
             // Somebody was faster, or it was taken back meanwhile.
             Err(StoreError::Refused { .. } | StoreError::NotFound(_)) => {

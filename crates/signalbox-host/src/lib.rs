@@ -30,6 +30,7 @@ pub mod secrets;
 pub mod settings;
 mod sharing;
 mod system;
+mod team;
 mod timers;
 mod workflows;
 

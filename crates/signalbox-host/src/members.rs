@@ -234,7 +234,11 @@ impl Host {
         let token = ids::token(32);
         let event = NewEvent::new(Room::Host, caller.actor.clone(), EventData::MemberUpdated(member.clone()));
         let tokens = vec![TokenChange::Add { hash: auth::hash(&token), member: member.id.clone() }];
-        self.inner.store.append(Batch { events: vec![event], tokens, key }).await.map_err(store_error)?;
+        self.inner
+            .store
+            .append(Batch { events: vec![event], tokens, key, ..Batch::default() })
+            .await
+            .map_err(store_error)?;
         Ok(TokenCreated { token, member })
     }
 
@@ -314,7 +318,11 @@ impl Host {
 
     async fn put_member(&self, caller: &Caller, member: Member, tokens: Vec<TokenChange>) -> Reply<MemberReply> {
         let event = NewEvent::new(Room::Host, caller.actor.clone(), EventData::MemberUpdated(member.clone()));
-        self.inner.store.append(Batch { events: vec![event], tokens, key: None }).await.map_err(store_error)?;
+        self.inner
+            .store
+            .append(Batch { events: vec![event], tokens, ..Batch::default() })
+            .await
+            .map_err(store_error)?;
         Ok(MemberReply { member })
     }
 

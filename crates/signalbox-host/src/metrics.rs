@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use signalbox_store::{Counted, Histogram, SECONDS};
 use signalbox_wire::ErrorCode;
 
 use crate::{Host, VERSION};
@@ -25,8 +26,14 @@ struct Calls {
     errors: BTreeMap<&'static str, u64>,
 }
 
+/// Upper bounds of the histogram of how far connections are behind, in events.
+const EVENTS: &[f64] = &[0.0, 1.0, 10.0, 100.0, 1_000.0, 10_000.0, 100_000.0];
+
+/// How connections begin.
+const MODES: [&str; 3] = ["resumed", "snapshot", "reset"];
+
 /// What the host counts.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Metrics {
     calls: Mutex<BTreeMap<String, Calls>>,
     /// Connections accepted, by transport, in the order of [`TRANSPORTS`].
@@ -38,6 +45,26 @@ pub struct Metrics {
     bytes: AtomicU64,
     /// Requests refused before they were a call.
     refused: AtomicU64,
+    /// How connections began, in the order of [`MODES`].
+    joined: [AtomicU64; MODES.len()],
+    round_trip: Histogram,
+    lag: Histogram,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            calls: Mutex::default(),
+            accepted: Default::default(),
+            closes: Mutex::default(),
+            events: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            joined: Default::default(),
+            round_trip: Histogram::new(SECONDS),
+            lag: Histogram::new(EVENTS),
+        }
+    }
 }
 
 const TRANSPORTS: [&str; 4] = ["ipc", "websocket", "websocket_naive", "sse"];
@@ -67,6 +94,23 @@ impl Metrics {
         if let Some(at) = TRANSPORTS.iter().position(|known| *known == transport) {
             self.accepted[at].fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// A connection joined its first rooms, as one of `resumed`, `snapshot` and `reset`.
+    pub fn joined(&self, mode: &str) {
+        if let Some(at) = MODES.iter().position(|known| *known == mode) {
+            self.joined[at].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A ping was answered.
+    pub fn round_trip(&self, took: Duration) {
+        self.round_trip.time(took);
+    }
+
+    /// How many events a connection was behind when that was looked at.
+    pub(crate) fn lag(&self, events: f64) {
+        self.lag.add(events);
     }
 
     /// The host closed a connection.
@@ -106,6 +150,16 @@ impl Text {
         self.value(name, "", value);
     }
 
+    fn histogram(&mut self, name: &str, help: &str, counted: &Counted) {
+        self.family(name, "histogram", help);
+        for (bound, count) in &counted.buckets {
+            self.value(&format!("{name}_bucket"), &format!("le=\"{bound}\""), count);
+        }
+        self.value(&format!("{name}_bucket"), "le=\"+Inf\"", counted.count);
+        self.value(&format!("{name}_sum"), "", counted.sum);
+        self.value(&format!("{name}_count"), "", counted.count);
+    }
+
     fn counter(&mut self, name: &str, help: &str, value: impl std::fmt::Display) {
         self.family(name, "counter", help);
         self.value(name, "", value);
@@ -118,7 +172,7 @@ pub async fn render(host: &Host) -> String {
     let mut text = Text(String::with_capacity(8 * 1024));
     text.family("signalbox_build_info", "gauge", "The running version; the value is always 1.");
     text.value("signalbox_build_info", &format!("version=\"{VERSION}\""), 1);
-    text.counter("signalbox_log_head", "Newest event of the log.", host.store().head());
+    text.gauge("signalbox_log_head", "Newest event of the log.", host.store().head());
     text.gauge("signalbox_log_writable", "1 while events can be stored.", u8::from(host.store().trouble().is_none()));
     let bytes = std::fs::metadata(host.store().path()).map(|data| data.len()).unwrap_or(0);
     text.gauge("signalbox_log_bytes", "Size of the database file.", bytes);
@@ -157,8 +211,34 @@ pub async fn render(host: &Host) -> String {
     );
     let worst = connections.iter().map(|c| c.lag.load(Ordering::Relaxed)).max().unwrap_or(0);
     text.gauge("signalbox_connection_lag_events", "Events that the slowest connection is behind.", worst);
+    host.measure_lag();
+    let worst = connections.iter().map(|c| c.lag_bytes.load(Ordering::Relaxed)).max().unwrap_or(0);
+    text.gauge("signalbox_connection_lag_bytes", "Bytes of events that the slowest connection is behind.", worst);
+    streams(&mut text, host);
     calls(&mut text, &metrics.calls.lock().unwrap_or_else(|e| e.into_inner()));
     text.0
+}
+
+/// How well events get to those who follow.
+fn streams(text: &mut Text, host: &Host) {
+    let metrics = host.metrics();
+    let name = "signalbox_connection_lag_sample_events";
+    text.histogram(name, "Events that connections are behind, looked at every 5 s.", &metrics.lag.counted());
+    let name = "signalbox_connections_joined_total";
+    text.family(name, "counter", "How connections began: resumed, anew, or reset.");
+    for (mode, count) in MODES.iter().zip(&metrics.joined) {
+        text.value(name, &format!("mode=\"{mode}\""), count.load(Ordering::Relaxed));
+    }
+    let (sent, dropped) = host.connections().ephemeral();
+    text.counter("signalbox_ephemeral_sent_total", "Messages of presence and the like that were sent.", sent);
+    let help = "Messages of presence and the like that were left out for slow connections.";
+    text.counter("signalbox_ephemeral_dropped_total", help, dropped);
+    let name = "signalbox_connection_round_trip_seconds";
+    text.histogram(name, "Time from a ping to its answer.", &metrics.round_trip.counted());
+    let help = "Time that a commit to the log took.";
+    text.histogram("signalbox_commit_duration_seconds", help, &host.store().commit_times());
+    let help = "Time from a commit to its being written to every connection that is up to date.";
+    text.histogram("signalbox_publish_to_write_seconds", help, &host.inner.hub.latency());
 }
 
 fn calls(text: &mut Text, calls: &BTreeMap<String, Calls>) {

@@ -382,7 +382,7 @@ impl Loop {
         if output.events.is_empty() && key.is_none() {
             return Ok(());
         }
-        self.parts.store.append(Batch { events: output.events.clone(), key, tokens: Vec::new() }).await?;
+        self.parts.store.append(Batch { events: output.events.clone(), key, ..Batch::default() }).await?;
         Ok(())
     }
 

@@ -149,12 +149,14 @@ impl<D: FnMut(String) -> bool + Send> Page<D> {
         rooms: Vec<signalbox_model::RoomFilter>,
         resume: Option<Cursor>,
     ) -> Step<()> {
+        let rooms = self.host.rooms_of(&self.caller, rooms);
         let mut session = self.host.session(self.caller.clone());
         let mode = if resume.is_some() { "resumed" } else { "snapshot" };
-        if !rooms.is_empty() {
-            session.join(None, rooms, resume).await.map_err(|error| over(&error))?;
-        }
-        list_rooms(&listed, &session, mode);
+        self.host.follow(&self.caller, &listed, rooms.clone());
+        session.join(None, rooms, resume).await.map_err(|error| over(&error))?;
+        self.joined(&listed, &session, mode);
+        self.host.metrics().joined(if session.resets() > 0 { "reset" } else { mode });
+        self.host.arrived(&self.caller);
         let credit = Arc::clone(&self.credit);
         let ping = Duration::from_millis(self.host.settings().limits.ping_ms.max(1));
         let (mut beat, mut ping_at, mut pinged_at) = (Instant::now(), Instant::now() + ping / 2, Instant::now());
@@ -170,8 +172,10 @@ impl<D: FnMut(String) -> bool + Send> Page<D> {
                     Some(ClientFrame::Pong {}) => {
                         let micros = u64::try_from(pinged_at.elapsed().as_micros()).unwrap_or(u64::MAX);
                         listed.round_trip_us.store(micros.max(1), Ordering::Relaxed);
+                        self.host.metrics().round_trip(pinged_at.elapsed());
                     }
                     Some(ClientFrame::Subscribe { rid, rooms, resume }) => {
+                        self.host.follow(&self.caller, &listed, session.rooms().chain(&rooms).cloned().collect());
                         match session.join(rid, rooms, resume).await {
                             Ok(()) => {}
                             Err(error @ SessionError::TooManyRooms { .. }) => {
@@ -180,11 +184,11 @@ impl<D: FnMut(String) -> bool + Send> Page<D> {
                             }
                             Err(error) => return Err(over(&error)),
                         }
-                        list_rooms(&listed, &session, mode);
+                        self.joined(&listed, &session, mode);
                     }
                     Some(ClientFrame::Unsubscribe { rid, rooms }) => {
                         session.leave(&rooms);
-                        list_rooms(&listed, &session, mode);
+                        self.joined(&listed, &session, mode);
                         if let Some(rid) = rid {
                             self.reply(rid, Ok(empty()));
                         }
@@ -192,11 +196,14 @@ impl<D: FnMut(String) -> bool + Send> Page<D> {
                     Some(ClientFrame::Call { rid, method, params, key }) => {
                         calls.push(call(self.host.clone(), self.caller.clone(), rid, method, params, key));
                     }
-                    // Credit was taken on the way in; presence belongs to other transports for now.
-                    Some(ClientFrame::Presence { .. } | ClientFrame::Credit { .. }) => {}
+                    Some(ClientFrame::Presence { room, state }) => self.host.say_presence(&listed, room, state),
+                    // Credit was taken on the way in.
+                    Some(ClientFrame::Credit { .. }) => {}
                 },
                 Some((rid, reply)) = calls.next(), if !calls.is_empty() => self.reply(rid, reply),
                 () = credit.added(), if !open => {}
+                // Only while the page takes something: what is worth sending while it is new does not wait in memory.
+                () = listed.mailbox.ready(|| false), if open && !urgent => self.outbox.extend(listed.mailbox.take()),
                 batch = due(&mut session, beat, urgent), if open => {
                     let mut batch = batch.map_err(|error| over(&error))?;
                     // A page of the log is less than a batch may hold. Not within the wait: that may be dropped.
@@ -233,6 +240,12 @@ impl<D: FnMut(String) -> bool + Send> Page<D> {
                 }
             }
         }
+    }
+
+    /// The rooms of the stream are these now.
+    fn joined(&self, listed: &Listed, session: &Session, mode: &'static str) {
+        list_rooms(listed, session, mode);
+        self.host.follow(&self.caller, listed, session.rooms().cloned().collect());
     }
 
     fn say(&mut self, frame: &HostFrame) {
@@ -285,6 +298,7 @@ async fn call(
 }
 
 fn list_rooms(listed: &Listed, session: &Session, mode: &'static str) {
+    let mode = if session.resets() > 0 { "reset" } else { mode };
     *listed.rooms.lock().unwrap_or_else(|e| e.into_inner()) =
         (session.rooms().map(ToString::to_string).collect(), mode);
 }

@@ -8,10 +8,10 @@ use serde_json::Value;
 use ts_rs::TS;
 
 use crate::{
-    Activity, Actor, AgentError, AgentPlan, AgentSession, AgentText, AgentUsage, Approval, Commit, Completion,
-    Correction, EngineRecovered, ErrorReport, FileDiff, GoalVerdict, HealthCheck, LogChunk, Member, Permission,
-    Progress, Project, QueueState, Risk, Room, Run, RunId, Step, StepKey, SystemStatus, ToolCall, UnixMillis,
-    VerifyResult,
+    Activity, Actor, AgentError, AgentPlan, AgentSession, AgentText, AgentUsage, Approval, ChatMessage, Commit,
+    Completion, Correction, EngineRecovered, ErrorReport, FileDiff, GoalVerdict, HealthCheck, LogChunk, Member, Notice,
+    NoticesUpdated, Permission, Progress, Project, QueueState, ReadMark, Risk, Room, Run, RunId, Step, StepKey,
+    SystemStatus, ToolCall, UnixMillis, VerifyResult, Webhook,
 };
 
 /// Why stored or received event data is not what its type says.
@@ -120,6 +120,16 @@ event_types! {
     RiskAlert(Risk) = "risk_alert",
     /// A run made a commit. Room: project.
     Commit(Commit) = "commit",
+    /// A chat message's new state. Room: project.
+    ChatMessage(ChatMessage) = "chat_message",
+    /// A webhook's new state. Room: project.
+    WebhookUpdated(Webhook) = "webhook_updated",
+    /// Something for one member. Room: member.
+    Notice(Notice) = "notice",
+    /// Notices were delivered, read or settled. Room: member.
+    NoticesUpdated(NoticesUpdated) = "notices_updated",
+    /// A member has read further, on whichever device. Room: member.
+    MarkUpdated(ReadMark) = "mark_updated",
     /// The queue's new order. Room: project.
     QueueUpdate(QueueState) = "queue_update",
     /// A project was opened, closed, renamed or trusted. Room: host.

@@ -120,6 +120,18 @@ id!(
     MemberId, "a member id", "'m_' and 8 to 40 lower-case letters or digits", |t| token(t, "m_")
 );
 id!(
+    /// A chat message: `c_` and 8 to 40 lower-case letters or digits.
+    ChatId, "a chat message id", "'c_' and 8 to 40 lower-case letters or digits", |t| token(t, "c_")
+);
+id!(
+    /// A notice in a member's inbox: `n_` and 8 to 40 lower-case letters or digits.
+    NoticeId, "a notice id", "'n_' and 8 to 40 lower-case letters or digits", |t| token(t, "n_")
+);
+id!(
+    /// A webhook that the host calls: `w_` and 8 to 40 lower-case letters or digits.
+    WebhookId, "a webhook id", "'w_' and 8 to 40 lower-case letters or digits", |t| token(t, "w_")
+);
+id!(
     /// An invitation: `i_` and 8 to 40 lower-case letters or digits.
     InviteId, "an invite id", "'i_' and 8 to 40 lower-case letters or digits", |t| token(t, "i_")
 );

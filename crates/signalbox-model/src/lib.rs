@@ -19,6 +19,8 @@ pub mod room;
 pub mod run;
 pub mod step;
 pub mod system;
+pub mod team;
+pub mod webhook;
 
 pub use activity::{Activity, Priority};
 pub use agent::{
@@ -30,7 +32,8 @@ pub use clock::{Clock, ManualClock, SystemClock};
 pub use event::{CustomType, Event, EventBody, EventData, EventError, NewEvent};
 pub use goal::{Commit, Evidence, GoalVerdict, Risk, RiskState, Severity};
 pub use id::{
-    Actor, ApprovalId, Cursor, CursorError, Epoch, IdError, InviteId, MemberId, PermissionId, ProjectId, RunId, StepKey,
+    Actor, ApprovalId, ChatId, Cursor, CursorError, Epoch, IdError, InviteId, MemberId, NoticeId, PermissionId,
+    ProjectId, RunId, StepKey, WebhookId,
 };
 pub use invite::{Invite, InviteState};
 pub use permission::{OptionKind, Permission, PermissionOption, PermissionState, PermissionTopic};
@@ -42,6 +45,10 @@ pub use step::{
     StepStatus, StopKind, VerifyResult,
 };
 pub use system::{EngineRecovered, ErrorReport, Health, HealthCheck, Member, Role, SystemStatus};
+pub use team::{
+    AwayItem, AwayKind, ChatLink, ChatMessage, Notice, NoticeKind, NoticesUpdated, PresenceState, Present, ReadMark,
+};
+pub use webhook::{Delivery, DeliveryState, Webhook, WebhookState};
 
 /// Milliseconds since 1970-01-01T00:00:00Z. For display and timers only: order is given by `seq`.
 pub type UnixMillis = i64;

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
-use crate::{IdError, ProjectId, RunId};
+use crate::{IdError, MemberId, ProjectId, RunId};
 
 /// Where an event belongs.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema, TS)]
@@ -22,6 +22,8 @@ pub enum Room {
     Project(ProjectId),
     /// `run/<id>`: the detail of one run.
     Run(RunId),
+    /// `member/<id>`: what is for one member alone: its notices and how far it has read. Nobody else can join it.
+    Member(MemberId),
 }
 
 /// What a subscription asks for.
@@ -37,7 +39,7 @@ pub enum RoomFilter {
 }
 
 impl RoomFilter {
-    /// Whether this asks for `room`, which belongs to `project` (none for `host` and `activity`).
+    /// Whether this asks for `room`, which belongs to `project` (none for `host`, `activity` and members).
     #[must_use]
     pub fn covers(&self, room: &Room, project: Option<&ProjectId>) -> bool {
         match self {
@@ -50,8 +52,8 @@ impl RoomFilter {
 /// Why a text names no room.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RoomError {
-    /// None of the four kinds.
-    #[error("a room is 'host', 'activity', 'project/<id>' or 'run/<id>', found {0:?}")]
+    /// None of the five kinds.
+    #[error("a room is 'host', 'activity', 'project/<id>', 'run/<id>' or 'member/<id>', found {0:?}")]
     Kind(String),
     /// The kind is right, the identifier is not.
     #[error(transparent)]
@@ -65,6 +67,7 @@ impl fmt::Display for Room {
             Self::Activity => f.write_str("activity"),
             Self::Project(id) => write!(f, "project/{id}"),
             Self::Run(id) => write!(f, "run/{id}"),
+            Self::Member(id) => write!(f, "member/{id}"),
         }
     }
 }
@@ -77,6 +80,7 @@ impl FromStr for Room {
             None if text == "activity" => Ok(Self::Activity),
             Some(("project", id)) => Ok(Self::Project(ProjectId::new(id)?)),
             Some(("run", id)) => Ok(Self::Run(RunId::new(id)?)),
+            Some(("member", id)) => Ok(Self::Member(MemberId::new(id)?)),
             _ => Err(RoomError::Kind(text.chars().take(80).collect())),
         }
     }
@@ -127,7 +131,9 @@ mod tests {
 
     #[test]
     fn names_round_trip() {
-        for text in ["host", "activity", "project/checkout", "run/r_01jabcdef", "project/checkout/**"] {
+        for text in
+            ["host", "activity", "project/checkout", "run/r_01jabcdef", "project/checkout/**", "member/m_01jabcdef"]
+        {
             assert_eq!(text.parse::<RoomFilter>().unwrap().to_string(), text);
         }
     }
@@ -143,6 +149,8 @@ mod tests {
             "project/*",
             "**",
             "run/r_01jabcdef/**",
+            "member/m_01jabcdef/**",
+            "member/me",
             "project/a/b",
             "project/a\n",
         ] {

@@ -78,6 +78,10 @@ pub struct Run {
     #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
     #[ts(as = "Option<IndexMap<String, serde_json::Value>>", optional)]
     pub inputs: IndexMap<String, serde_json::Value>,
+    /// What it is to reach, as it was when it started; absent: its workflow names no goal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub goal: Option<String>,
     /// Who started it.
     pub actor: Actor,
     /// Which member that is: names are not theirs alone.

@@ -382,6 +382,8 @@ pub(crate) async fn check_rooms(net: &Net, caller: &Caller, rooms: &[RoomFilter]
             }
             RoomFilter::One(Room::Run(run)) => ("run.get", json!({ "run": run })),
             RoomFilter::One(Room::Host | Room::Activity) if caller.projects.is_empty() => continue,
+            RoomFilter::One(Room::Member(member)) if *member == caller.member => continue,
+            RoomFilter::One(Room::Member(member)) => return Err(CallError::not_found("member", member).into()),
             RoomFilter::One(Room::Host | Room::Activity) => {
                 let text = format!("the room {room} speaks of every project, and this token is for some");
                 return Err(CallError::new(ErrorCode::Forbidden, text).into());

@@ -130,14 +130,18 @@ async fn open(
         }
     })?;
     net.host.metrics().accepted("sse");
-    let joined = if resume.is_some() { "resumed" } else { "snapshot" };
-    *listed.rooms.lock().unwrap_or_else(|e| e.into_inner()) = (rooms.iter().map(ToString::to_string).collect(), joined);
+    let asked = if resume.is_some() { "resumed" } else { "snapshot" };
     // HTTP/1.0, which proxies still speak, has no chunks: the body ends with the connection.
     let chunked = version >= Version::HTTP_11;
     let framing = if chunked { CHUNKED } else { PLAIN };
     let until = caller.expires_at;
-    let mut feed = net.host.feed(caller, Arc::clone(&shared.outlet), &listed, framing);
+    net.host.follow(&caller, &listed, rooms.clone());
+    let mut feed = net.host.feed(caller.clone(), Arc::clone(&shared.outlet), &listed, framing);
     feed.join(None, rooms, resume).await.map_err(|error| CallError::bad_request(error.to_string()))?;
+    let joined = if feed.resets() > 0 { "reset" } else { asked };
+    net.host.metrics().joined(joined);
+    *listed.rooms.lock().unwrap_or_else(|e| e.into_inner()) = (feed.rooms().map(ToString::to_string).collect(), joined);
+    net.host.follow(&caller, &listed, feed.rooms().cloned().collect());
     let (body, ended) = oneshot::channel();
     tokio::spawn(serve(net, feed, listed, Arc::clone(&shared), chunked, until, body));
     let opening = futures_util::stream::once(async { Ok::<_, Infallible>(Bytes::from_static(b"retry: 2000\n\n")) });
@@ -189,6 +193,13 @@ async fn serve(
                     }
                 }
                 return;
+            }
+            () = listed.mailbox.ready(|| shared.outlet.unsent() > 0) => {
+                for frame in listed.mailbox.take() {
+                    if feed.say(&frame).is_err() {
+                        return;
+                    }
+                }
             }
             () = tokio::time::sleep(ping) => {
                 let comment: &[u8] = if chunked { b"8\r\n: ping\n\n\r\n" } else { b": ping\n\n" };

@@ -258,6 +258,7 @@ impl Connection {
             let Hello { rid, client, rooms, resume, .. } = hello;
             let short = |text: &str| text.chars().filter(|c| !c.is_control()).take(60).collect::<String>();
             let name = format!("{}/{}", short(&client.name), short(&client.version));
+            let rooms = self.net.host.rooms_of(&caller, rooms);
             let listed = self.register(&caller, Transport::WebSocket, name, client.instance).await?;
             Box::pin(self.welcome(rid, &caller, &listed)).await?;
             self.stream(caller, listed, rooms, resume).await
@@ -327,9 +328,12 @@ impl Connection {
         let mut feed = self.net.host.feed(caller.clone(), Arc::clone(&self.outlet), &listed, FRAMING);
         let mode = if resume.is_some() { "resumed" } else { "snapshot" };
         if !rooms.is_empty() {
+            self.net.host.follow(&caller, &listed, rooms.clone());
             Box::pin(feed.join(None, rooms, resume)).await.map_err(|error| over(&error))?;
         }
-        list_rooms(&listed, &feed, mode);
+        self.joined(&caller, &listed, &feed, mode);
+        self.net.host.metrics().joined(if feed.resets() > 0 { "reset" } else { mode });
+        self.net.host.arrived(&caller);
         let ping = Duration::from_millis(self.net.host.settings().limits.ping_ms.max(1));
         // The first one at a random moment of the second half, so that many clients do not answer at once.
         let spread = u32::try_from(listed.id % 1000).unwrap_or(0);
@@ -349,22 +353,28 @@ impl Connection {
                 () = self.net.closed() => return Err(Over(Some(CloseCode::Shutdown))),
                 message = self.socket.next(), if reads && calls.len() < CALLS => {
                     answer_by = None;
+                    if says_goodbye(message.as_ref()) {
+                        listed.leave();
+                    }
                     match self.parse(message)? {
                         None => {}
                         Some(ClientFrame::Pong {}) => {
                             let micros = u64::try_from(pinged_at.elapsed().as_micros()).unwrap_or(u64::MAX);
                             listed.round_trip_us.store(micros.max(1), Ordering::Relaxed);
+                            self.net.host.metrics().round_trip(pinged_at.elapsed());
                         }
                         Some(ClientFrame::Hello(_)) => return Err(Over(Some(CloseCode::BadRequest))),
                         Some(ClientFrame::Subscribe { rid, rooms, resume }) => {
+                            let wanted = feed.rooms().chain(&rooms).cloned().collect();
+                            self.net.host.follow(&caller, &listed, wanted);
                             if let Err(error) = Box::pin(feed.join(rid, rooms, resume)).await {
                                 join_failed(&feed, rid, &error)?;
                             }
-                            list_rooms(&listed, &feed, mode);
+                            self.joined(&caller, &listed, &feed, mode);
                         }
                         Some(ClientFrame::Unsubscribe { rid, rooms }) => {
                             feed.leave(&rooms);
-                            list_rooms(&listed, &feed, mode);
+                            self.joined(&caller, &listed, &feed, mode);
                             if let Some(rid) = rid {
                                 reply(&feed, rid, Err(None))?;
                             }
@@ -382,8 +392,17 @@ impl Connection {
                                 }
                             }
                         }
-                        // Presence of members and credit belong to other transports for now; both are signs of life.
-                        Some(ClientFrame::Presence { .. } | ClientFrame::Credit { .. }) => {}
+                        Some(ClientFrame::Presence { room, state }) => {
+                            self.net.host.say_presence(&listed, room, state);
+                        }
+                        // Belongs to another transport; a sign of life.
+                        Some(ClientFrame::Credit { .. }) => {}
+                    }
+                }
+                // Only while nothing else waits: what is worth sending while it is new gives way to everything else.
+                () = listed.mailbox.ready(|| self.outlet.unsent() > 0) => {
+                    for frame in listed.mailbox.take() {
+                        feed.say(&frame).map_err(|_| Over(None))?;
                     }
                 }
                 Some((rid, answer)) = calls.next(), if reads && !calls.is_empty() => reply(&feed, rid, answer)?,
@@ -406,6 +425,12 @@ impl Connection {
         }
     }
 
+    /// The rooms of a connection are these now.
+    fn joined(&self, caller: &Caller, listed: &Listed, feed: &Feed, mode: &'static str) {
+        list_rooms(listed, feed, mode);
+        self.net.host.follow(caller, listed, feed.rooms().cloned().collect());
+    }
+
     /// Says goodbye, if it was us who ended it.
     async fn close(mut self, over: Over) {
         let Over(Some(code)) = over else { return };
@@ -424,6 +449,16 @@ impl Connection {
             while let Some(Ok(_)) = self.socket.next().await {}
         };
         tokio::time::timeout(Duration::from_secs(2), goodbye).await.ok();
+    }
+}
+
+/// Whether the client closes on purpose: with code 1000, or with none. A page that is closed or loaded anew says 1001, and
+/// may be back at once.
+fn says_goodbye(message: Option<&Result<Message, tokio_tungstenite::tungstenite::Error>>) -> bool {
+    use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode as Code;
+    match message {
+        Some(Ok(Message::Close(frame))) => frame.as_ref().is_none_or(|frame| frame.code == Code::Normal),
+        _ => false,
     }
 }
 
@@ -476,6 +511,7 @@ async fn recognise(net: Arc<Net>, peer: Peer, token: String) -> Step<Caller> {
 }
 
 fn list_rooms(listed: &Listed, feed: &Feed, mode: &'static str) {
+    let mode = if feed.resets() > 0 { "reset" } else { mode };
     *listed.rooms.lock().unwrap_or_else(|e| e.into_inner()) = (feed.rooms().map(ToString::to_string).collect(), mode);
 }
 

@@ -1,6 +1,6 @@
 //! What a caller hands in, and what comes back.
 
-use signalbox_model::{Cursor, Invite, InviteId, MemberId, NewEvent};
+use signalbox_model::{Cursor, Delivery, Invite, InviteId, MemberId, NewEvent, WebhookId};
 
 use crate::{Audit, StoreError};
 
@@ -16,6 +16,34 @@ pub struct Batch {
     pub key: Option<KeyClaim>,
     /// Changes to tokens that belong to the batch.
     pub tokens: Vec<TokenChange>,
+    /// What is written with the events and is not derived from them.
+    pub side: Vec<SideWrite>,
+}
+
+/// Something that belongs to a batch and is in no event.
+#[derive(Debug, Clone)]
+pub enum SideWrite {
+    /// A reader of the log has come so far.
+    Cursor {
+        /// Which reader.
+        name: String,
+        /// Everything up to here was seen to.
+        seq: u64,
+    },
+    /// What a webhook's deliveries are signed with; none: it is forgotten, with the webhook's cursor.
+    WebhookSecret {
+        /// Of which webhook.
+        webhook: WebhookId,
+        /// The secret.
+        secret: Option<String>,
+    },
+    /// What became of a delivery. The last 200 of each webhook are kept.
+    Delivery {
+        /// Of which webhook.
+        webhook: WebhookId,
+        /// In place of the one with the same id.
+        delivery: Box<Delivery>,
+    },
 }
 
 impl Batch {

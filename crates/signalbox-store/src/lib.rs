@@ -17,6 +17,7 @@ mod batch;
 pub mod blob;
 mod error;
 mod frame;
+mod histogram;
 mod identity;
 mod logtext;
 mod mark;
@@ -28,6 +29,7 @@ mod readers;
 mod retain;
 mod schema;
 mod search;
+mod team;
 mod thread;
 mod writer;
 
@@ -42,14 +44,16 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use access::{Audit, Audited};
 pub use agents::UsedBy;
-pub use batch::{Batch, Committed, KeyClaim, TokenChange};
+pub use batch::{Batch, Committed, KeyClaim, SideWrite, TokenChange};
 pub use error::StoreError;
 pub use frame::{Frame, RoomInfo};
+pub use histogram::{Counted, Histogram, SECONDS};
 pub use logtext::{LogIndex, LogLines};
 pub use mark::is_open;
 pub use read::{Page, Reader, Resume};
 pub use retain::{Retained, RetentionPolicy};
 pub use search::Search;
+pub use team::Logged;
 
 /// What a committed event survives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -275,6 +279,12 @@ impl Store {
     #[must_use]
     pub fn trouble(&self) -> Option<String> {
         self.inner.state.trouble()
+    }
+
+    /// How long commits took, those that failed included, in seconds.
+    #[must_use]
+    pub fn commit_times(&self) -> Counted {
+        self.inner.state.commits().counted()
     }
 
     /// Commits what waits and ends the writer. Later appends fail with [`StoreError::Closed`]. Blocks.

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, params, types::ValueRef};
 use signalbox_model::{BlobRef, EventBody, EventData, LogChunk, ProjectId, Room, RunId, Step};
 
-use crate::{StoreError, schema};
+use crate::{StoreError, schema, team};
 
 /// Whether an event of this kind may be refused because something newer is stored.
 pub(crate) fn can_refuse(body: &EventBody) -> bool {
@@ -117,6 +117,11 @@ pub(crate) fn apply(
             .execute(params![risk.project.as_str(), risk.id, name_of(&risk.state)?, seq, data])?;
             Ok(())
         }
+        EventData::ChatMessage(_)
+        | EventData::WebhookUpdated(_)
+        | EventData::Notice(_)
+        | EventData::NoticesUpdated(_)
+        | EventData::MarkUpdated(_) => team::apply(db, seq, known, data),
         EventData::Completion(_)
         | EventData::ToolCall(_)
         | EventData::PlanUpdate(_)
@@ -154,7 +159,7 @@ fn refuse_unless(changed: usize, what: impl FnOnce() -> String) -> Result<(), St
 }
 
 /// A status as its JSON name, without the quotes.
-fn name_of<T: serde::Serialize>(status: &T) -> Result<String, StoreError> {
+pub(crate) fn name_of<T: serde::Serialize>(status: &T) -> Result<String, StoreError> {
     match serde_json::to_value(status)? {
         serde_json::Value::String(name) => Ok(name),
         other => Err(StoreError::Row(format!("{other} is no state"))),
@@ -252,6 +257,10 @@ const DERIVED: &[(&str, &str)] = &[
     ("queues", "project"),
     ("members", "id"),
     ("latest", "key"),
+    ("chat", "id"),
+    ("notices", "member, seq"),
+    ("marks", "member, project"),
+    ("webhooks", "id"),
     ("chunks", "run, step, attempt, line, offset"),
     ("blob_refs", "hash, seq"),
 ];

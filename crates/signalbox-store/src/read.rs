@@ -399,6 +399,10 @@ impl<'a> Reader<'a> {
         Ok(Arc::new(Frame { seq: parts.seq, room: Arc::clone(room), json: parts.encode(self.epoch, &room.room) }))
     }
 
+    pub(crate) fn epoch(&self) -> &Epoch {
+        self.epoch
+    }
+
     pub(crate) fn db(&self) -> &Connection {
         self.db
     }

@@ -18,7 +18,7 @@ use std::{
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
-    Retained, RetentionPolicy, StoreError,
+    Histogram, Retained, RetentionPolicy, SECONDS, StoreError,
     batch::{Span, Submission},
     writer::{Progress, Writer},
 };
@@ -57,6 +57,7 @@ pub(crate) struct Shared {
     singles: AtomicUsize,
     /// Whether the thread sleeps until something happens, so that who commits by itself has to wake it.
     asleep: AtomicBool,
+    commits: Histogram,
 }
 
 impl Shared {
@@ -67,7 +68,13 @@ impl Shared {
             waiting: AtomicUsize::new(0),
             singles: AtomicUsize::new(CALM),
             asleep: AtomicBool::new(false),
+            commits: Histogram::new(SECONDS),
         }
+    }
+
+    /// How long commits took.
+    pub(crate) fn commits(&self) -> &Histogram {
+        &self.commits
     }
 
     pub(crate) fn head(&self) -> u64 {

@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
@@ -18,7 +18,7 @@ use crate::{
     blob::Blobs,
     frame::Parts as EventParts,
     mark::{Lease, Mark},
-    projection, retain, schema, search,
+    projection, retain, schema, search, team,
     thread::Shared,
 };
 
@@ -197,7 +197,10 @@ impl Writer {
         {
             tracing::warn!(%error, "the heads of rooms could not be written");
         }
-        match self.transact(group, head, &mut frames, &mut answers) {
+        let started = Instant::now();
+        let done = self.transact(group, head, &mut frames, &mut answers);
+        self.parts.shared.commits().time(started.elapsed());
+        match done {
             Ok(newest) => {
                 if newest > head {
                     if let Err(error) = self.parts.mark.set(newest) {
@@ -373,6 +376,9 @@ impl BatchJob<'_> {
         for change in &batch.tokens {
             access::apply(self.db, change, self.now)?;
         }
+        for write in &batch.side {
+            team::write(self.db, write)?;
+        }
         let last = self.next - 1;
         let first = first.min(last);
         if let Some(claim) = batch.key.take() {
@@ -446,7 +452,7 @@ fn open_room(db: &Connection, room: &Room) -> Result<(RoomState, bool), StoreErr
             let project = match room {
                 Room::Project(project) => Some(project.clone()),
                 Room::Run(run) => Some(projection::project_of_run(db, run)?),
-                Room::Host | Room::Activity => None,
+                Room::Host | Room::Activity | Room::Member(_) => None,
             };
             db.prepare_cached("INSERT INTO rooms(name, project, head) VALUES (?1, ?2, 0)")?
                 .execute(params![name, project.as_ref().map(ProjectId::as_str)])?;

@@ -46,6 +46,7 @@ fn run(n: u32) -> NewEvent {
         steps_done: 0,
         current_step: None,
         group: None,
+        goal: None,
         queue_position: None,
         paused: false,
         reason: None,

@@ -64,6 +64,7 @@ fn run(id: &RunId, generation: u64, status: RunStatus) -> NewEvent {
         steps_done: 0,
         current_step: None,
         group: None,
+        goal: None,
         queue_position: None,
         paused: false,
         reason: None,
@@ -173,7 +174,7 @@ async fn the_same_key_is_one_event_with_one_answer() {
         key: "once".into(),
         reply: Box::new(|committed| format!("{{\"seq\":{}}}", committed.last)),
     };
-    let batch = || Batch { events: vec![custom(Room::Activity, "hello")], key: Some(claim()), tokens: Vec::new() };
+    let batch = || Batch { events: vec![custom(Room::Activity, "hello")], key: Some(claim()), ..Batch::default() };
     store.append(batch()).await.unwrap();
     match store.append(batch()).await {
         Err(StoreError::Repeated { reply }) => assert_eq!(reply, "{\"seq\":1}"),

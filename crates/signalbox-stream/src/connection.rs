@@ -12,6 +12,8 @@ use signalbox_model::{MemberId, UnixMillis};
 use signalbox_wire::{CloseCode, method};
 use tokio::sync::watch;
 
+use crate::{Mailbox, Presence, Topic};
+
 /// How somebody is connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transport {
@@ -74,6 +76,12 @@ pub struct Connection {
     pub bytes: AtomicU64,
     /// Last round trip in microseconds; 0: not measured.
     pub round_trip_us: AtomicU64,
+    /// About how many bytes it is behind, when that was last looked at.
+    pub lag_bytes: AtomicU64,
+    /// Messages that are worth sending only while they are new.
+    pub mailbox: Mailbox,
+    /// The member closed it on purpose.
+    left: AtomicBool,
     /// Rooms joined, and how.
     pub rooms: Mutex<(Vec<String>, &'static str)>,
     close: watch::Sender<Option<CloseCode>>,
@@ -95,6 +103,18 @@ impl Connection {
         let mut close = self.close.subscribe();
         let code = close.wait_for(Option::is_some).await.ok().and_then(|code| *code);
         code.unwrap_or(CloseCode::Shutdown)
+    }
+
+    /// Leaves an ephemeral message for it, unless nothing more may be said to it.
+    pub(crate) fn leave_message(&self, topic: Topic, message: bytes::Bytes, must: bool) {
+        if !self.is_sealed() {
+            self.mailbox.put(topic, message, must);
+        }
+    }
+
+    /// Notes that the member closed it on purpose: others see at once that it is gone.
+    pub fn leave(&self) {
+        self.left.store(true, Ordering::Relaxed);
     }
 
     /// Whether nothing more may be said to it, but goodbye.
@@ -130,6 +150,9 @@ pub enum Refused {
 pub struct Connections {
     next: AtomicU64,
     list: Mutex<BTreeMap<u64, Arc<Connection>>>,
+    presence: Arc<Presence>,
+    /// Ephemeral messages of connections that are gone: sent, left out.
+    ephemeral: [AtomicU64; 2],
 }
 
 /// Keeps a connection listed.
@@ -149,6 +172,10 @@ impl std::ops::Deref for Listed {
 impl Drop for Listed {
     fn drop(&mut self) {
         self.connections.list().remove(&self.connection.id);
+        let (sent, dropped) = self.connection.mailbox.figures();
+        self.connections.ephemeral[0].fetch_add(sent, Ordering::Relaxed);
+        self.connections.ephemeral[1].fetch_add(dropped, Ordering::Relaxed);
+        self.connections.presence.gone(self.connection.id, self.connection.left.load(Ordering::Relaxed));
     }
 }
 
@@ -186,12 +213,32 @@ impl Connections {
             events: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             round_trip_us: AtomicU64::new(0),
+            lag_bytes: AtomicU64::new(0),
+            mailbox: Mailbox::default(),
+            left: AtomicBool::new(false),
             rooms: Mutex::new((Vec::new(), "live")),
             close: watch::channel(None).0,
             sealed: AtomicBool::new(false),
         });
         list.insert(id, Arc::clone(&connection));
         Ok(Listed { connections: Arc::clone(self), connection })
+    }
+
+    /// Who is here, of all that are connected.
+    #[must_use]
+    pub fn presence(&self) -> &Arc<Presence> {
+        &self.presence
+    }
+
+    /// Ephemeral messages of all connections, also those that are gone: sent, and left out.
+    #[must_use]
+    pub fn ephemeral(&self) -> (u64, u64) {
+        let mut figures = (self.ephemeral[0].load(Ordering::Relaxed), self.ephemeral[1].load(Ordering::Relaxed));
+        for connection in self.all() {
+            let (sent, dropped) = connection.mailbox.figures();
+            figures = (figures.0 + sent, figures.1 + dropped);
+        }
+        figures
     }
 
     /// All of them, oldest first.
@@ -233,6 +280,7 @@ impl Connections {
             .map(|c| {
                 let (rooms, joined) = c.rooms.lock().unwrap_or_else(|e| e.into_inner()).clone();
                 let round_trip = c.round_trip_us.load(Ordering::Relaxed);
+                let (ephemeral, ephemeral_dropped) = c.mailbox.figures();
                 method::Connection {
                     id: c.id,
                     member: c.who.member.clone(),
@@ -246,6 +294,9 @@ impl Connections {
                     round_trip_ms: (round_trip > 0).then_some(round_trip as f64 / 1000.0),
                     sent_seq: c.sent.load(Ordering::Relaxed),
                     lag: c.lag.load(Ordering::Relaxed),
+                    lag_bytes: c.lag_bytes.load(Ordering::Relaxed),
+                    ephemeral,
+                    ephemeral_dropped,
                     events: c.events.load(Ordering::Relaxed),
                     bytes: c.bytes.load(Ordering::Relaxed),
                     joined: joined.to_owned(),

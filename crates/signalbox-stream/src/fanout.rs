@@ -223,6 +223,7 @@ impl Fanout {
         let mut core = self.core();
         if core.channels.is_empty() {
             core.done = self.hub.head();
+            self.hub.written(core.done, false);
         }
         let commands = mem::take(&mut *self.inbox.lock().unwrap_or_else(|e| e.into_inner()));
         let mut worked = !commands.is_empty();
@@ -240,6 +241,7 @@ impl Fanout {
             self.distribute(&mut core, head);
         }
         self.served.store(core.done, Ordering::Release);
+        self.hub.written(core.done, !core.channels.is_empty());
         worked
     }
 

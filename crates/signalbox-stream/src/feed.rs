@@ -80,6 +80,12 @@ impl Feed {
         self.session.rooms()
     }
 
+    /// How often what the client held was no longer good: [`Session::resets`].
+    #[must_use]
+    pub fn resets(&self) -> u64 {
+        self.session.resets()
+    }
+
     /// The newest event that was sent; 0 for none.
     #[must_use]
     pub fn sent(&self) -> u64 {

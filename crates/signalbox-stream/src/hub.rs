@@ -6,17 +6,21 @@ use std::{
         Arc, Mutex, MutexGuard, OnceLock, RwLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::Instant,
 };
 
 use signalbox_model::{ProjectId, Room, RoomFilter};
-use signalbox_store::Frame;
-use tokio::sync::Notify;
+use signalbox_store::{Counted, Frame, Histogram, SECONDS};
+use tokio::sync::{Notify, watch};
 
 use crate::fanout::Alarm;
 
 /// Events and bytes that the ring holds at most. Who falls behind it reads the log.
 const RING_EVENTS: usize = 65_536;
 const RING_BYTES: usize = 32 * 1024 * 1024;
+
+/// Commits whose time is kept until they were written, at most.
+const STAMPS: usize = 4096;
 
 struct Ring {
     /// Contiguous by `seq`.
@@ -66,6 +70,12 @@ pub struct Hub {
     interest: Mutex<Interest>,
     /// Wakes the fan-out.
     alarm: OnceLock<Arc<Alarm>>,
+    /// Wakes those who read the log for purposes of the host itself, whatever the rooms.
+    committed: watch::Sender<u64>,
+    /// When what the fan-out has still to write was published, by its last event. Only while there is a fan-out.
+    stamps: Mutex<VecDeque<(u64, Instant)>>,
+    /// Time from publishing to writing, in seconds.
+    latency: Histogram,
 }
 
 /// What the ring had for a session.
@@ -91,6 +101,9 @@ impl Hub {
             head: AtomicU64::new(0),
             interest: Mutex::default(),
             alarm: OnceLock::new(),
+            committed: watch::channel(0).0,
+            stamps: Mutex::default(),
+            latency: Histogram::new(SECONDS),
         })
     }
 
@@ -103,6 +116,33 @@ impl Hub {
     #[must_use]
     pub fn head(&self) -> u64 {
         self.head.load(Ordering::Acquire)
+    }
+
+    fn stamps(&self) -> MutexGuard<'_, VecDeque<(u64, Instant)>> {
+        self.stamps.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// What was published up to `seq` has been written to everybody who is up to date; `counts` says whether there was
+    /// anybody.
+    pub(crate) fn written(&self, seq: u64, counts: bool) {
+        let mut stamps = self.stamps();
+        while let Some((_, published)) = stamps.pop_front_if(|(last, _)| *last <= seq) {
+            if counts {
+                self.latency.time(published.elapsed());
+            }
+        }
+    }
+
+    /// Time from publishing an event to writing it to those who are up to date, in seconds.
+    #[must_use]
+    pub fn latency(&self) -> Counted {
+        self.latency.counted()
+    }
+
+    /// Says when something was committed, to whichever room.
+    #[must_use]
+    pub fn commits(&self) -> watch::Receiver<u64> {
+        self.committed.subscribe()
     }
 
     fn interest(&self) -> MutexGuard<'_, Interest> {
@@ -126,7 +166,17 @@ impl Hub {
             self.head.store(last.seq, Ordering::Release);
         }
         if let Some(alarm) = self.alarm.get() {
+            if let Some(last) = frames.last() {
+                let mut stamps = self.stamps();
+                if stamps.len() >= STAMPS {
+                    stamps.pop_front();
+                }
+                stamps.push_back((last.seq, Instant::now()));
+            }
             alarm.committed();
+        }
+        if self.committed.receiver_count() > 0 {
+            self.committed.send_replace(self.head());
         }
         let interest = self.interest();
         let mut last_room = 0;
@@ -179,6 +229,14 @@ impl Hub {
     pub fn subscriptions(&self) -> usize {
         let interest = self.interest();
         interest.rooms.values().map(Vec::len).sum::<usize>() + interest.trees.values().map(Vec::len).sum::<usize>()
+    }
+
+    /// Bytes of the newest `count` events, as far as they are in the ring.
+    #[must_use]
+    pub fn bytes_of_newest(&self, count: u64) -> u64 {
+        let ring = self.ring.read().unwrap_or_else(|e| e.into_inner());
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        ring.frames.iter().rev().take(count).map(|frame| frame.json.len() as u64).sum()
     }
 
     /// Frames after `after` up to `upto` that `wanted` lets through, at most about `max_bytes`.

@@ -12,7 +12,9 @@ mod connection;
 mod fanout;
 mod feed;
 mod hub;
+mod mailbox;
 mod outlet;
+pub mod presence;
 mod session;
 mod snapshot;
 mod sync;
@@ -21,6 +23,8 @@ pub use connection::{Connection, Connections, Listed, Refused, Registration, Tra
 pub use fanout::{Fanout, Framing, OnSent};
 pub use feed::{Feed, FeedError};
 pub use hub::Hub;
+pub use mailbox::{Mailbox, Topic};
 pub use outlet::{Outlet, Pipe};
+pub use presence::Presence;
 pub use session::{Batch, Session, SessionError};
 pub use snapshot::snapshot;

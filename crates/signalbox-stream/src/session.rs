@@ -8,7 +8,7 @@ use signalbox_store::{Frame, Resume, Store, StoreError};
 use signalbox_wire::{Caller, HostFrame, SubscribeMode};
 
 use crate::{
-    Hub,
+    Hub, Presence,
     hub::{Taken, Waker},
     snapshot::snapshot,
 };
@@ -73,6 +73,7 @@ pub struct Session {
     store: Store,
     caller: Caller,
     version: &'static str,
+    presence: Option<Arc<Presence>>,
     replay_limit: u64,
     room_limit: usize,
     waker: Arc<Waker>,
@@ -80,6 +81,7 @@ pub struct Session {
     cursor: u64,
     pending: VecDeque<Pending>,
     sent: u64,
+    resets: u64,
 }
 
 struct Joined {
@@ -101,6 +103,7 @@ impl Session {
             store,
             caller,
             version: env!("CARGO_PKG_VERSION"),
+            presence: None,
             replay_limit,
             room_limit,
             waker: Arc::default(),
@@ -108,13 +111,27 @@ impl Session {
             cursor,
             pending: VecDeque::new(),
             sent: 0,
+            resets: 0,
         }
+    }
+
+    /// Its snapshots say who is here.
+    #[must_use]
+    pub fn with_presence(mut self, presence: Arc<Presence>) -> Self {
+        self.presence = Some(presence);
+        self
     }
 
     /// The newest event that was handed out; 0 for none.
     #[must_use]
     pub fn sent(&self) -> u64 {
         self.sent
+    }
+
+    /// How often what the client held was no longer good.
+    #[must_use]
+    pub fn resets(&self) -> u64 {
+        self.resets
     }
 
     /// Everything up to here that this session wants was handed out.
@@ -146,8 +163,10 @@ impl Session {
                 fresh.push(room);
             }
         }
-        let known = self.subscriptions.iter().filter(|s| !fresh.contains(&s.filter)).count();
-        let wanted = known + fresh.len();
+        // The member's own room is joined for it, and does not count.
+        let counts = |filter: &RoomFilter| !matches!(filter, RoomFilter::One(Room::Member(_)));
+        let known = self.subscriptions.iter().filter(|s| counts(&s.filter) && !fresh.contains(&s.filter)).count();
+        let wanted = known + fresh.iter().filter(|filter| counts(filter)).count();
         if wanted > self.room_limit {
             return Err(SessionError::TooManyRooms { wanted, limit: self.room_limit });
         }
@@ -188,6 +207,7 @@ impl Session {
     ) -> Result<Joined, SessionError> {
         let (store, caller) = (self.store.clone(), self.caller.clone());
         let (rooms, limit, version) = (rooms.to_vec(), self.replay_limit, self.version);
+        let presence = self.presence.clone();
         let read = move || {
             store.read(|reader| {
                 let head = reader.head()?;
@@ -212,7 +232,8 @@ impl Session {
                         }
                         Some(_) => (SubscribeMode::Resumed, None),
                         None => {
-                            let state = snapshot(reader, room, version)?;
+                            let present = presence.as_ref().map(|presence| presence.present(room));
+                            let state = snapshot(reader, room, version, present.unwrap_or_default())?;
                             let frame = HostFrame::Snapshot { room: room.clone(), at: head, state };
                             (SubscribeMode::Snapshot, Some(Bytes::from(frame.to_json())))
                         }
@@ -243,6 +264,7 @@ impl Session {
 
     fn answer(&mut self, rid: Option<u64>, joined: Joined, first: bool) {
         let Joined { head, modes, refused, reset, replayed, from } = joined;
+        self.resets += u64::from(reset.is_some());
         let mut frames = Vec::new();
         for (room, code) in refused {
             frames.push(json(&HostFrame::Left { room, code: code.to_owned() }));
@@ -480,6 +502,10 @@ fn may_join(
         // The host's room and the global feed speak of every project.
         RoomFilter::One(Room::Host | Room::Activity) => {
             return Ok(if caller.projects.is_empty() { Ok(()) } else { Err("forbidden") });
+        }
+        // What is there of other members is nobody's business.
+        RoomFilter::One(Room::Member(member)) => {
+            return Ok(if *member == caller.member { Ok(()) } else { Err("not_found") });
         }
         RoomFilter::One(Room::Project(project)) | RoomFilter::ProjectTree(project) => project.clone(),
         RoomFilter::One(Room::Run(run)) => match reader.run(run)? {

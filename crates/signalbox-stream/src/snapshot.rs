@@ -1,9 +1,10 @@
 //! A room's state, read in one transaction.
 
-use signalbox_model::{EventBody, EventData, LogChunk, Room, RoomFilter, Run, Step, StepKind, StepStatus};
+use signalbox_model::{EventBody, EventData, LogChunk, Present, Room, RoomFilter, Run, Step, StepKind, StepStatus};
 use signalbox_store::{Reader, StoreError};
 use signalbox_wire::snapshot::{
-    ActivityEntry, ActivitySnapshot, HostSnapshot, LogTail, ProjectSnapshot, RunSnapshot, RunWithSteps, Snapshot,
+    ActivityEntry, ActivitySnapshot, HostSnapshot, LogTail, MemberSnapshot, ProjectSnapshot, RunSnapshot, RunWithSteps,
+    Snapshot,
 };
 use std::sync::Arc;
 
@@ -19,12 +20,21 @@ const TAIL: u64 = 64 * 1024;
 const TAILS: usize = 16;
 /// Events of agents in a run's snapshot.
 const TRANSCRIPT: usize = 500;
+/// Messages of the chat in a snapshot of a project.
+const MESSAGES: usize = 50;
+/// Notices in a member's snapshot.
+const NOTICES: usize = 100;
 
-/// The state of a room. The caller has checked that it exists and may be seen.
+/// The state of a room with who is `present` in it. The caller has checked that it exists and may be seen.
 ///
 /// # Errors
 /// If the log cannot be read, or the room's subject is not there.
-pub fn snapshot(reader: &Reader<'_>, room: &RoomFilter, version: &str) -> Result<Snapshot, StoreError> {
+pub fn snapshot(
+    reader: &Reader<'_>,
+    room: &RoomFilter,
+    version: &str,
+    presence: Vec<Present>,
+) -> Result<Snapshot, StoreError> {
     match room {
         RoomFilter::One(Room::Host) => Ok(Snapshot::Host(HostSnapshot {
             version: version.to_owned(),
@@ -32,7 +42,13 @@ pub fn snapshot(reader: &Reader<'_>, room: &RoomFilter, version: &str) -> Result
             members: reader.members()?,
             system: reader.system_status()?,
             health: reader.health()?,
+            presence,
         })),
+        RoomFilter::One(Room::Member(member)) => Ok(Snapshot::Member(Box::new(MemberSnapshot {
+            notices: reader.notices(member, true, None, NOTICES)?,
+            unread: reader.unread_notices(member)?,
+            marks: reader.marks(member)?,
+        }))),
         RoomFilter::One(Room::Activity) => activity(reader),
         RoomFilter::One(Room::Project(project)) | RoomFilter::ProjectTree(project) => {
             let found = reader.project(project)?.ok_or_else(|| StoreError::NotFound(format!("project {project}")))?;
@@ -55,6 +71,8 @@ pub fn snapshot(reader: &Reader<'_>, room: &RoomFilter, version: &str) -> Result
                     .filter(|permission| permission.project == *project)
                     .collect(),
                 risks: reader.open_risks(project)?,
+                presence,
+                chat: reader.chat_page(project, None, MESSAGES)?,
             })))
         }
         RoomFilter::One(Room::Run(run)) => {
@@ -78,6 +96,7 @@ pub fn snapshot(reader: &Reader<'_>, room: &RoomFilter, version: &str) -> Result
                     .collect::<Result<_, _>>()?,
                 steps,
                 cursor: reader.cursor()?,
+                presence,
             })))
         }
     }

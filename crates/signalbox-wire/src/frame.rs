@@ -6,10 +6,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use signalbox_model::{Cursor, Epoch, MemberId, Role, Room, RoomFilter};
+use signalbox_model::{Cursor, Epoch, MemberId, PresenceState, Role, Room, RoomFilter, UnixMillis};
 use ts_rs::TS;
 
-use crate::{CallError, snapshot::Snapshot};
+use crate::{CallError, method::Connection, snapshot::Snapshot};
 
 /// Who connects: shown to the other members and in the list of connections.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
@@ -89,12 +89,12 @@ pub enum ClientFrame {
     },
     /// Answers a `ping`.
     Pong {},
-    /// Says what this member looks at. Never stored.
+    /// Says what this member looks at, in a room that this connection follows. Never stored; the last one counts.
     Presence {
         /// Where.
         room: Room,
-        /// What, at most 1 KiB of JSON.
-        state: serde_json::Value,
+        /// What. Unknown keys are dropped, longer texts are cut.
+        state: PresenceState,
     },
     /// Lets the host send `batches` more batches of frames. Only IPC asks for it.
     Credit {
@@ -238,7 +238,8 @@ pub enum HostFrame {
         /// How many events behind.
         behind: u64,
     },
-    /// Somebody's presence. Never stored.
+    /// Somebody's presence: all of it, in place of what was said before. Never stored. Each room that is joined begins
+    /// with those who are in it; who loses a connection forgets whom it saw.
     Presence {
         /// Where.
         room: Room,
@@ -246,10 +247,25 @@ pub enum HostFrame {
         member: MemberId,
         /// Their name.
         name: String,
-        /// What they look at; absent: they left.
+        /// What they look at, on the device that spoke last; absent: they left.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         #[ts(optional)]
-        state: Option<serde_json::Value>,
+        state: Option<PresenceState>,
+        /// Each device, the one that spoke last first, if there are several; at most 8.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[ts(as = "Option<Vec<PresenceState>>", optional)]
+        devices: Vec<PresenceState>,
+    },
+    /// Who is connected, and how well: at most every 5 s to those who follow the room `host`. Never stored.
+    ConnectionStats {
+        /// `host`.
+        room: Room,
+        /// When it was measured.
+        at: UnixMillis,
+        /// How many connections there are.
+        count: u64,
+        /// The first 200 of them, oldest first.
+        connections: Vec<Connection>,
     },
     /// The host is about to close the connection.
     Bye {

@@ -5,6 +5,7 @@
 
 mod params;
 mod reply;
+mod team;
 
 use std::{future::Future, sync::Arc};
 
@@ -13,6 +14,7 @@ use signalbox_model::{Actor, MemberId, ProjectId, Role, UnixMillis};
 
 pub use params::*;
 pub use reply::*;
+pub use team::*;
 
 use crate::{CallError, ErrorCode};
 
@@ -262,6 +264,23 @@ methods! {
     queue_pause = "queue.pause" Operator write (ProjectRef) -> QueueReply;
     /// Takes runs from it again.
     queue_resume = "queue.resume" Operator write (ProjectRef) -> QueueReply;
+
+    /// Writes into a project's chat.
+    chat_post = "chat.post" Operator write (ChatPost) -> ChatReply;
+    /// Changes a message. Only who wrote it can.
+    chat_edit = "chat.edit" Operator write (ChatEdit) -> ChatReply;
+    /// Takes a message back. Only who wrote it, or an owner, can.
+    chat_delete = "chat.delete" Operator write (ChatRef) -> ChatReply;
+    /// A project's chat, in pages.
+    chat_list = "chat.list" Viewer read (ChatList) -> ChatPage;
+    /// Says how far the caller has read in a project. Never moves back.
+    mark_set = "mark.set" Viewer write (MarkSet) -> MarkReply;
+    /// What happened since the caller's mark that is for it, or that matters to everybody.
+    away_list = "away.list" Viewer read (AwayList) -> Away;
+    /// The caller's inbox, newest first.
+    notice_list = "notice.list" Viewer read (NoticeList) -> Notices;
+    /// Marks notices of the caller as read, on all of its devices.
+    notice_read = "notice.read" Viewer write (NoticeRead) -> NoticesLeft;
 
     /// Every member.
     member_list = "member.list" Owner read (Nothing) -> Members;

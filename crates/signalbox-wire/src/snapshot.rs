@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use signalbox_model::{
-    Activity, AgentSession, AgentUsage, Approval, Cursor, FileDiff, HealthCheck, LogChunk, Member, Permission, Project,
-    QueueState, Risk, Run, Step, SystemStatus, UnixMillis,
+    Activity, AgentSession, AgentUsage, Approval, ChatMessage, Cursor, FileDiff, HealthCheck, LogChunk, Member, Notice,
+    Permission, Present, Project, QueueState, ReadMark, Risk, Run, Step, SystemStatus, UnixMillis,
 };
 use std::sync::Arc;
 use ts_rs::TS;
@@ -21,6 +21,19 @@ pub enum Snapshot {
     Project(Box<ProjectSnapshot>),
     /// Of `run/<id>`.
     Run(Box<RunSnapshot>),
+    /// Of `member/<id>`.
+    Member(Box<MemberSnapshot>),
+}
+
+/// What is for one member alone.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, TS)]
+pub struct MemberSnapshot {
+    /// Notices that were not read, newest first, at most 100.
+    pub notices: Vec<Notice>,
+    /// How many were not read, in all.
+    pub unread: u64,
+    /// How far the member has read in each project.
+    pub marks: Vec<ReadMark>,
 }
 
 /// The host.
@@ -38,6 +51,10 @@ pub struct HostSnapshot {
     pub system: Option<SystemStatus>,
     /// Each service's health.
     pub health: Vec<HealthCheck>,
+    /// Who follows this room.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[ts(as = "Option<Vec<Present>>", optional)]
+    pub presence: Vec<Present>,
 }
 
 /// A line of the feed with its place.
@@ -82,6 +99,14 @@ pub struct ProjectSnapshot {
     pub permissions: Vec<Arc<Permission>>,
     /// Risks that are not resolved, oldest first.
     pub risks: Vec<Risk>,
+    /// Who is here, and in the rooms of its runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[ts(as = "Option<Vec<Present>>", optional)]
+    pub presence: Vec<Present>,
+    /// The last 50 messages of its chat, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[ts(as = "Option<Vec<ChatMessage>>", optional)]
+    pub chat: Vec<ChatMessage>,
 }
 
 /// The end of an attempt's log.
@@ -115,4 +140,8 @@ pub struct RunSnapshot {
     pub transcript: Vec<serde_json::Value>,
     /// Resume the run's project room from here: steps change there.
     pub cursor: Cursor,
+    /// Who is here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[ts(as = "Option<Vec<Present>>", optional)]
+    pub presence: Vec<Present>,
 }

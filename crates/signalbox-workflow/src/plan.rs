@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use signalbox_model::{FormField, Role, StepKey, StepKind};
 
-pub(crate) use self::make::GOAL_STEP;
 pub use self::make::resolve;
+pub(crate) use self::make::{GOAL_STEP, nearest_workers};
 use crate::{
     definition::{
         AgentMode, Budget, GitAction, Isolation, NotifyTarget, OnConflict, OnTimeout, Permissions, Retry, Stall,

@@ -5,6 +5,7 @@ import { useFirstLoad, useLink } from '../store/client';
 import { useKeys } from '../store/keys';
 import { navigate, useRoute } from '../store/route';
 import type { Route } from '../store/route';
+import { useReadHere, useTellRoute } from '../store/team';
 import { Button, Loading } from '../shared/parts';
 import { useQuery } from '../shared/useQuery';
 import { ActivityView } from '../views/ActivityView';
@@ -15,6 +16,7 @@ import { ProjectsView } from '../views/ProjectsView';
 import { ProjectView } from '../views/ProjectView';
 import { SettingsView } from '../views/SettingsView';
 import { SystemView } from '../views/SystemView';
+import { TeamView } from '../views/TeamView';
 import { retryNow } from '../store/client';
 import { useNotifications, useReadyMark, useTitle } from './announce';
 import { Boundary } from './Boundary';
@@ -43,6 +45,8 @@ function View({ route }: { route: Route }) {
       return <ActivityView />;
     case 'agents':
       return <AgentsView />;
+    case 'team':
+      return <TeamView />;
     case 'system':
       return <SystemView />;
     case 'settings':
@@ -59,6 +63,8 @@ export function App() {
   useTitle();
   useNotifications();
   useReadyMark();
+  useTellRoute(route);
+  useReadHere(route);
   useEffect(() => {
     const timer = setTimeout(() => void loadRun(), 1_500);
     return () => clearTimeout(timer);
@@ -75,6 +81,7 @@ export function App() {
     { keys: 'g p', label: 'Projects', group: 'Go to', run: () => navigate('/') },
     { keys: 'g i', label: 'Inbox', group: 'Go to', run: () => navigate('/inbox') },
     { keys: 'g a', label: 'Activity', group: 'Go to', run: () => navigate('/activity') },
+    { keys: 'g t', label: 'Team', group: 'Go to', run: () => navigate('/team') },
     { keys: 'g s', label: 'System', group: 'Go to', run: () => navigate('/system') },
   ]);
   // A new screen begins at its top for a screen reader too; the first one is where the page began.

@@ -6,6 +6,7 @@ import { StaleBanner } from '../features/connection/StaleBanner';
 import { useLink } from '../store/client';
 import { useProjects, useRisks, useWaiting } from '../store/read';
 import { to } from '../store/route';
+import { useNotices, useUnreadChat } from '../store/team';
 import type { Route } from '../store/route';
 import { Icon } from '../shared/Icon';
 import type { IconName } from '../shared/Icon';
@@ -23,7 +24,8 @@ const MOD = navigator.platform.startsWith('Mac') ? '⌘' : 'Ctrl';
 export function Shell({ route, children, onPalette, onHelp }: Props) {
   const link = useLink();
   const risks = useRisks().filter((risk) => risk.state === 'open').length;
-  const waiting = useWaiting().length + risks;
+  const told = useNotices().filter((notice) => notice.kind === 'mention' || notice.kind === 'reply').length;
+  const waiting = useWaiting().length + risks + told;
   const projects = useProjects();
   const inProject = 'project' in route ? route.project : undefined;
   const here = (name: Route['name']) =>
@@ -49,6 +51,7 @@ export function Shell({ route, children, onPalette, onHelp }: Props) {
         <SideLink to="/inbox" icon="inbox" label="Inbox" current={here('inbox')} badge={waiting} />
         <SideLink to="/activity" icon="activity" label="Activity" current={here('activity')} />
         <SideLink to="/agents" icon="agent" label="Agents" current={here('agents')} />
+        <SideLink to="/team" icon="team" label="Team" current={here('team')} />
         <SideLink to="/system" icon="system" label="System" current={here('system')} />
         <SideLink to="/settings" icon="settings" label="Settings" current={here('settings')} />
         {projects.length > 0 && <span className="side-group">Projects</span>}
@@ -59,7 +62,8 @@ export function Shell({ route, children, onPalette, onHelp }: Props) {
             className="side-link side-project"
             aria-current={inProject === project.id ? 'page' : undefined}
           >
-            <span className="cut">{project.name}</span>
+            <span className="cut grow">{project.name}</span>
+            <Unread project={project.id} />
           </Link>
         ))}
         <button type="button" className="side-link side-foot" onClick={onHelp}>
@@ -90,6 +94,17 @@ export function Shell({ route, children, onPalette, onHelp }: Props) {
         </main>
       </div>
     </div>
+  );
+}
+
+/** Messages that this person has not read. */
+function Unread({ project }: { project: string }) {
+  const unread = useUnreadChat(project);
+  if (unread === 0) return null;
+  return (
+    <span className="badge num" aria-label={`${String(unread)} unread`}>
+      {unread}
+    </span>
   );
 }
 

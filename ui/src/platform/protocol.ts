@@ -691,6 +691,110 @@ entries: Array<AuditEntry>,
 more: boolean, };
 
 /**
+ * What happened since the caller looked last.
+ */
+export type Away = { 
+/**
+ * The newest first.
+ */
+items: Array<AwayItem>, 
+/**
+ * How many there are of each kind, of at most 2,000 that were looked at.
+ */
+counts: { [key in string]: number }, 
+/**
+ * Where the caller stands in each project; a project without a mark was never read.
+ */
+marks: Array<ReadMark>, 
+/**
+ * Everything up to here was looked at: hand it to `mark.set`.
+ */
+cursor: Cursor, 
+/**
+ * Whether there are more than those listed.
+ */
+more: boolean, };
+
+/**
+ * One thing that happened while a member was away.
+ */
+export type AwayItem = { 
+/**
+ * The event: where to look.
+ */
+cursor: Cursor, 
+/**
+ * When.
+ */
+at: number, 
+/**
+ * What kind of thing.
+ */
+kind: AwayKind, 
+/**
+ * How much it matters.
+ */
+priority: Priority, 
+/**
+ * It is for this member rather than for everybody.
+ */
+to_me?: boolean, 
+/**
+ * The project.
+ */
+project: ProjectId, 
+/**
+ * Who did it.
+ */
+actor: Actor, 
+/**
+ * What, in at most 300 bytes.
+ */
+text: string, 
+/**
+ * The run it links to.
+ */
+run?: RunId, 
+/**
+ * The step it links to.
+ */
+step?: StepKey, 
+/**
+ * The question.
+ */
+approval?: ApprovalId, 
+/**
+ * The agent's question.
+ */
+permission?: PermissionId, 
+/**
+ * The message.
+ */
+message?: ChatId, 
+/**
+ * The risk.
+ */
+risk?: string, };
+
+/**
+ * What happened while a member was away, in a kind that a person can count.
+ */
+export type AwayKind = "mention" | "reply" | "question_waiting" | "question_answered" | "run_finished" | "run_failed" | "risk";
+
+/**
+ * What to list of what happened meanwhile.
+ */
+export type AwayList = { 
+/**
+ * Only this project; absent: every one that the caller may see.
+ */
+project?: ProjectId, 
+/**
+ * At most this many things, 1 to 200; 50 if absent.
+ */
+limit?: number, };
+
+/**
  * Content kept outside the log, by its hash.
  */
 export type BlobRef = { 
@@ -731,6 +835,159 @@ retry_after_ms?: number,
  * More, for programs: a method says what it puts here.
  */
 details?: JsonValue, };
+
+/**
+ * A message's new text.
+ */
+export type ChatEdit = { 
+/**
+ * Which message.
+ */
+message: ChatId, 
+/**
+ * Plain text, 1 byte to 4 KiB.
+ */
+text: string, };
+
+/**
+ * A chat message: `c_` and 8 to 40 lower-case letters or digits.
+ */
+export type ChatId = string;
+
+/**
+ * What a chat message points at.
+ */
+export type ChatLink = { 
+/**
+ * A run of the same project.
+ */
+run: RunId, 
+/**
+ * A step of it.
+ */
+step?: StepKey, 
+/**
+ * A line of the step's log, from 0.
+ */
+line?: number, };
+
+/**
+ * Which messages.
+ */
+export type ChatList = { 
+/**
+ * The project.
+ */
+project: ProjectId, 
+/**
+ * Only messages older than this one.
+ */
+before?: ChatId, 
+/**
+ * At most this many, 1 to 200; 50 if absent.
+ */
+limit?: number, };
+
+/**
+ * A message of the project's chat: its whole present state.
+ */
+export type ChatMessage = { 
+/**
+ * Its identifier.
+ */
+id: ChatId, 
+/**
+ * The project.
+ */
+project: ProjectId, 
+/**
+ * Who wrote it.
+ */
+author: MemberId, 
+/**
+ * Their name when they wrote it.
+ */
+author_name: Actor, 
+/**
+ * What: plain text, at most 4 KiB. Empty once deleted.
+ */
+text: string, 
+/**
+ * Members that it names with `@name`, of those who may see the project.
+ */
+mentions?: Array<MemberId>, 
+/**
+ * What it points at, at most 16.
+ */
+links?: Array<ChatLink>, 
+/**
+ * The message that it answers.
+ */
+reply_to?: ChatId, 
+/**
+ * When it was written.
+ */
+created_at: number, 
+/**
+ * When it was last changed.
+ */
+edited_at?: number, 
+/**
+ * It was taken back.
+ */
+deleted?: boolean, };
+
+/**
+ * A page of the chat.
+ */
+export type ChatPage = { 
+/**
+ * Oldest first.
+ */
+messages: Array<ChatMessage>, 
+/**
+ * Whether there are older ones.
+ */
+more: boolean, };
+
+/**
+ * A message for a project's chat.
+ */
+export type ChatPost = { 
+/**
+ * The project.
+ */
+project: ProjectId, 
+/**
+ * Plain text, 1 byte to 4 KiB. `@name` names a member.
+ */
+text: string, 
+/**
+ * The message that it answers, of the same project.
+ */
+reply_to?: ChatId, 
+/**
+ * What it points at, at most 16.
+ */
+links?: Array<ChatLink>, };
+
+/**
+ * Names a message.
+ */
+export type ChatRef = { 
+/**
+ * Which.
+ */
+message: ChatId, };
+
+/**
+ * A message.
+ */
+export type ChatReply = { 
+/**
+ * As it is now.
+ */
+message: ChatMessage, };
 
 /**
  * What a client sends.
@@ -777,9 +1034,9 @@ key?: string, } | { "type": "pong", } | { "type": "presence",
  */
 room: Room, 
 /**
- * What, at most 1 KiB of JSON.
+ * What. Unknown keys are dropped, longer texts are cut.
  */
-state: JsonValue, } | { "type": "credit", 
+state: PresenceState, } | { "type": "credit", 
 /**
  * How many more.
  */
@@ -917,6 +1174,18 @@ sent_seq: number,
  */
 lag: number, 
 /**
+ * About how many bytes it is behind: events that were not sent yet, and what its socket has not taken.
+ */
+lag_bytes?: number, 
+/**
+ * Messages of presence and the like that were sent.
+ */
+ephemeral?: number, 
+/**
+ * Those that were left out because the connection was slow: a newer one took their place, or there were too many.
+ */
+ephemeral_dropped?: number, 
+/**
  * Events sent.
  */
 events: number, 
@@ -925,7 +1194,7 @@ events: number,
  */
 bytes: number, 
 /**
- * `resumed`, `snapshot` or `live`: how it joined.
+ * How it joined: `resumed`, `snapshot`, or `reset` when what it held was no longer good.
  */
 joined: string, };
 
@@ -1103,7 +1372,7 @@ hint?: string, };
 /**
  * The data of each event type of Signalbox itself. The wire form is `"type"` and `"data"`.
  */
-export type EventData = { "type": "run_updated", "data": Run } | { "type": "step_updated", "data": Step } | { "type": "step_completed", "data": Step } | { "type": "log", "data": LogChunk } | { "type": "completion", "data": Completion } | { "type": "progress_update", "data": Progress } | { "type": "approval_requested", "data": Approval } | { "type": "approval_resolved", "data": Approval } | { "type": "verify_result", "data": VerifyResult } | { "type": "agent_session", "data": AgentSession } | { "type": "agent_message", "data": AgentText } | { "type": "agent_thought", "data": AgentText } | { "type": "tool_call", "data": ToolCall } | { "type": "plan_update", "data": AgentPlan } | { "type": "file_diff", "data": FileDiff } | { "type": "usage_update", "data": AgentUsage } | { "type": "agent_error", "data": AgentError } | { "type": "permission_requested", "data": Permission } | { "type": "permission_resolved", "data": Permission } | { "type": "correction", "data": Correction } | { "type": "goal_check", "data": GoalVerdict } | { "type": "risk_alert", "data": Risk } | { "type": "commit", "data": Commit } | { "type": "queue_update", "data": QueueState } | { "type": "project_updated", "data": Project } | { "type": "activity_created", "data": Activity } | { "type": "system_status", "data": SystemStatus } | { "type": "health_check", "data": HealthCheck } | { "type": "member_updated", "data": Member } | { "type": "engine_recovered", "data": EngineRecovered } | { "type": "error", "data": ErrorReport };
+export type EventData = { "type": "run_updated", "data": Run } | { "type": "step_updated", "data": Step } | { "type": "step_completed", "data": Step } | { "type": "log", "data": LogChunk } | { "type": "completion", "data": Completion } | { "type": "progress_update", "data": Progress } | { "type": "approval_requested", "data": Approval } | { "type": "approval_resolved", "data": Approval } | { "type": "verify_result", "data": VerifyResult } | { "type": "agent_session", "data": AgentSession } | { "type": "agent_message", "data": AgentText } | { "type": "agent_thought", "data": AgentText } | { "type": "tool_call", "data": ToolCall } | { "type": "plan_update", "data": AgentPlan } | { "type": "file_diff", "data": FileDiff } | { "type": "usage_update", "data": AgentUsage } | { "type": "agent_error", "data": AgentError } | { "type": "permission_requested", "data": Permission } | { "type": "permission_resolved", "data": Permission } | { "type": "correction", "data": Correction } | { "type": "goal_check", "data": GoalVerdict } | { "type": "risk_alert", "data": Risk } | { "type": "commit", "data": Commit } | { "type": "chat_message", "data": ChatMessage } | { "type": "webhook_updated", "data": Webhook } | { "type": "notice", "data": Notice } | { "type": "notices_updated", "data": NoticesUpdated } | { "type": "mark_updated", "data": ReadMark } | { "type": "queue_update", "data": QueueState } | { "type": "project_updated", "data": Project } | { "type": "activity_created", "data": Activity } | { "type": "system_status", "data": SystemStatus } | { "type": "health_check", "data": HealthCheck } | { "type": "member_updated", "data": Member } | { "type": "engine_recovered", "data": EngineRecovered } | { "type": "error", "data": ErrorReport };
 
 /**
  * Which events.
@@ -1609,9 +1878,29 @@ member: MemberId,
  */
 name: string, 
 /**
- * What they look at; absent: they left.
+ * What they look at, on the device that spoke last; absent: they left.
  */
-state?: JsonValue, } | { "type": "bye", 
+state?: PresenceState, 
+/**
+ * Each device, the one that spoke last first, if there are several; at most 8.
+ */
+devices?: Array<PresenceState>, } | { "type": "connection_stats", 
+/**
+ * `host`.
+ */
+room: Room, 
+/**
+ * When it was measured.
+ */
+at: number, 
+/**
+ * How many connections there are.
+ */
+count: number, 
+/**
+ * The first 200 of them, oldest first.
+ */
+connections: Array<Connection>, } | { "type": "bye", 
 /**
  * The close code that follows.
  */
@@ -1648,7 +1937,11 @@ system?: SystemStatus,
 /**
  * Each service's health.
  */
-health: Array<HealthCheck>, };
+health: Array<HealthCheck>, 
+/**
+ * Who follows this room.
+ */
+presence?: Array<Present>, };
 
 /**
  * An invitation to join this host.
@@ -2006,6 +2299,28 @@ code: string,
 url?: string, };
 
 /**
+ * A read mark.
+ */
+export type MarkReply = { 
+/**
+ * As it is now.
+ */
+mark: ReadMark, };
+
+/**
+ * How far the caller has read.
+ */
+export type MarkSet = { 
+/**
+ * In which project.
+ */
+project: ProjectId, 
+/**
+ * Everything up to here was seen.
+ */
+cursor: Cursor, };
+
+/**
  * A person or a program that may connect.
  */
 export type Member = { 
@@ -2066,6 +2381,23 @@ export type MemberReply = {
 member: Member, };
 
 /**
+ * What is for one member alone.
+ */
+export type MemberSnapshot = { 
+/**
+ * Notices that were not read, newest first, at most 100.
+ */
+notices: Array<Notice>, 
+/**
+ * How many were not read, in all.
+ */
+unread: number, 
+/**
+ * How far the member has read in each project.
+ */
+marks: Array<ReadMark>, };
+
+/**
  * A change of a member: what is absent stays.
  */
 export type MemberUpdate = { 
@@ -2099,6 +2431,162 @@ members: Array<Member>, };
  * No parameters, or no result.
  */
 export type Nothing = Record<symbol, never>;
+
+/**
+ * Something for one member: it stays until it is read, on whichever device.
+ */
+export type Notice = { 
+/**
+ * Its identifier.
+ */
+id: NoticeId, 
+/**
+ * For whom.
+ */
+member: MemberId, 
+/**
+ * Why.
+ */
+kind: NoticeKind, 
+/**
+ * The project.
+ */
+project: ProjectId, 
+/**
+ * Who caused it.
+ */
+actor: Actor, 
+/**
+ * What, in at most 300 bytes.
+ */
+text: string, 
+/**
+ * The event that it is about.
+ */
+cursor: Cursor, 
+/**
+ * When.
+ */
+at: number, 
+/**
+ * The run it links to.
+ */
+run?: RunId, 
+/**
+ * The step it links to.
+ */
+step?: StepKey, 
+/**
+ * The question.
+ */
+approval?: ApprovalId, 
+/**
+ * The agent's question.
+ */
+permission?: PermissionId, 
+/**
+ * The message.
+ */
+message?: ChatId, 
+/**
+ * When a device of the member first had it: who finds it absent shows it as new.
+ */
+delivered_at?: number, 
+/**
+ * When it was read, or settled.
+ */
+read_at?: number, 
+/**
+ * The question got its answer, or is no longer asked.
+ */
+settled?: boolean, };
+
+/**
+ * A notice in a member's inbox: `n_` and 8 to 40 lower-case letters or digits.
+ */
+export type NoticeId = string;
+
+/**
+ * Why something is in a member's inbox.
+ */
+export type NoticeKind = "mention" | "reply" | "approval" | "permission" | "webhook";
+
+/**
+ * Which notices.
+ */
+export type NoticeList = { 
+/**
+ * Only those that were not read.
+ */
+unread?: boolean, 
+/**
+ * Only those older than this one.
+ */
+before?: NoticeId, 
+/**
+ * At most this many, 1 to 200; 50 if absent.
+ */
+limit?: number, };
+
+/**
+ * Which notices were read: exactly one of `ids` and `all_until`.
+ */
+export type NoticeRead = { 
+/**
+ * These, at most 500.
+ */
+ids?: Array<NoticeId>, 
+/**
+ * All about events up to here.
+ */
+all_until?: Cursor, };
+
+/**
+ * A page of notices.
+ */
+export type Notices = { 
+/**
+ * The newest first.
+ */
+notices: Array<Notice>, 
+/**
+ * How many were not read, in all.
+ */
+unread: number, 
+/**
+ * Whether there are older ones.
+ */
+more: boolean, };
+
+/**
+ * How many notices were not read yet.
+ */
+export type NoticesLeft = { 
+/**
+ * How many.
+ */
+unread: number, };
+
+/**
+ * Notices that were delivered, read or settled together.
+ */
+export type NoticesUpdated = { 
+/**
+ * Which, at most 500.
+ */
+ids: Array<NoticeId>, 
+/**
+ * When a device first had them.
+ */
+delivered_at?: number, 
+/**
+ * When they were read or settled.
+ */
+read_at?: number, 
+/**
+ * They are settled: the question got its answer.
+ */
+settled?: boolean, };
 
 /**
  * What an answer means to the agent.
@@ -2301,6 +2789,65 @@ status: PlanStatus, };
 export type PlanStatus = "pending" | "in_progress" | "completed";
 
 /**
+ * What a member looks at. All of it is optional, unknown keys are dropped and longer texts are cut, so it never takes more
+ * than 1 KiB. Never stored.
+ */
+export type PresenceState = { 
+/**
+ * The run in view.
+ */
+run?: RunId, 
+/**
+ * The step in view.
+ */
+step?: StepKey, 
+/**
+ * The file in view, at most 400 bytes.
+ */
+file?: string, 
+/**
+ * The question that this member is answering.
+ */
+approval?: ApprovalId, 
+/**
+ * The agent's question that this member is answering.
+ */
+permission?: PermissionId, 
+/**
+ * Writes a message. The host forgets it after 10 s unless it is said again.
+ */
+typing?: boolean, 
+/**
+ * What it looks with, at most 60 bytes; the host fills in the client's name.
+ */
+device?: string, };
+
+/**
+ * A member in a room.
+ */
+export type Present = { 
+/**
+ * Where: the room of the snapshot, or of one of its project's runs.
+ */
+room: Room, 
+/**
+ * Who.
+ */
+member: MemberId, 
+/**
+ * Their name.
+ */
+name: string, 
+/**
+ * What they look at, on the device that spoke last.
+ */
+state: PresenceState, 
+/**
+ * Each device, the one that spoke last first, if there are several; at most 8.
+ */
+devices?: Array<PresenceState>, };
+
+/**
  * How much an activity matters; the order is the order of attention.
  */
 export type Priority = "low" | "normal" | "high";
@@ -2427,7 +2974,15 @@ permissions: Array<Permission>,
 /**
  * Risks that are not resolved, oldest first.
  */
-risks: Array<Risk>, };
+risks: Array<Risk>, 
+/**
+ * Who is here, and in the rooms of its runs.
+ */
+presence?: Array<Present>, 
+/**
+ * The last 50 messages of its chat, oldest first.
+ */
+chat?: Array<ChatMessage>, };
 
 /**
  * Trust or distrust.
@@ -2506,6 +3061,27 @@ group: string,
  * Why it waits, for a person.
  */
 reason: string, };
+
+/**
+ * How far a member has read in a project. It only ever moves forward.
+ */
+export type ReadMark = { 
+/**
+ * Whose.
+ */
+member: MemberId, 
+/**
+ * The project.
+ */
+project: ProjectId, 
+/**
+ * Everything up to this event was seen.
+ */
+seq: number, 
+/**
+ * When that event happened: whatever is younger was not seen.
+ */
+at: number, };
 
 /**
  * A step that a restart touched.
@@ -2712,6 +3288,10 @@ generation: number,
  * The values it was started with; secrets masked.
  */
 inputs?: { [key in string]: JsonValue }, 
+/**
+ * What it is to reach, as it was when it started; absent: its workflow names no goal.
+ */
+goal?: string, 
 /**
  * Who started it.
  */
@@ -2997,7 +3577,11 @@ transcript: Array<SignalboxEvent>,
 /**
  * Resume the run's project room from here: steps change there.
  */
-cursor: Cursor, };
+cursor: Cursor, 
+/**
+ * Who is here.
+ */
+presence?: Array<Present>, };
 
 /**
  * What to run.
@@ -3209,7 +3793,7 @@ error?: string, };
 /**
  * A room's state.
  */
-export type Snapshot = { "of": "host" } & HostSnapshot | { "of": "activity" } & ActivitySnapshot | { "of": "project" } & ProjectSnapshot | { "of": "run" } & RunSnapshot;
+export type Snapshot = { "of": "host" } & HostSnapshot | { "of": "activity" } & ActivitySnapshot | { "of": "project" } & ProjectSnapshot | { "of": "run" } & RunSnapshot | { "of": "member" } & MemberSnapshot;
 
 /**
  * Whose text it is.
@@ -3686,6 +4270,49 @@ detail: string,
 duration_ms: number, };
 
 /**
+ * An address that gets the events of a project. Its secret is in no event and in no reply but that of its creation.
+ */
+export type Webhook = { 
+/**
+ * Its identifier.
+ */
+id: WebhookId, 
+/**
+ * The project whose events it gets, those of its runs included.
+ */
+project: ProjectId, 
+/**
+ * Where they are posted to.
+ */
+url: string, 
+/**
+ * Only these types of events; empty: all but `log`, `agent_message`, `agent_thought` and `usage_update`.
+ */
+types?: Array<string>, 
+/**
+ * Whether it is called.
+ */
+state: WebhookState, 
+/**
+ * When it was made.
+ */
+created_at: number, 
+/**
+ * Why it was disabled.
+ */
+reason?: string, };
+
+/**
+ * A webhook that the host calls: `w_` and 8 to 40 lower-case letters or digits.
+ */
+export type WebhookId = string;
+
+/**
+ * Whether a webhook is called.
+ */
+export type WebhookState = "active" | "disabled" | "deleted";
+
+/**
  * A value that a workflow asks for.
  */
 export type WorkflowInput = { 
@@ -4023,6 +4650,22 @@ export interface Methods {
   "queue.pause": { params: ProjectRef; reply: QueueReply };
   /** Takes runs from it again. */
   "queue.resume": { params: ProjectRef; reply: QueueReply };
+  /** Writes into a project's chat. */
+  "chat.post": { params: ChatPost; reply: ChatReply };
+  /** Changes a message. Only who wrote it can. */
+  "chat.edit": { params: ChatEdit; reply: ChatReply };
+  /** Takes a message back. Only who wrote it, or an owner, can. */
+  "chat.delete": { params: ChatRef; reply: ChatReply };
+  /** A project's chat, in pages. */
+  "chat.list": { params: ChatList; reply: ChatPage };
+  /** Says how far the caller has read in a project. Never moves back. */
+  "mark.set": { params: MarkSet; reply: MarkReply };
+  /** What happened since the caller's mark that is for it, or that matters to everybody. */
+  "away.list": { params: AwayList; reply: Away };
+  /** The caller's inbox, newest first. */
+  "notice.list": { params: NoticeList; reply: Notices };
+  /** Marks notices of the caller as read, on all of its devices. */
+  "notice.read": { params: NoticeRead; reply: NoticesLeft };
   /** Every member. */
   "member.list": { params: Nothing; reply: Members };
   /** Makes a token for a new member. It is shown once and stored hashed. */

@@ -1,5 +1,5 @@
 import { findTransport } from '../platform/environment';
-import type { Methods } from '../platform/protocol';
+import type { Methods, PresenceState } from '../platform/protocol';
 import { checkSession } from '../platform/session';
 import { nextFrame, systemClock } from '../stream/clock';
 import { Connection } from '../stream/connection';
@@ -73,6 +73,18 @@ async function askProjects(): Promise<void> {
 
 export function retryNow(): void {
   connection?.retryNow();
+}
+
+/** Says what this person looks at; nothing is stored. */
+export function tellPresence(room: string, state: PresenceState | undefined): void {
+  connection?.presence(room, state);
+}
+
+/** The place in the log up to which a room is shown; none while it is not. */
+export function placeOf(room: string): { seq: number; cursor: string } | undefined {
+  const seq = connection?.rooms.last(room);
+  if (link.phase !== 'live' || link.epoch === undefined || seq === undefined) return undefined;
+  return { seq, cursor: `${link.epoch}.${String(seq)}` };
 }
 
 export function disconnect(): void {

@@ -1,6 +1,6 @@
 import { useTopic, publish } from './topics';
 
-export type ProjectTab = 'runs' | 'workflows' | 'queue' | 'settings';
+export type ProjectTab = 'runs' | 'workflows' | 'queue' | 'chat' | 'settings';
 export type RunTab = 'graph' | 'timeline' | 'steps' | 'outcome';
 
 export type Route =
@@ -11,6 +11,7 @@ export type Route =
   | { name: 'inbox' }
   | { name: 'activity' }
   | { name: 'agents' }
+  | { name: 'team' }
   | { name: 'system' }
   | { name: 'settings' }
   | { name: 'missing'; path: string };
@@ -24,7 +25,14 @@ export function parseRoute(path: string, search: string, hash: string): Route {
   }
   const [first, project, kind, id] = parts;
   if (first === undefined) return { name: 'projects' };
-  if (first === 'inbox' || first === 'activity' || first === 'agents' || first === 'system' || first === 'settings')
+  if (
+    first === 'inbox' ||
+    first === 'activity' ||
+    first === 'agents' ||
+    first === 'team' ||
+    first === 'system' ||
+    first === 'settings'
+  )
     return { name: first };
   if (first !== 'projects') return { name: 'missing', path };
   if (project === undefined) return { name: 'projects' };
@@ -33,7 +41,7 @@ export function parseRoute(path: string, search: string, hash: string): Route {
     return id === undefined
       ? { name: 'project', project, tab: 'workflows' }
       : { name: 'workflow', project, workflow: id };
-  if (kind === 'queue' || kind === 'settings') return { name: 'project', project, tab: kind };
+  if (kind === 'queue' || kind === 'chat' || kind === 'settings') return { name: 'project', project, tab: kind };
   if (kind !== 'runs') return { name: 'missing', path };
   if (id === undefined) return { name: 'project', project, tab: 'runs' };
   const query = new URLSearchParams(search);

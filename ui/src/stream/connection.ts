@@ -1,5 +1,12 @@
 import { PROTOCOL_VERSION } from '../platform/protocol';
-import type { ClientFrame, ClientInfo, Methods, ServerFrame, SignalboxEvent } from '../platform/protocol';
+import type {
+  ClientFrame,
+  ClientInfo,
+  Methods,
+  PresenceState,
+  ServerFrame,
+  SignalboxEvent,
+} from '../platform/protocol';
 import type { Transport } from '../platform/transport';
 import type { SessionState } from '../platform/session';
 import { backoff } from './backoff';
@@ -55,6 +62,7 @@ export class Connection {
   #byeMs: number | undefined;
   #welcomed = false;
   readonly #subscribing = new Map<number, string[]>();
+  readonly #presence = new Map<string, PresenceState>();
   #stopRetry: (() => void) | undefined;
   #stopWatch: (() => void) | undefined;
   #stopSteady: (() => void) | undefined;
@@ -107,6 +115,13 @@ export class Connection {
       return;
     }
     if (this.rooms.want(room) && this.#welcomed) this.#subscribe([room]);
+  }
+
+  /** Says what this person looks at in a room; said again after each reconnect, since nothing keeps it. */
+  presence(room: string, state: PresenceState | undefined): void {
+    if (state) this.#presence.set(room, state);
+    else this.#presence.delete(room);
+    if (this.#link.phase === 'live') this.#post({ type: 'presence', room, state: state ?? {} });
   }
 
   leave(room: string): void {
@@ -238,6 +253,7 @@ export class Connection {
         return;
       case 'reset':
       case 'presence':
+      case 'connection_stats':
         this.options.sink.apply(frame);
         return;
       default:
@@ -292,6 +308,9 @@ export class Connection {
       pingMs: frame.ping_ms,
       lagging: undefined,
     });
+    // The host joins a member's own room by itself.
+    const own = `member/${frame.member}`;
+    if (!this.rooms.isWanted(own)) this.rooms.want(own);
     this.options.sink.apply(frame);
     if (resumed) this.#subscribe(this.rooms.wanted().filter((room) => !this.rooms.holds(room)));
     this.calls.resend();
@@ -321,6 +340,7 @@ export class Connection {
       reconnects: this.#link.reconnects + (this.#link.complete && this.#link.phase === 'joining' ? 1 : 0),
     });
     this.options.sink.apply(frame);
+    for (const [room, state] of this.#presence) this.#post({ type: 'presence', room, state });
     this.#stopSteady?.();
     this.#stopSteady = this.options.clock.after(STEADY_MS, () => {
       this.#update({ attempts: 0 });

@@ -2,11 +2,15 @@ import type {
   Activity,
   ActivityEntry,
   Approval,
+  ChatMessage,
   HealthCheck,
   Member,
+  Notice as MemberNotice,
+  NoticesUpdated,
   Progress,
   Project,
   QueueState,
+  ReadMark,
   Risk,
   Run,
   RunWithSteps,
@@ -21,6 +25,7 @@ import { Logbook } from './logbook';
 import { AgentWorld } from './agents';
 import type { Dated } from './agents';
 import { logKey } from './keys';
+import { Team } from './team';
 import { isAgentEvent } from './transcript';
 
 export { logKey };
@@ -50,6 +55,7 @@ export class World extends AgentWorld {
   readonly filled = new Set<string>();
   readonly refused = new Map<string, string>();
   readonly unknown = new Map<string, number>();
+  readonly team = new Team(this.dirty);
   activity: ActivityEntry[] = [];
   system: SystemStatus | undefined;
   version: string | undefined;
@@ -71,6 +77,7 @@ export class World extends AgentWorld {
     ])
       map.clear();
     this.forgetAgents();
+    this.team.forget();
     this.filled.clear();
     this.#pinned.clear();
     this.activity = [];
@@ -88,16 +95,24 @@ export class World extends AgentWorld {
         return;
       case 'left':
         if (frame.code !== 'unsubscribed') this.refused.set(frame.room, frame.code);
+        this.team.left(frame.room);
         this.dirty.add(`room:${frame.room}`);
         return;
       case 'connection':
+        this.team.gone();
+        return;
+      case 'presence':
+        this.team.present(frame);
+        return;
+      case 'connection_stats':
+        this.team.measured(frame);
+        return;
       case 'subscribed':
       case 'reset':
       case 'synced':
       case 'ping':
       case 'reply':
       case 'lagging':
-      case 'presence':
       case 'bye':
         return;
       default:
@@ -170,6 +185,7 @@ export class World extends AgentWorld {
         return;
       case 'run':
         this.#pinned.add(state.run.id);
+        this.team.here(room, state.presence);
         this.#withSteps(state, at);
         this.runOfAgents(at, state);
         for (const tail of state.logs) {
@@ -178,6 +194,9 @@ export class World extends AgentWorld {
           this.logbook(state.run.id, first.step, first.attempt).tail(tail);
           this.dirty.add(`log:${logKey(state.run.id, first.step, first.attempt)}`);
         }
+        return;
+      case 'member':
+        this.team.mine(state);
         return;
       default:
         this.#count(`snapshot:${room}`);
@@ -201,6 +220,8 @@ export class World extends AgentWorld {
     }
     for (const approval of state.approvals) this.#putApproval(approval, at);
     this.projectOfAgents(id, at, state);
+    this.team.chat(id, state.chat ?? [], at);
+    this.team.here(`project/${id}`, state.presence);
     this.dirty.add('projects').add(`queue:${id}`).add(`runs:${id}`).add('runs').add('approvals');
   }
 
@@ -298,6 +319,37 @@ export class World extends AgentWorld {
         this.dirty.add('host');
         return;
       }
+      case 'chat_message': {
+        const message = frame.data as ChatMessage;
+        this.team.chat(message.project, [message], at);
+        return;
+      }
+      case 'notice': {
+        const notice = frame.data as MemberNotice;
+        // Questions have cards and notes of their own.
+        if (this.team.notice(notice) && (notice.kind === 'mention' || notice.kind === 'reply'))
+          this.notice({
+            kind: 'info',
+            title: notice.kind === 'mention' ? `${notice.actor} named you` : `${notice.actor} answered you`,
+            text: notice.text,
+            project: notice.project,
+            about: notice.id,
+            ...(notice.run === undefined ? {} : { run: notice.run }),
+          });
+        return;
+      }
+      case 'notices_updated': {
+        const updated = frame.data as NoticesUpdated;
+        this.team.noticesUpdated(updated);
+        if (updated.read_at !== undefined) for (const id of updated.ids) this.withdraw(id);
+        return;
+      }
+      case 'mark_updated':
+        this.team.mark(frame.data as ReadMark);
+        return;
+      case 'webhook_updated':
+        this.dirty.add(`webhooks:${frame.room.slice('project/'.length)}`);
+        return;
       case 'engine_recovered': {
         const { runs, crashed } = frame.data as { runs: number; crashed: unknown[] };
         this.notice({

@@ -2,6 +2,7 @@ import { useEffect, useState } from 'react';
 import { PermissionCard } from '../features/agents/PermissionCard';
 import { ApprovalCard } from '../features/approvals/ApprovalCard';
 import { Settled, settledApproval, settledPermission } from '../features/approvals/Settled';
+import { Notices } from '../features/team/Notices';
 import { RiskCard } from '../features/risks/RiskCard';
 import { riskKey } from '../stream/agents';
 import { call, show, world } from '../store/client';
@@ -73,6 +74,7 @@ export function InboxView() {
           </p>
         </Empty>
       )}
+      <Notices />
       {risks.length > 0 && (
         <section className="risks column" aria-label="Risks" data-testid="risks">
           <h2>Risks</h2>

@@ -10,7 +10,18 @@ import { RiskCard } from '../features/risks/RiskCard';
 import './run.css';
 
 /** What came of the run: its goal, what may go wrong, and what was landed. */
-export function Outcome({ project, run, risks }: { project: string; run: string; risks: readonly Risk[] }) {
+export function Outcome({
+  project,
+  run,
+  statement,
+  risks,
+}: {
+  project: string;
+  run: string;
+  /** What it is to reach, if its workflow says so. */
+  statement: string | undefined;
+  risks: readonly Risk[];
+}) {
   const goal = useGoal(run);
   const commits = useCommits(run);
   return (
@@ -23,10 +34,14 @@ export function Outcome({ project, run, risks }: { project: string; run: string;
         {goal ? (
           <Goal goal={goal} project={project} run={run} />
         ) : (
-          <p className="body muted">
-            Nothing was checked yet. A goal that the workflow names is checked before anything lands, or when everything
-            else is done.
-          </p>
+          <div className="body stack">
+            {statement !== undefined && <blockquote className="goal-statement">{statement}</blockquote>}
+            <p className="muted" data-testid="goal-unchecked">
+              {statement === undefined
+                ? 'The workflow names no goal.'
+                : 'Not checked yet: that is done before anything lands, and when everything else is done.'}
+            </p>
+          </div>
         )}
       </section>
       {risks.length > 0 && (

@@ -1,4 +1,6 @@
 import { ProjectSettings } from '../features/projects/ProjectSettings';
+import { Chat } from '../features/team/Chat';
+import { People } from '../features/team/People';
 import { QueuePanel } from '../features/queue/QueuePanel';
 import { RunsList } from '../features/runs/RunsList';
 import { WorkflowCard } from '../features/workflows/WorkflowCard';
@@ -7,6 +9,7 @@ import { call, useRoom, useStale } from '../store/client';
 import { useProject, useQueue, useRuns } from '../store/read';
 import { navigate, to } from '../store/route';
 import type { ProjectTab } from '../store/route';
+import { useUnreadChat } from '../store/team';
 import { Menu } from '../shared/Menu';
 import { Button, Empty, Link, Loading } from '../shared/parts';
 import { Page } from '../shared/Page';
@@ -25,12 +28,14 @@ export function ProjectView({ id, tab }: { id: string; tab: ProjectTab }) {
   const room = useRoom(`project/${id}`);
   const queue = useQueue(id);
   const runs = useRuns(id);
+  const unread = useUnreadChat(id);
   if (!project || typeof room === 'object')
     return <NotHere what="project" refused={typeof room === 'object' ? room.refused : undefined} />;
   const tabs = [
     ['runs', 'Runs', runs.filter((run) => run.status !== 'done').length],
     ['workflows', 'Workflows', 0],
     ['queue', 'Queue', queue?.runs.length ?? 0],
+    ['chat', 'Chat', unread],
     ['settings', 'Settings', 0],
   ] as const;
   return (
@@ -44,7 +49,12 @@ export function ProjectView({ id, tab }: { id: string; tab: ProjectTab }) {
           {project.name}
         </>
       }
-      actions={<ProjectMenu project={project} />}
+      actions={
+        <>
+          <People project={id} />
+          <ProjectMenu project={project} />
+        </>
+      }
     >
       <nav className="tabs" aria-label="Parts of the project">
         {tabs.map(([key, label, n]) => (
@@ -66,6 +76,8 @@ export function ProjectView({ id, tab }: { id: string; tab: ProjectTab }) {
         <Runs project={id} />
       ) : tab === 'queue' ? (
         <QueuePanel project={id} />
+      ) : tab === 'chat' ? (
+        <Chat project={id} />
       ) : tab === 'settings' ? (
         <ProjectSettings project={project} />
       ) : (

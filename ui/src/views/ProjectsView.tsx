@@ -1,6 +1,7 @@
 import { useState } from 'react';
 import { OpenProject } from '../features/projects/OpenProject';
 import { ProjectCard } from '../features/projects/ProjectCard';
+import { Away } from '../features/team/Away';
 import { useProjects } from '../store/read';
 import { Button, Empty } from '../shared/parts';
 import { Page } from '../shared/Page';
@@ -26,11 +27,14 @@ export function ProjectsView() {
           </p>
         </Empty>
       ) : (
-        <ul className="project-grid">
-          {projects.map((project) => (
-            <ProjectCard key={project.id} project={project} />
-          ))}
-        </ul>
+        <>
+          <Away />
+          <ul className="project-grid">
+            {projects.map((project) => (
+              <ProjectCard key={project.id} project={project} />
+            ))}
+          </ul>
+        </>
       )}
       {opening && <OpenProject onClose={() => setOpening(false)} />}
     </Page>

@@ -1,3 +1,4 @@
+import { People } from '../features/team/People';
 import { useEffect, useState } from 'react';
 import { AgentPanel } from '../features/agents/AgentPanel';
 import { PermissionCard } from '../features/agents/PermissionCard';
@@ -102,6 +103,7 @@ function Shown({ run, route, filled }: { run: Run; route: RunRoute; filled: bool
       <RunHeader
         run={run}
         cancellingSince={cancellingSince}
+        people={<People project={run.project} run={run.id} />}
         back={
           <Link
             to={to.project(run.project)}
@@ -188,7 +190,7 @@ function Shown({ run, route, filled }: { run: Run; route: RunRoute; filled: bool
               ) : tab === 'timeline' ? (
                 <Timeline run={run} selected={selected} onSelect={choose} />
               ) : tab === 'outcome' ? (
-                <Outcome project={run.project} run={run.id} risks={risks} />
+                <Outcome project={run.project} run={run.id} statement={run.goal} risks={risks} />
               ) : tab === 'steps' ? (
                 <StepList run={run.id} selected={selected} focus={front} onSelect={choose} />
               ) : (

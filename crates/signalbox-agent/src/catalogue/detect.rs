@@ -79,7 +79,7 @@ pub struct Found {
 pub async fn detect(entry: &Entry, search: &Search) -> Found {
     let command = entry.commands.iter().find_map(|command| {
         let name = command.first()?;
-        let own = search.own.as_ref().filter(|_| entry.rehearsal && !entry.custom);
+        let own = search.own.as_ref().filter(|_| entry.rehearsal && name == "signalbox");
         Some((own.cloned().or_else(|| program(name, search))?, command))
     });
     let mut found = Found {

@@ -107,6 +107,7 @@ impl History {
             steps_done: 0,
             current_step: None,
             group: None,
+            goal: None,
             queue_position: None,
             paused: false,
             reason: None,

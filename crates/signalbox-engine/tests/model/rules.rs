@@ -449,6 +449,7 @@ fn a_run_that_has_nothing_left_to_do_leaves_its_group() {
         file: None,
         plan,
         plan_key: String::new(),
+        goal: None,
         inputs: Default::default(),
         actor: actor("alice"),
         member: None,

@@ -164,6 +164,7 @@ impl World {
             file: None,
             plan,
             plan_key: String::new(),
+            goal: None,
             inputs: Default::default(),
             actor: actor("alice"),
             member: Some(member("alice")),

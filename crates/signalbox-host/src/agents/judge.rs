@@ -40,6 +40,10 @@ impl Task {
                     "the agent reached a limit of its own before it was done",
                 ));
             }
+            TurnStop::Other(word) if !checked => {
+                let why = format!("the agent ended its turn for a reason that is not known: {word}");
+                return Err(Failed::new(FailureCause::Agent, why));
+            }
             TurnStop::Cancelled if !checked => {
                 return Err(Failed::new(FailureCause::Agent, "the agent ended its turn before it was done"));
             }

@@ -1,7 +1,7 @@
 //! An attempt of a step that an agent does: its folder, its session, its turns, its checks, its end.
 
 use std::{
-    sync::{Arc, Mutex, OnceLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -105,11 +105,13 @@ pub(crate) struct Task {
     pub(super) prepared: Prepared,
     pub(super) services: Arc<Services>,
     began: Instant,
+    /// What the agents used up that another took the place of, with all that the step had used before.
+    spent: Mutex<Option<Usage>>,
 }
 
 impl Task {
     pub(crate) fn new(job: Job, prepared: Prepared, services: Arc<Services>) -> Self {
-        Self { job: Arc::new(job), prepared, services, began: Instant::now() }
+        Self { job: Arc::new(job), prepared, services, began: Instant::now(), spent: Mutex::default() }
     }
 
     /// Works to the attempt's end and tells the engine.
@@ -184,7 +186,9 @@ impl Task {
             Ok(launch) => launch,
             Err(failure) => return Err(self.failure(failure).await),
         };
-        let before = self.prepared.previous.as_ref().map(|agent| agent.usage).unwrap_or_default();
+        let spent = *self.spent.lock().unwrap_or_else(PoisonError::into_inner);
+        let earlier = self.prepared.previous.as_ref().map(|agent| agent.usage);
+        let before = spent.or(earlier).unwrap_or_default();
         let agent = StepAgent {
             id: id.to_owned(),
             name: launch.name.clone(),
@@ -300,7 +304,9 @@ impl Task {
         pump.await.ok();
         self.sweep().await;
         recorder.state(AgentState::Closed, result.as_ref().err().map(|failed| failed.message.clone())).await;
-        result.map(|outcome| Outcome { agent: Some(Box::new(recorder.step_agent())), ..outcome })
+        let agent = recorder.step_agent();
+        *self.spent.lock().unwrap_or_else(PoisonError::into_inner) = Some(agent.usage);
+        result.map(|outcome| Outcome { agent: Some(Box::new(agent)), ..outcome })
     }
 
     /// Whatever the agent left running ends with it: agents start commands in sessions of their own.

@@ -423,11 +423,17 @@ replies! {
         sent_seq: u64,
         /// How many events it is behind.
         lag: u64,
+        /// About how many bytes it is behind: events that were not sent yet, and what its socket has not taken.
+        #[serde(default)] #[ts(as = "Option<u64>")] lag_bytes: u64,
+        /// Messages of presence and the like that were sent.
+        #[serde(default)] #[ts(as = "Option<u64>")] ephemeral: u64,
+        /// Those that were left out because the connection was slow: a newer one took their place, or there were too many.
+        #[serde(default)] #[ts(as = "Option<u64>")] ephemeral_dropped: u64,
         /// Events sent.
         events: u64,
         /// Bytes sent.
         bytes: u64,
-        /// `resumed`, `snapshot` or `live`: how it joined.
+        /// How it joined: `resumed`, `snapshot`, or `reset` when what it held was no longer good.
         joined: String,
     }
     /// Connections.

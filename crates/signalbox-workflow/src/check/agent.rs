@@ -7,6 +7,7 @@ use super::{
 use crate::{
     at::At,
     definition::{GitAction, Isolation, Step, StepKind},
+    plan::nearest_workers,
 };
 
 /// Most corrections of one attempt.
@@ -118,6 +119,15 @@ impl Checker<'_> {
         self.from(id, step);
         if let Some(action) = &step.action {
             let named = matches!(**action, GitAction::Tag | GitAction::Branch);
+            let takes = matches!(**action, GitAction::Merge | GitAction::Commit);
+            if takes
+                && step.from.is_none()
+                && nearest_workers(self.definition, step.needs.iter().map(|n| n.as_str())).is_empty()
+            {
+                let message = format!("no agent with a worktree comes before {id:?}: there would be nothing to take");
+                let hint = "let it need a step of kind agent that works in a worktree, or name one with `from`";
+                self.error("no-worktree", action.position(), message, hint);
+            }
             if named && step.name.is_none() {
                 let message = "a tag or a branch needs a `name`";
                 self.error("missing-key", action.position(), message, "add `name: ...`");

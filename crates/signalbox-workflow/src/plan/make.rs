@@ -8,7 +8,7 @@ use signalbox_model::{FormField, FormFieldKind, StepKey, StepKind};
 
 mod agents;
 
-pub(crate) use self::agents::GOAL_STEP;
+pub(crate) use self::agents::{GOAL_STEP, nearest_workers};
 
 use super::{
     Carried, Check, Command, Gate, Goal, Group, Instance, MAX_INSTANCES, MAX_MATRIX, Notice, Plan, PlannedStep,

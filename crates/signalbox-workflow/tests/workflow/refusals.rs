@@ -109,6 +109,12 @@ fn steps() {
             3,
             "within the repository",
         ),
+        (
+            with_steps("  a: { kind: command, run: x }\n  l: { kind: git, needs: [a], action: merge }\n"),
+            "no-worktree",
+            5,
+            "nothing to take",
+        ),
         (command(", shell: []"), "empty-shell", 5, "bash"),
         (command(", env: { 1A: x }"), "bad-name", 5, "variable"),
         (command(", env: { SIGNALBOX_X: x }"), "bad-name", 5, "reserved"),

@@ -2,9 +2,11 @@ import { useId, useState } from 'react';
 import type { Permission, PermissionAnswer } from '../../platform/protocol';
 import { useLink, useStale } from '../../store/client';
 import { useKeys } from '../../store/keys';
+import { answering } from '../../store/team';
 import { to } from '../../store/route';
 import { Icon } from '../../shared/Icon';
 import { Ago, Button, Kbd, Link } from '../../shared/parts';
+import { Answering } from '../../shared/Answering';
 import { Problem } from '../../shared/Problem';
 import { useAction } from '../../shared/useAction';
 import { useSeen } from '../../shared/useSeen';
@@ -44,6 +46,7 @@ export function PermissionCard({ permission, keys }: { permission: Permission; k
       data-testid={`permission-${permission.id}`}
       data-active={keys || undefined}
       aria-label={permission.title}
+      {...(barred === undefined && answering(permission.project, 'permission', permission.id))}
     >
       <header>
         <span className="muted">
@@ -112,6 +115,7 @@ export function PermissionCard({ permission, keys }: { permission: Permission; k
         <span className="muted" role="status">
           {barred ?? (given ? 'Answered. The host is told.' : 'operator or owner may answer')}
         </span>
+        <Answering project={permission.project} question={permission.id} />
       </footer>
       {keys && (
         <AnswerKeys

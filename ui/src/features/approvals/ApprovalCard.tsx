@@ -2,6 +2,7 @@ import { useState } from 'react';
 import type { Approval, Decision, Run } from '../../platform/protocol';
 import { call, useLink, useStale } from '../../store/client';
 import { useKeys } from '../../store/keys';
+import { answering } from '../../store/team';
 import { useRun } from '../../store/read';
 import { to } from '../../store/route';
 import { useNow } from '../../store/time';
@@ -9,6 +10,7 @@ import { duration, exact } from '../../shared/format';
 import { FieldForm } from '../../shared/FieldForm';
 import { formQuestion, initialAnswers, readAnswers } from '../../shared/form';
 import { Ago, Button, Kbd, Link } from '../../shared/parts';
+import { Answering } from '../../shared/Answering';
 import { Problem } from '../../shared/Problem';
 import { useAction } from '../../shared/useAction';
 import { useSeen } from '../../shared/useSeen';
@@ -62,6 +64,7 @@ export function ApprovalCard({ approval, keys }: { approval: Approval; keys: boo
       data-testid={`approval-${approval.id}`}
       data-active={keys || undefined}
       aria-label={approval.question}
+      {...(barred === undefined && answering(approval.project, 'approval', approval.id))}
     >
       <header>
         <span className="muted">
@@ -108,6 +111,7 @@ export function ApprovalCard({ approval, keys }: { approval: Approval; keys: boo
           {barred ?? `${roles.join(' or ')} may answer`}
           {approval.min > 1 && ` · ${String(approval.min)} approvals needed`}
         </span>
+        <Answering project={approval.project} question={approval.id} />
       </footer>
       {keys && <AnswerKeys onDecide={decide} />}
     </article>

@@ -19,10 +19,13 @@ const FORCE_AFTER_MS = 10_000;
 export function RunHeader({
   run,
   back,
+  people,
   cancellingSince,
 }: {
   run: Run;
   back: ReactNode;
+  /** Who else is here. */
+  people: ReactNode;
   cancellingSince: number | undefined;
 }) {
   const look = runLook(run);
@@ -44,6 +47,7 @@ export function RunHeader({
           <State look={look} />
         </span>
         <span className="grow" />
+        {people}
         <RunActions run={run} cancellingSince={cancellingSince} />
       </div>
       <div className="run-head-facts">

@@ -1,6 +1,8 @@
 import type { Connection } from '../../platform/protocol';
 import { call, useLink, useStale } from '../../store/client';
 import { bytes } from '../../shared/format';
+import { useConnections } from '../../store/team';
+import { Plot } from './Plot';
 import { Ago, Button } from '../../shared/parts';
 import { useAction } from '../../shared/useAction';
 
@@ -14,6 +16,7 @@ const TRANSPORT: Record<string, string> = {
 export function Connections({ connections, reload }: { connections: readonly Connection[]; reload: () => void }) {
   const link = useLink();
   const stale = useStale();
+  const heard = new Map(useConnections().map((each) => [each.connection.id, each.samples]));
   const close = useAction(
     async (connection: number) => {
       await call('connection.close', { connection });
@@ -38,6 +41,7 @@ export function Connections({ connections, reload }: { connections: readonly Con
               <th className="right">Behind</th>
               <th className="right">Events</th>
               <th className="right">Sent</th>
+              <th className="right">Left out</th>
               <th>Joined by</th>
               <th>
                 <span className="sr">Close</span>
@@ -65,6 +69,11 @@ export function Connections({ connections, reload }: { connections: readonly Con
                 </td>
                 <td className="right num">
                   {connection.round_trip_ms === undefined ? '—' : `${String(connection.round_trip_ms)} ms`}
+                  <Plot
+                    label="Round trip, the last ten minutes"
+                    unit="ms"
+                    values={(heard.get(connection.id) ?? []).map((sample) => sample.roundTrip)}
+                  />
                 </td>
                 <td className="right num">
                   {connection.lag === 0 ? (
@@ -74,9 +83,18 @@ export function Connections({ connections, reload }: { connections: readonly Con
                       {connection.lag.toLocaleString()}
                     </b>
                   )}
+                  {(connection.lag_bytes ?? 0) > 0 && <div className="muted">{bytes(connection.lag_bytes ?? 0)}</div>}
+                  <Plot
+                    label="Events behind, the last ten minutes"
+                    unit="events"
+                    values={(heard.get(connection.id) ?? []).map((sample) => sample.lag)}
+                  />
                 </td>
                 <td className="right num">{connection.events.toLocaleString()}</td>
                 <td className="right num">{bytes(connection.bytes)}</td>
+                <td className="right num" title="Messages of presence that a newer one took the place of">
+                  {connection.ephemeral_dropped ?? 0}
+                </td>
                 <td>
                   {connection.joined}
                   <div className="muted">{connection.rooms.length} rooms</div>

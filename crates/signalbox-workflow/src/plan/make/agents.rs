@@ -66,7 +66,7 @@ fn permissions(own: Option<&Permissions>, default: Option<&Permissions>) -> Perm
 }
 
 /// The agents before a step whose work nobody else between has taken up: work flows along `needs`.
-fn nearest_workers<'a>(definition: &'a Definition, needs: impl Iterator<Item = &'a str>) -> Vec<usize> {
+pub(crate) fn nearest_workers<'a>(definition: &'a Definition, needs: impl Iterator<Item = &'a str>) -> Vec<usize> {
     let mut found = Vec::new();
     let mut seen = HashSet::new();
     let mut next: Vec<&str> = needs.collect();

@@ -1,0 +1,132 @@
+import { useState } from 'react';
+import type { Member, Role } from '../../platform/protocol';
+import { call, useLink, useStale } from '../../store/client';
+import { useMembers, useProjects } from '../../store/read';
+import { exact } from '../../shared/format';
+import { Dialog } from '../../shared/Dialog';
+import { Button } from '../../shared/parts';
+import { Problem } from '../../shared/Problem';
+import { useAction } from '../../shared/useAction';
+import { Face } from './People';
+import './team.css';
+
+const ROLES: readonly Role[] = ['viewer', 'operator', 'owner'];
+
+/** Everybody who may come in, and what each may do. */
+export function Members() {
+  const link = useLink();
+  const members = useMembers();
+  const [edited, setEdited] = useState<Member>();
+  const owner = link.role === 'owner';
+  const sorted = [...members].sort((a, b) => Number(a.revoked) - Number(b.revoked) || a.name.localeCompare(b.name));
+  return (
+    <section className="panel" aria-label="Members" data-testid="members">
+      <header>
+        <h2 className="grow">Members</h2>
+        <span className="badge num">{members.filter((member) => !member.revoked).length}</span>
+      </header>
+      <ul>
+        {sorted.map((member) => (
+          <li
+            key={member.id}
+            className="member-row"
+            data-off={member.revoked || undefined}
+            data-testid={`member-${member.name}`}
+          >
+            <Face member={member.id} name={member.name} />
+            <span className="grow">
+              <b>{member.name}</b> {member.id === link.member && <span className="badge">you</span>}{' '}
+              <span className="muted">
+                {member.revoked
+                  ? 'may not come in any more'
+                  : (member.projects ?? []).length > 0
+                    ? (member.projects ?? []).join(', ')
+                    : 'all projects'}
+                {member.expires_at !== undefined && !member.revoked && ` · until ${exact(member.expires_at)}`}
+              </span>
+            </span>
+            <span className="badge">{member.role}</span>
+            {owner && !member.revoked && member.id !== link.member && (
+              <Button size="small" onClick={() => setEdited(member)}>
+                Change…
+              </Button>
+            )}
+          </li>
+        ))}
+      </ul>
+      {edited && <Change member={edited} onClose={() => setEdited(undefined)} />}
+    </section>
+  );
+}
+
+function Change({ member, onClose }: { member: Member; onClose: () => void }) {
+  const stale = useStale();
+  const projects = useProjects();
+  const [name, setName] = useState(member.name);
+  const [role, setRole] = useState(member.role);
+  const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set(member.projects ?? []));
+  const save = useAction(async () => {
+    await call('member.update', { member: member.id, name: name.trim(), role, projects: [...chosen] });
+    onClose();
+  });
+  const revoke = useAction(async () => {
+    await call('token.revoke', { member: member.id });
+    onClose();
+  });
+  const off = stale || save.pending || revoke.pending;
+  return (
+    <Dialog
+      open
+      onClose={onClose}
+      title={`Change ${member.name}`}
+      about="Connections that are open follow at once."
+      testid="member-dialog"
+      footer={
+        <>
+          <Button kind="danger" disabled={off} onClick={() => void revoke.run()}>
+            Revoke
+          </Button>
+          <span className="grow" />
+          <Button onClick={onClose}>Cancel</Button>
+          <Button kind="primary" disabled={off || name.trim() === ''} onClick={() => void save.run()}>
+            Save
+          </Button>
+        </>
+      }
+    >
+      <div className="stack">
+        <label className="field">
+          <span>Name</span>
+          <input className="input" value={name} maxLength={60} onChange={(event) => setName(event.target.value)} />
+        </label>
+        <label className="field">
+          <span>Role</span>
+          <select className="input" value={role} onChange={(event) => setRole(event.target.value as Role)}>
+            {ROLES.map((each) => (
+              <option key={each}>{each}</option>
+            ))}
+          </select>
+        </label>
+        <fieldset className="stack">
+          <legend>Projects: none chosen means all</legend>
+          {projects.map((project) => (
+            <label key={project.id} className="row">
+              <input
+                type="checkbox"
+                checked={chosen.has(project.id)}
+                onChange={(event) => {
+                  const next = new Set(chosen);
+                  if (event.target.checked) next.add(project.id);
+                  else next.delete(project.id);
+                  setChosen(next);
+                }}
+              />
+              {project.name}
+            </label>
+          ))}
+        </fieldset>
+        <Problem error={save.error ?? revoke.error} />
+      </div>
+    </Dialog>
+  );
+}
