@@ -4,6 +4,7 @@
 //! app over IPC, the CLI from within its own process. All of them hold a [`Host`], which is cheap
 //! to clone, and speak for a [`signalbox_wire::Caller`].
 
+mod again;
 mod agents;
 mod audit;
 mod auth;
