@@ -29,6 +29,8 @@ mod examples;
 mod isolation;
 #[path = "integration/pitfalls.rs"]
 mod pitfalls;
+#[path = "integration/programs.rs"]
+mod programs;
 #[path = "integration/protection.rs"]
 mod protection;
 #[path = "integration/real_agents.rs"]
@@ -48,6 +50,8 @@ mod streams;
 mod support;
 #[path = "integration/team.rs"]
 mod team;
+#[path = "integration/webhooks.rs"]
+mod webhooks;
 
 #[test]
 fn no_file_of_tests_is_forgotten() {

@@ -423,6 +423,7 @@ fn check_others(world: &World, member: &Member) {
             calls.push((method, json!({ "project": place.id })));
         }
         calls.push(("run.get", json!({ "run": place.run })));
+        calls.push(("chat.list", json!({ "project": place.id })));
         if member.role != "viewer" {
             calls.push(("run.start", json!({ "project": place.id, "workflow": "hello" })));
             calls.push(("approval.answer", json!({ "approval": approval(&place.run), "decision": "approve" })));
@@ -434,6 +435,7 @@ fn check_others(world: &World, member: &Member) {
         }
         if member.role == "owner" {
             calls.push(("audit.list", json!({ "project": place.id })));
+            calls.push(("webhook.list", json!({ "project": place.id })));
             calls.push(("project.close", json!({ "project": place.id })));
         }
         for (method, params) in calls {

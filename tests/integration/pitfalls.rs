@@ -477,7 +477,7 @@ async fn pitfall_13_amplification() {
     for (count, ok) in [(20, true), (21, false)] {
         let rooms: Vec<String> = (0..count).map(|n| format!("project/p{n}")).collect();
         let mut fresh = host.hello(&[], None).await;
-        fresh.next_of("connection").await;
+        fresh.next_of("synced").await;
         fresh.send(&json!({ "type": "subscribe", "rid": 4, "rooms": rooms })).await;
         let answer = loop {
             let frame = fresh.next().await.unwrap();

@@ -429,3 +429,33 @@ async fn metrics_keep_to_what_prometheus_expects() {
         Err(error) => eprintln!("promtool was not asked: {error} (Debian: apt-get install prometheus)"),
     }
 }
+
+#[test]
+fn events_of_other_programs_are_held_to_the_schema_of_their_type() {
+    let (project, _data, host, id) = start(&[]);
+    let folder = project.path().join(".signalbox/schemas");
+    std::fs::create_dir_all(&folder).unwrap();
+    let schema = json!({ "type": "object", "required": ["service"], "properties": { "hosts": { "type": "array", "items": { "type": "string" } } } });
+    std::fs::write(folder.join("x_deploy.json"), schema.to_string()).unwrap();
+    let publish = |data: Value| host.call("event.publish", json!({ "project": id, "type": "x_deploy", "data": data }));
+    publish(json!({ "service": "web", "hosts": ["a"] })).unwrap();
+    let error = publish(json!({ "service": "web", "hosts": ["a", 7] })).unwrap_err();
+    assert_eq!((&error["code"], &error["details"]["problems"][0]["path"]), (&json!("bad_request"), &json!("/hosts/1")));
+    assert!(error["message"].as_str().unwrap().starts_with("data/hosts/1 does not fit"), "{error}");
+    assert_eq!(publish(json!({})).unwrap_err()["code"], "bad_request");
+    // Another type has no schema, and one that is broken is not passed over in silence.
+    host.call("event.publish", json!({ "project": id, "type": "x_other", "data": 1 })).unwrap();
+    std::fs::write(folder.join("x_deploy.json"), "{").unwrap();
+    assert_eq!(publish(json!({ "service": "web" })).unwrap_err()["code"], "conflict");
+    #[cfg(unix)]
+    {
+        let outside = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(outside.path(), "{\"const\": \"a secret\"}").unwrap();
+        std::fs::remove_file(folder.join("x_deploy.json")).unwrap();
+        std::os::unix::fs::symlink(outside.path(), folder.join("x_deploy.json")).unwrap();
+        let error = publish(json!(1)).unwrap_err();
+        assert!(error["code"] == "conflict" && !error.to_string().contains("a secret"), "{error}");
+    }
+    let events = host.events(&[&format!("project/{id}")]);
+    assert_eq!(events.iter().filter(|event| event["type"] == "x_deploy").count(), 1);
+}

@@ -1,4 +1,4 @@
-//! The project's chores: `cargo xtask setup | run | test | build | codegen | bench | agents | fuzz | soak`.
+//! The project's chores: `cargo xtask setup | run | test | build | codegen | bench | agents | programs | fuzz | soak`.
 //!
 //! It builds in seconds and needs nothing but Rust; what else a chore needs, it installs or names.
 
@@ -7,6 +7,7 @@ mod build;
 mod check;
 mod fuzz;
 mod process;
+mod programs;
 mod run;
 mod sample;
 mod setup;
@@ -27,6 +28,7 @@ Usage: cargo xtask COMMAND
   codegen [--check]  writes the TypeScript types of the protocol, or says whether they are up to date
   bench [PART]       runs the benchmarks: log, replay, fanout, sockets, scale, engine, window
   agents [ID]        installs real coding agents below target and tests them, with a scripted model behind them
+  programs           installs clients that others wrote (npm, PyPI) below target and tests with them
   fuzz [TARGET] [--seconds N] [--seed S]
                      gives everything that takes bytes from outside anything, for N seconds a target
   soak [--minutes N] [--seed S] [--clients N]
@@ -67,6 +69,7 @@ fn chore(arguments: &[&str]) -> Result<bool> {
             if rest.is_empty() { check::window_rate(None) } else { Ok(()) }
         }
         ["agents", rest @ ..] => agents::run(rest),
+        ["programs"] => programs::run(),
         ["fuzz", rest @ ..] => fuzz::run(rest),
         ["soak", rest @ ..] => soak::run(rest),
         [] | ["help" | "--help" | "-h"] => {

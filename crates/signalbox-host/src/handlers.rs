@@ -14,7 +14,7 @@ use signalbox_wire::{
 use signalbox_workflow::{ProjectContext, plan::resolve};
 
 use crate::{
-    Host, VERSION, host::store_error, ids, plan, runtime::Applied, secrets, sharing::check_everywhere, system,
+    Host, VERSION, host::store_error, ids, plan, runtime::Applied, schemas, secrets, sharing::check_everywhere, system,
     workflows,
 };
 
@@ -460,6 +460,7 @@ impl Handlers for Host {
     async fn event_publish(&self, caller: &Caller, params: EventPublish) -> Reply<Published> {
         let project = self.project(caller, &params.project)?;
         let kind = CustomType::new(&params.kind).map_err(|error| CallError::bad_request(error.to_string()))?;
+        schemas::check(&project, &kind, &params.data)?;
         let room = Room::Project(project.id.clone());
         let mut events = vec![NewEvent::new(room, caller.actor.clone(), EventBody::Custom(kind, params.data))];
         if let Some(priority) = params.priority {
@@ -621,6 +622,26 @@ impl Handlers for Host {
 
     async fn notice_read(&self, caller: &Caller, params: NoticeRead) -> Reply<NoticesLeft> {
         self.read_notices(caller, params).await
+    }
+
+    async fn webhook_create(&self, caller: &Caller, params: WebhookCreate) -> Reply<WebhookCreated> {
+        self.create_webhook(caller, params).await
+    }
+
+    async fn webhook_list(&self, caller: &Caller, params: ProjectRef) -> Reply<Webhooks> {
+        self.list_webhooks(caller, &params)
+    }
+
+    async fn webhook_delete(&self, caller: &Caller, params: WebhookRef) -> Reply<WebhookReply> {
+        self.delete_webhook(caller, &params).await
+    }
+
+    async fn webhook_test(&self, caller: &Caller, params: WebhookRef) -> Reply<WebhookTested> {
+        self.test_webhook(caller, &params).await
+    }
+
+    async fn webhook_deliveries(&self, caller: &Caller, params: WebhookDeliveries) -> Reply<Deliveries> {
+        self.list_deliveries(caller, &params)
     }
 
     async fn member_list(&self, caller: &Caller, _: Nothing) -> Reply<Members> {

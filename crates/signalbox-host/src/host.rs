@@ -25,6 +25,7 @@ use crate::{
     runtime::{self, EngineHandle},
     sharing, system,
     team::Team,
+    webhooks,
 };
 
 /// How to open a host.
@@ -149,6 +150,7 @@ pub(crate) struct Inner {
     /// Run numbers are given one at a time.
     pub(crate) numbers: tokio::sync::Mutex<()>,
     pub(crate) team: Team,
+    pub(crate) webhooks: webhooks::Desk,
     closed: Mutex<bool>,
     stopping: tokio::sync::watch::Sender<bool>,
 }
@@ -224,6 +226,7 @@ impl Host {
                 joining: tokio::sync::Mutex::new(()),
                 numbers: tokio::sync::Mutex::new(()),
                 team: Team::default(),
+                webhooks: webhooks::Desk::default(),
                 closed: Mutex::new(false),
                 stopping: tokio::sync::watch::channel(false).0,
             }),
@@ -231,6 +234,7 @@ impl Host {
         host.write_host_file()?;
         system::watch(&host);
         host.start_team();
+        tokio::spawn(webhooks::run(host.clone()));
         Ok(host)
     }
 

@@ -1,6 +1,6 @@
 //! Random identifiers and tokens.
 
-use signalbox_model::{ChatId, MemberId, PermissionId, RunId};
+use signalbox_model::{ChatId, MemberId, PermissionId, RunId, WebhookId};
 
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
@@ -44,6 +44,11 @@ pub(crate) fn chat(now: i64) -> ChatId {
 /// The id of an agent's question.
 pub(crate) fn permission() -> PermissionId {
     PermissionId::new(format!("q_{}", token(20))).unwrap_or_else(|_| unreachable!("the alphabet fits"))
+}
+
+/// The id of a webhook.
+pub(crate) fn webhook() -> WebhookId {
+    WebhookId::new(format!("w_{}", token(16))).unwrap_or_else(|_| unreachable!("the alphabet fits"))
 }
 
 /// A member id.

@@ -4,7 +4,6 @@
 //! app over IPC, the CLI from within its own process. All of them hold a [`Host`], which is cheap
 //! to clone, and speak for a [`signalbox_wire::Caller`].
 
-mod again;
 mod agents;
 mod audit;
 mod auth;
@@ -26,13 +25,16 @@ pub mod private;
 mod projects;
 pub mod rehearsal;
 mod runtime;
+mod schemas;
 mod script;
 pub mod secrets;
 pub mod settings;
 mod sharing;
+mod starts;
 mod system;
 mod team;
 mod timers;
+pub mod webhooks;
 mod workflows;
 
 pub use self::agents::{

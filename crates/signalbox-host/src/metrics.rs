@@ -49,6 +49,8 @@ pub struct Metrics {
     joined: [AtomicU64; MODES.len()],
     round_trip: Histogram,
     lag: Histogram,
+    /// Attempts to call webhooks: taken, failed.
+    webhooks: [AtomicU64; 2],
 }
 
 impl Default for Metrics {
@@ -63,6 +65,7 @@ impl Default for Metrics {
             joined: Default::default(),
             round_trip: Histogram::new(SECONDS),
             lag: Histogram::new(EVENTS),
+            webhooks: Default::default(),
         }
     }
 }
@@ -101,6 +104,11 @@ impl Metrics {
         if let Some(at) = MODES.iter().position(|known| *known == mode) {
             self.joined[at].fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// A webhook was called.
+    pub(crate) fn webhook(&self, taken: bool) {
+        self.webhooks[usize::from(!taken)].fetch_add(1, Ordering::Relaxed);
     }
 
     /// A ping was answered.
@@ -228,6 +236,11 @@ fn streams(text: &mut Text, host: &Host) {
     text.family(name, "counter", "How connections began: resumed, anew, or reset.");
     for (mode, count) in MODES.iter().zip(&metrics.joined) {
         text.value(name, &format!("mode=\"{mode}\""), count.load(Ordering::Relaxed));
+    }
+    let name = "signalbox_webhook_attempts_total";
+    text.family(name, "counter", "Attempts to call webhooks.");
+    for (outcome, count) in ["delivered", "failed"].iter().zip(&metrics.webhooks) {
+        text.value(name, &format!("outcome=\"{outcome}\""), count.load(Ordering::Relaxed));
     }
     let (sent, dropped) = host.connections().ephemeral();
     text.counter("signalbox_ephemeral_sent_total", "Messages of presence and the like that were sent.", sent);

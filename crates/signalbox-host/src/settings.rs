@@ -206,6 +206,15 @@ settings! {
         /// Output kept of one attempt, in megabytes.
         log_megabytes: u64 = 1024;
     }
+    /// Webhooks that the host calls.
+    webhooks: WebhookSettings {
+        /// They may call this machine and the networks that it is in.
+        allow_private: bool = false;
+        /// Time to the second attempt, in milliseconds; it doubles with each, up to 5 minutes.
+        retry_ms: u64 = 1000;
+        /// Seconds after which one whose receiver fails is switched off.
+        give_up_after_s: u64 = 86_400;
+    }
     /// Bounds of connections; 0 switches a limit off.
     limits: LimitSettings {
         /// Calls per second and member.

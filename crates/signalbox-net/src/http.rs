@@ -18,9 +18,9 @@ use signalbox_wire::{CallError, Caller, ErrorCode, document, method};
 use tokio::sync::watch;
 
 use crate::{
-    Assets,
+    Assets, agui,
     guard::{self, COOKIE, Guard, authenticate},
-    join, mcp,
+    hooks, join, mcp,
     rate::{Calls, Logins},
     sse, websocket,
 };
@@ -123,6 +123,8 @@ pub(crate) fn router(net: Arc<Net>) -> Router {
         .route("/api/v1/openapi.json", get(openapi))
         .route("/api/v1/asyncapi.json", get(asyncapi))
         .route("/api/v1/schemas/{name}", get(schema))
+        .route("/api/v1/agui/{project}", post(agui::run))
+        .route("/api/v1/hooks/{project}/{name}", post(hooks::take))
         .route("/mcp", any(mcp::serve))
         .fallback(ui)
         .method_not_allowed_fallback(|| async {

@@ -4,8 +4,10 @@
 //! Loopback is not trusted: `Host` and `Origin` are checked on every request, and a token on every
 //! path but the few that say so in [`signalbox_wire::document::ROUTES`]. Tokens never travel in a URL.
 
+mod agui;
 mod assets;
 mod guard;
+mod hooks;
 mod http;
 mod join;
 mod mcp;

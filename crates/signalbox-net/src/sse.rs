@@ -144,7 +144,8 @@ async fn open(
     net.host.follow(&caller, &listed, feed.rooms().cloned().collect());
     let (body, ended) = oneshot::channel();
     tokio::spawn(serve(net, feed, listed, Arc::clone(&shared), chunked, until, body));
-    let opening = futures_util::stream::once(async { Ok::<_, Infallible>(Bytes::from_static(b"retry: 2000\n\n")) });
+    // Without an empty line: some clients take that for a message without data. So it belongs to the first one.
+    let opening = futures_util::stream::once(async { Ok::<_, Infallible>(Bytes::from_static(b"retry: 2000\n")) });
     let end = futures_util::stream::once(async move {
         shared.body_waits();
         ended.await.ok();

@@ -60,6 +60,13 @@ pub const ROUTES: &[HttpRoute] = &[
         "A JSON Schema: of an event type, a frame, or a method's parameters or reply.",
         VIEWER,
     ),
+    route("POST", "/api/v1/agui/{project}", "AG-UI: starts a run, or attaches to one, and streams it.", VIEWER),
+    route(
+        "POST",
+        "/api/v1/hooks/{project}/{name}",
+        "Takes a webhook that is signed with the project's secret: an event, and the runs that wait for it.",
+        None,
+    ),
     route(
         "POST",
         "/mcp",

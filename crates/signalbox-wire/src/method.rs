@@ -282,6 +282,17 @@ methods! {
     /// Marks notices of the caller as read, on all of its devices.
     notice_read = "notice.read" Viewer write (NoticeRead) -> NoticesLeft;
 
+    /// Has a project's events posted to an address, at least once each and in order.
+    webhook_create = "webhook.create" Owner write (WebhookCreate) -> WebhookCreated;
+    /// A project's webhooks.
+    webhook_list = "webhook.list" Operator read (ProjectRef) -> Webhooks;
+    /// Deletes a webhook; what waits for it is not delivered.
+    webhook_delete = "webhook.delete" Owner write (WebhookRef) -> WebhookReply;
+    /// Posts a test to a webhook's address. A webhook that was disabled and takes it is active again.
+    webhook_test = "webhook.test" Owner write (WebhookRef) -> WebhookTested;
+    /// What became of a webhook's deliveries, newest first.
+    webhook_deliveries = "webhook.deliveries" Operator read (WebhookDeliveries) -> Deliveries;
+
     /// Every member.
     member_list = "member.list" Owner read (Nothing) -> Members;
     /// Makes a token for a new member. It is shown once and stored hashed.

@@ -69,14 +69,14 @@ impl Capabilities {
         }
     }
 
-    /// Every kind of step, with these agents, started by hand.
+    /// Every kind of step, with these agents, started by hand or by a webhook.
     #[must_use]
     pub fn with_agents(agents: BTreeSet<String>) -> Self {
         Self {
             kinds: vec![StepKind::Agent, StepKind::Command, StepKind::Approval, StepKind::Git, StepKind::Notify],
             known_agents: agents.clone(),
             agents,
-            triggers: BTreeSet::from([TriggerKind::Manual]),
+            triggers: BTreeSet::from([TriggerKind::Manual, TriggerKind::Webhook]),
             diff_checks: true,
         }
     }

@@ -1275,6 +1275,65 @@ usage: Usage, };
 export type Decision = "approve" | "reject";
 
 /**
+ * A webhook's deliveries.
+ */
+export type Deliveries = { 
+/**
+ * The newest first; the last 200 are kept.
+ */
+deliveries: Array<Delivery>, 
+/**
+ * How many events wait to be delivered, at most 10,000.
+ */
+waiting: number, };
+
+/**
+ * One event on its way to a webhook's receiver.
+ */
+export type Delivery = { 
+/**
+ * Names the delivery: the same at every attempt.
+ */
+id: string, 
+/**
+ * The event's place; 0 for a test.
+ */
+seq: number, 
+/**
+ * The event's type; `webhook_test` for a test.
+ */
+event: string, 
+/**
+ * What became of it.
+ */
+state: DeliveryState, 
+/**
+ * How often it was tried.
+ */
+attempts: number, 
+/**
+ * When it was last tried.
+ */
+at: number, 
+/**
+ * How long the last attempt took, in milliseconds.
+ */
+took_ms: number, 
+/**
+ * The receiver's last answer.
+ */
+status?: number, 
+/**
+ * Why the last attempt failed.
+ */
+error?: string, };
+
+/**
+ * What became of a delivery.
+ */
+export type DeliveryState = "delivered" | "retrying" | "failed";
+
+/**
  * Something wrong, or doubtful, in a workflow.
  */
 export type Diagnostic = { 
@@ -3575,6 +3634,10 @@ diffs: Array<FileDiff>,
  */
 transcript: Array<SignalboxEvent>, 
 /**
+ * What its project's room tells of its checks, corrections, goal, commits and agents' questions: the newest 500, in order.
+ */
+told?: Array<SignalboxEvent>, 
+/**
  * Resume the run's project room from here: steps change there.
  */
 cursor: Cursor, 
@@ -4303,14 +4366,97 @@ created_at: number,
 reason?: string, };
 
 /**
+ * A webhook to call.
+ */
+export type WebhookCreate = { 
+/**
+ * The project whose events it gets.
+ */
+project: ProjectId, 
+/**
+ * Where they are posted to: `http://` or `https://`.
+ */
+url: string, 
+/**
+ * What deliveries are signed with, 16 to 200 bytes; absent: one is made.
+ */
+secret?: string, 
+/**
+ * Only these types of events, at most 50; absent or empty: all but the pieces of output and of what agents say.
+ */
+types?: Array<string>, };
+
+/**
+ * A new webhook.
+ */
+export type WebhookCreated = { 
+/**
+ * The webhook.
+ */
+webhook: Webhook, 
+/**
+ * What deliveries are signed with. It is shown once.
+ */
+secret: string, };
+
+/**
+ * Which deliveries.
+ */
+export type WebhookDeliveries = { 
+/**
+ * Of which webhook.
+ */
+webhook: WebhookId, 
+/**
+ * At most this many, 1 to 200; 50 if absent.
+ */
+limit?: number, };
+
+/**
  * A webhook that the host calls: `w_` and 8 to 40 lower-case letters or digits.
  */
 export type WebhookId = string;
 
 /**
+ * Names a webhook.
+ */
+export type WebhookRef = { 
+/**
+ * Which.
+ */
+webhook: WebhookId, };
+
+/**
+ * A webhook.
+ */
+export type WebhookReply = { 
+/**
+ * As it is now.
+ */
+webhook: Webhook, };
+
+/**
  * Whether a webhook is called.
  */
 export type WebhookState = "active" | "disabled" | "deleted";
+
+/**
+ * What became of a test.
+ */
+export type WebhookTested = { 
+/**
+ * The delivery.
+ */
+delivery: Delivery, };
+
+/**
+ * A project's webhooks.
+ */
+export type Webhooks = { 
+/**
+ * Oldest first; deleted ones are left out.
+ */
+webhooks: Array<Webhook>, };
 
 /**
  * A value that a workflow asks for.
@@ -4666,6 +4812,16 @@ export interface Methods {
   "notice.list": { params: NoticeList; reply: Notices };
   /** Marks notices of the caller as read, on all of its devices. */
   "notice.read": { params: NoticeRead; reply: NoticesLeft };
+  /** Has a project's events posted to an address, at least once each and in order. */
+  "webhook.create": { params: WebhookCreate; reply: WebhookCreated };
+  /** A project's webhooks. */
+  "webhook.list": { params: ProjectRef; reply: Webhooks };
+  /** Deletes a webhook; what waits for it is not delivered. */
+  "webhook.delete": { params: WebhookRef; reply: WebhookReply };
+  /** Posts a test to a webhook's address. A webhook that was disabled and takes it is active again. */
+  "webhook.test": { params: WebhookRef; reply: WebhookTested };
+  /** What became of a webhook's deliveries, newest first. */
+  "webhook.deliveries": { params: WebhookDeliveries; reply: Deliveries };
   /** Every member. */
   "member.list": { params: Nothing; reply: Members };
   /** Makes a token for a new member. It is shown once and stored hashed. */

@@ -1,8 +1,9 @@
-//! A retry by the workflow as it is now, and who may name which room.
+//! Runs that begin otherwise than by `run.start`: with a goal in words, or again by the workflow as it is now; and who may
+//! name which room.
 
 use std::collections::HashMap;
 
-use signalbox_model::{Room, RoomFilter, Run, StepKey};
+use signalbox_model::{ProjectId, Room, RoomFilter, Run, RunId, StepKey};
 use signalbox_wire::{
     CallError, Caller, ErrorCode,
     method::{RetryScope, RunReply},
@@ -12,6 +13,30 @@ use signalbox_workflow::{ProjectContext, plan::resolve};
 use crate::{Host, handlers::Reply, workflows};
 
 impl Host {
+    /// Starts a run for a page that says what it wants in words: the workflow's input `goal`, if it has one.
+    ///
+    /// # Errors
+    /// As `run.start`.
+    pub async fn start_with_goal(
+        &self,
+        caller: &Caller,
+        project: &ProjectId,
+        workflow: &str,
+        inputs: serde_json::Map<String, serde_json::Value>,
+        goal: Option<String>,
+    ) -> Reply<RunId> {
+        let project = self.present_project(caller, project)?;
+        let workflow = workflows::find(&project, workflow, &self.capabilities().await)?;
+        let mut inputs: indexmap::IndexMap<_, _> = inputs.into_iter().collect();
+        let declared = workflow.definition.iter().flat_map(|definition| definition.inputs.keys());
+        if let Some(goal) = goal
+            && declared.into_iter().any(|name| **name == *"goal")
+        {
+            inputs.entry("goal".to_owned()).or_insert(serde_json::Value::String(goal));
+        }
+        Ok(self.start_run(caller, &project, &workflow, inputs, HashMap::new()).await?.run)
+    }
+
     /// By the workflow as it is now: a new run that takes over what succeeded and still holds.
     pub(crate) async fn retry_latest(
         &self,

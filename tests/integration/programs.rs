@@ -1,0 +1,83 @@
+//! Clients that others wrote, as they are: `@ag-ui/client`, `ws` and `eventsource` from npm, `websockets` and `httpx-sse` from
+//! PyPI. `cargo xtask programs` installs them and runs these; without them only that is missing.
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::{
+    agents::Studio,
+    support::{Host, Project, stderr},
+};
+
+fn folder() -> String {
+    std::env::var("SIGNALBOX_PROGRAMS").expect("run this with `cargo xtask programs`")
+}
+
+fn script(host: &Host, program: &str, file: &str, packages: &str, env: &[(&str, &str)]) -> Value {
+    let output = Command::new(program)
+        .arg(format!("{}/../../tests/fixtures/{file}", env!("CARGO_MANIFEST_DIR")))
+        .env("PACKAGES", format!("{}/{packages}", folder()))
+        .env("SIGNALBOX_URL", &host.url)
+        .env("SIGNALBOX_TOKEN", &host.token)
+        .env("PROJECT", host.project_id())
+        .envs(env.iter().copied())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{file}: {}", stderr(&output));
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{file}: {error}: {}", stderr(&output)))
+}
+
+#[test]
+#[ignore = "needs packages from npm: cargo xtask programs"]
+fn the_npm_client_of_ag_ui_starts_a_run_and_attaches_to_one() {
+    let studio = Studio::new(
+        "inputs: { goal: { type: string } }\nsteps:\n  build: { kind: agent, prompt: \"Build: ${{ inputs.goal }}\" }\n  check: { kind: command, needs: [build], run: echo good }\n",
+        "  - when: Build\n    do:\n      - say: I shall write it.\n      - write: { path: greeting.txt, text: hello }\n      - say: Done.\n",
+    );
+    let host = studio.host();
+    for client in ["client1", "client0"] {
+        let forwarded = json!({ "workflow": "w" }).to_string();
+        let page = script(&host, "node", "agui.mjs", "node", &[("CLIENT", client), ("FORWARDED", &forwarded)]);
+        assert_eq!(page.get("failure"), None, "{client}: {page}");
+        let types: Vec<&str> = page["types"].as_array().unwrap().iter().map(|kind| kind.as_str().unwrap()).collect();
+        assert_eq!((types.first(), types.last()), (Some(&"RUN_STARTED"), Some(&"RUN_FINISHED")), "{client}");
+        for wanted in
+            ["STATE_SNAPSHOT", "STATE_DELTA", "STEP_STARTED", "STEP_FINISHED", "TEXT_MESSAGE_CONTENT", "CUSTOM"]
+        {
+            assert!(types.contains(&wanted), "{client} has no {wanted}: {types:?}");
+        }
+        let state = &page["state"];
+        assert_eq!(state["run"]["conclusion"], "success", "{client}: the patches of the state apply: {state}");
+        assert_eq!(
+            (&state["steps"]["check"]["status"], &state["run"]["inputs"]["goal"]),
+            (&json!("done"), &json!("Write a greeting"))
+        );
+        let said = page["messages"].to_string();
+        assert!(said.contains("I shall write it.") && said.contains("Done."), "{client}: {said}");
+
+        // Attached to when it is over, the same page holds the same.
+        let run = state["run"]["id"].as_str().unwrap();
+        let forwarded = json!({ "run": run }).to_string();
+        let again = script(&host, "node", "agui.mjs", "node", &[("CLIENT", client), ("FORWARDED", &forwarded)]);
+        assert_eq!(again.get("failure"), None, "{client}: {again}");
+        assert!(again["messages"].to_string().contains("I shall write it."));
+        assert_eq!(again["state"]["run"], state["run"]);
+        let refused = json!({ "workflow": "nothing" }).to_string();
+        let refused = script(&host, "node", "agui.mjs", "node", &[("CLIENT", client), ("FORWARDED", &refused)]);
+        assert!(refused["failure"].as_str().unwrap().contains("404"), "{refused}");
+    }
+}
+
+#[test]
+#[ignore = "needs packages from npm and PyPI: cargo xtask programs"]
+fn packages_for_sockets_and_server_sent_events_miss_nothing() {
+    let project = Project::new(&[]);
+    let data = tempfile::tempdir().unwrap();
+    let host = Host::start(data.path(), &[project.path()]);
+    let node = script(&host, "node", "node_clients.mjs", "node", &[]);
+    assert_eq!(node["overWebSocket"], json!([1, 2, 3]));
+    assert_eq!(node["overEventSource"], json!({ "seen": [4, 5, 6, 7], "resets": 0 }));
+    let python = script(&host, "python3", "python_clients.py", "python", &[]);
+    assert_eq!(python, json!({ "websockets": [1, 2], "sse": [3, 4, 5, 6] }));
+}

@@ -1,0 +1,34 @@
+//! `cargo xtask programs`: tests with clients that others wrote.
+
+use std::fs;
+
+use anyhow::Result;
+
+use crate::process::{Program, cargo, npm, target};
+
+/// Packages of npm, with the name that they get here. The versions are those that were tried, and run on Node.js 20.
+const NODE: [&str; 4] =
+    ["client1@npm:@ag-ui/client@1.0.0", "client0@npm:@ag-ui/client@0.0.58", "ws@8.18.3", "eventsource@2.0.2"];
+/// Packages of PyPI.
+const PYTHON: [&str; 3] = ["httpx==0.28.1", "httpx-sse==0.4.3", "websockets==15.0.1"];
+
+/// Installs them below `target`, once, and runs the tests.
+pub(crate) fn run() -> Result<()> {
+    let folder = target().join("programs");
+    let (node, python) = (folder.join("node"), folder.join("python"));
+    if !node.join("node_modules/eventsource").is_dir() {
+        fs::create_dir_all(&node)?;
+        fs::write(node.join("package.json"), "{ \"private\": true }\n")?;
+        let within = node.to_string_lossy();
+        npm(&within, &["install", "--no-audit", "--no-fund", "--loglevel=error"]).args(NODE).run()?;
+    }
+    if !python.join("httpx_sse").is_dir() {
+        let within = python.to_string_lossy().into_owned();
+        let install = ["-m", "pip", "install", "--quiet", "--target", &within];
+        Program::new("python3").args(install.into_iter().chain(PYTHON)).run()?;
+    }
+    cargo(["test", "--package", "signalbox-cli", "--test", "integration"])
+        .args(["--", "--ignored", "--nocapture", "--test-threads=1", "programs::"])
+        .env("SIGNALBOX_PROGRAMS", &folder)
+        .run()
+}
