@@ -97,7 +97,7 @@ pub(crate) fn host_list(joined: State<'_, Elsewhere>) -> Vec<Known> {
     joined.list()
 }
 
-/// Joins a host elsewhere: its address, and a token that its owner made.
+/// Joins a host elsewhere: an invitation's link and one's name; or its address, and a token that its owner made.
 #[tauri::command]
 pub(crate) async fn host_join(
     app: AppHandle,

@@ -9,23 +9,14 @@ use std::{
     sync::{Mutex, MutexGuard},
 };
 
-use serde::{Deserialize, Serialize};
-use signalbox_client::{Client, Ended, Options, Update};
+use serde::Serialize;
+pub(crate) use signalbox_client::Known;
+use signalbox_client::{Client, Ended, JoinError, JoinLink, Options, Pin, Update};
 use signalbox_host::keychain;
 use signalbox_model::{Room, RoomFilter};
 use tauri::{AppHandle, Url};
 
 use crate::notify;
-
-/// A host that was joined.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Known {
-    /// Names it in commands; its address, so that a host is joined once.
-    id: String,
-    name: String,
-    /// Who this desktop is there.
-    member: String,
-}
 
 /// What joining gave.
 #[derive(Debug, Serialize)]
@@ -44,6 +35,10 @@ pub(crate) enum Error {
     Token(String),
     #[error("{0}. Nothing was changed")]
     Connection(#[from] Ended),
+    #[error("{0}")]
+    Refused(String),
+    #[error("say what you are called there")]
+    NoName,
     #[error("no host {0} was joined")]
     Unknown(String),
     #[error("the token of {name} is gone ({why}): forget this host, then join it again with a new token")]
@@ -71,8 +66,9 @@ fn account(id: &str) -> String {
     format!("token of {id}")
 }
 
-fn options(id: &str, token: String) -> Options {
+fn options(id: &str, token: String, pin: Option<Pin>) -> Options {
     let mut options = Options::new(id, token);
+    options.pin = pin;
     options.name = "signalbox-desktop".into();
     options
 }
@@ -116,6 +112,7 @@ impl Elsewhere {
         std::fs::rename(&beside, &self.file)
     }
 
+    /// Joins with an invitation's link, as `name`; or with an address and a token, and then calls the host `name` here.
     /// Connects once to see who answers, then keeps the host and its token.
     pub(crate) async fn join(
         &self,
@@ -124,8 +121,22 @@ impl Elsewhere {
         token: String,
         name: Option<String>,
     ) -> Result<Joined, Error> {
-        let id = address(url)?;
-        let mut probe = options(&id, token.trim().to_owned());
+        let name = name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
+        let (id, token, name, pin) = match JoinLink::parse(url) {
+            Some(link) => {
+                let name = name.ok_or(Error::NoName)?;
+                let joined = signalbox_client::join(&link, &name, None).await.map_err(|error| match error {
+                    JoinError::Connection(why) => Error::Connection(why),
+                    JoinError::Refused(error) => {
+                        let hint = error.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
+                        Error::Refused(format!("{}{hint}", error.message))
+                    }
+                })?;
+                (link.url, joined.token, None, link.pin)
+            }
+            None => (address(url)?, token.trim().to_owned(), name, None),
+        };
+        let mut probe = options(&id, token.clone(), pin);
         probe.attempts = Some(1);
         let (_client, mut updates): (Client, _) = signalbox_client::connect(probe);
         let member = match updates.recv().await {
@@ -135,13 +146,17 @@ impl Elsewhere {
             _ => return Err(Ended::Broken("the host ended it".into()).into()),
         };
         let shown = id.split_once("://").map_or(id.as_str(), |(_, rest)| rest).to_owned();
-        let name = name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).unwrap_or(shown);
-        let host = Known { id: id.clone(), name, member };
+        let host = Known {
+            id: id.clone(),
+            name: name.unwrap_or(shown),
+            member,
+            pin: pin.map(|pin| pin.to_string()),
+            token: None,
+        };
         let mut known = self.list();
         known.retain(|other| other.id != id);
         known.push(host.clone());
         self.write(&known)?;
-        let token = token.trim().to_owned();
         let not_kept = keychain::set(account(&id), token.clone()).await.err().map(|error| error.to_string());
         {
             let mut inner = self.inner();
@@ -174,11 +189,12 @@ impl Elsewhere {
 
     /// How to connect to a host of the list.
     pub(crate) async fn options(&self, id: &str) -> Result<Options, Error> {
-        let (name, token) = {
+        let (name, token, pin) = {
             let inner = self.inner();
             let known = inner.known.iter().find(|known| known.id == id);
             let known = known.ok_or_else(|| Error::Unknown(id.chars().take(200).collect()))?;
-            (known.name.clone(), inner.tokens.get(id).cloned())
+            let pin = known.pin.as_deref().and_then(|pin| pin.parse().ok());
+            (known.name.clone(), inner.tokens.get(id).cloned(), pin)
         };
         let token = match token {
             Some(token) => token,
@@ -192,7 +208,7 @@ impl Elsewhere {
             }
         };
         self.inner().tokens.insert(id.to_owned(), token.clone());
-        Ok(options(id, token))
+        Ok(options(id, token, pin))
     }
 
     /// Follows the feed of every host of the list, for what is to be notified.

@@ -60,13 +60,15 @@ async fn open(arguments: &Arguments) -> anyhow::Result<Host> {
     let shown = data_dir.display().to_string();
     let host = Host::open(HostOptions::new(data_dir, settings)).await;
     let host = host.with_context(|| format!("the data folder {shown} cannot be opened"))?;
-    if let Some(address) = &arguments.listen {
-        let assets = signalbox_net::Assets(signalbox_assets::FILES);
-        if let Err(error) = signalbox_net::listen(&host, address, assets).await {
-            host.close().await;
-            return Err(error.into());
-        }
+    // Off until its owner shares it, or asks for it when the app is started.
+    let front = signalbox_net::Front::new(&host, signalbox_net::Assets(signalbox_assets::FILES));
+    if let Some(address) = &arguments.listen
+        && let Err(error) = front.listen(address).await
+    {
+        host.close().await;
+        return Err(error.into());
     }
+    host.resume_sharing().await;
     Ok(host)
 }
 

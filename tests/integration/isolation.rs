@@ -23,6 +23,7 @@ struct Place {
 }
 
 struct Member {
+    id: String,
     name: String,
     token: String,
     role: &'static str,
@@ -45,6 +46,7 @@ fn may_see(member: &Member, event: &Value, runs: &BTreeMap<String, String>) -> b
     let project = match room.split_once('/') {
         Some(("project", id)) => id.to_owned(),
         Some(("run", id)) => runs[id].clone(),
+        Some(("member", id)) => return id == member.id,
         _ => return member.projects.is_empty(),
     };
     member.projects.is_empty() || member.projects.contains(&project)
@@ -84,8 +86,8 @@ impl World {
                 let projects: Vec<String> = set.iter().map(|at: &usize| places[*at].id.clone()).collect();
                 let name = format!("{role} of {set:?}");
                 let named: Vec<&str> = projects.iter().map(String::as_str).collect();
-                let (_, token) = host.member(&name, role, &named);
-                members.push(Member { name, token, role, projects });
+                let (id, token) = host.member(&name, role, &named);
+                members.push(Member { id, name, token, role, projects });
             }
         }
         let status = host.call("system.status", json!({})).unwrap();
@@ -159,6 +161,14 @@ impl World {
                 );
             }
         }
+    }
+
+    /// What is in the log for this member alone. Its room is joined for it over WebSocket.
+    fn own(&self, member: &Member) -> Vec<String> {
+        let params = json!({ "rooms": [format!("member/{}", member.id)], "after": self.start, "limit": 1000 });
+        let page = self.host.call_as(&member.token, "event.list", &params).unwrap();
+        self.check_words(member, "its own room", &page.to_string());
+        page["events"].as_array().unwrap().iter().map(cursor).collect()
     }
 
     fn allowed(&self, member: &Member, log: &[Value]) -> Vec<String> {
@@ -240,7 +250,10 @@ fn every_way_to_read_gives_each_member_exactly_what_the_oracle_says() {
         assert!(types.contains(kind), "the script shows {kind}");
     }
     for ((member, socket), naive) in world.members.iter().zip(&mut live).zip(&mut naive) {
-        let wanted = world.allowed(member, &log);
+        let shared = world.allowed(member, &log);
+        let mut wanted = shared.clone();
+        wanted.extend(world.own(member));
+        wanted.sort_by_key(|cursor| seq(cursor));
         runtime.block_on(async {
             // A call that is answered last: what comes before it on the connection is everything.
             let call = json!({ "type": "call", "rid": 99, "method": "system.routes" });
@@ -266,7 +279,7 @@ fn every_way_to_read_gives_each_member_exactly_what_the_oracle_says() {
             }
             // Replayed, and as a snapshot.
             let mut replay = world.host.hello_as(&member.token, &rooms, Some(&world.start)).await;
-            let (events, text) = read_until(&mut replay, last).await;
+            let (events, text) = read_until(&mut replay, wanted.last().map_or(0, |cursor| seq(cursor))).await;
             assert_eq!(events, wanted, "{}: replay", member.name);
             world.check_words(member, "replay", &text);
             let mut fresh = world.host.hello_as(&member.token, &rooms, None).await;
@@ -275,8 +288,8 @@ fn every_way_to_read_gives_each_member_exactly_what_the_oracle_says() {
             let own = world.places.iter().filter(|p| member.projects.is_empty() || member.projects.contains(&p.id));
             own.for_each(|place| assert!(text.contains(&place.run), "{}: a snapshot of its own", member.name));
         });
-        check_pages(&world, member, &log, &wanted);
-        check_sse(&world, member, &wanted);
+        check_pages(&world, member, &log, &shared);
+        check_sse(&world, member, &shared);
         check_others(&world, member);
     }
 }
@@ -410,6 +423,7 @@ fn check_others(world: &World, member: &Member) {
             calls.push((method, json!({ "project": place.id })));
         }
         calls.push(("run.get", json!({ "run": place.run })));
+        calls.push(("chat.list", json!({ "project": place.id })));
         if member.role != "viewer" {
             calls.push(("run.start", json!({ "project": place.id, "workflow": "hello" })));
             calls.push(("approval.answer", json!({ "approval": approval(&place.run), "decision": "approve" })));
@@ -421,6 +435,7 @@ fn check_others(world: &World, member: &Member) {
         }
         if member.role == "owner" {
             calls.push(("audit.list", json!({ "project": place.id })));
+            calls.push(("webhook.list", json!({ "project": place.id })));
             calls.push(("project.close", json!({ "project": place.id })));
         }
         for (method, params) in calls {
@@ -448,6 +463,12 @@ fn check_others(world: &World, member: &Member) {
     {
         let answer = world.host.call_as(&member.token, method, &json!({})).unwrap();
         world.check_words(member, method, &answer.to_string());
+    }
+    let others = world.members.iter().filter(|other| other.id != member.id).map(|other| other.id.as_str());
+    for other in others.chain(["m_localowner"]) {
+        let params = json!({ "rooms": [format!("member/{other}")] });
+        let error = world.host.call_as(&member.token, "event.list", &params).unwrap_err();
+        assert!(matches!(error["code"].as_str(), Some("not_found" | "forbidden")), "{}: {error}", member.name);
     }
     if member.role == "owner" {
         for method in ["member.list", "invite.list"] {

@@ -395,3 +395,41 @@ fn the_command_line_shares_invites_joins_and_follows() {
 fn epoch(host: &Host) -> String {
     host.call("system.status", json!({})).unwrap()["log"]["epoch"].as_str().unwrap().to_owned()
 }
+
+#[test]
+fn no_token_that_is_wrong_revoked_or_expired_opens_any_path() {
+    let (_project, _data, host) = host();
+    let door = Door::open(&host);
+    let id = host.project_id();
+    let (member, revoked) = host.member("gone", "owner", &[]);
+    host.call("token.revoke", json!({ "member": member })).unwrap();
+    let short = host.call("token.create", json!({ "name": "short", "role": "owner", "ttl_ms": 1 })).unwrap();
+    let expired = short["token"].as_str().unwrap().to_owned();
+    until("it to expire", || host.call_as(&expired, "project.list", &json!({})).err());
+    let routes = host.call("system.routes", json!({})).unwrap();
+    let mut guarded = 0;
+    for route in routes["routes"].as_array().unwrap().iter().filter(|route| route["role"].is_string()) {
+        let path = route["path"].as_str().unwrap().replace("{project}", &id).replace("{method}", "project.list");
+        let path = path.replace("{hash}", &"0".repeat(64)).replace("{name}", "error");
+        guarded += 1;
+        for token in ["", "wrong", &revoked, &expired, "a.b.c"] {
+            let bearer = format!("Bearer {token}");
+            let cookie = format!("signalbox_session={token}");
+            let method = route["method"].as_str().unwrap();
+            let answer = door.request(method, &path, &[("Authorization", &bearer)], b"{}").unwrap();
+            assert_eq!(answer.status, 401, "{method} {path} with {token:?}");
+            // The handshake of the full WebSocket goes through, and its close code says no.
+            if path != "/api/v1/ws" {
+                let answer = door.request(method, &path, &[("Cookie", &cookie)], b"{}").unwrap();
+                assert_eq!(answer.status, 401, "{method} {path} with the cookie {token:?}");
+            }
+        }
+    }
+    assert!(guarded >= 12);
+    runtime().block_on(async {
+        for (token, code) in [("", 4500), ("wrong", 4500), (&*revoked, 4500), (&*expired, 4005), ("a.b.c", 4500)] {
+            let mut socket = door.hello(token, &["host"], None).await;
+            assert_eq!(socket.close_code().await, code, "{token:?}");
+        }
+    });
+}

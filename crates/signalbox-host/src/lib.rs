@@ -32,6 +32,7 @@ mod script;
 pub mod secrets;
 pub mod settings;
 mod sharing;
+mod starts;
 mod system;
 mod team;
 mod timers;
