@@ -25,6 +25,8 @@ mod crash_files;
 mod engine;
 #[path = "integration/examples.rs"]
 mod examples;
+#[path = "integration/isolation.rs"]
+mod isolation;
 #[path = "integration/pitfalls.rs"]
 mod pitfalls;
 #[path = "integration/programs.rs"]
@@ -33,6 +35,8 @@ mod programs;
 mod protection;
 #[path = "integration/real_agents.rs"]
 mod real_agents;
+#[path = "integration/rights.rs"]
+mod rights;
 #[cfg(target_os = "linux")]
 #[path = "integration/secrets.rs"]
 mod secrets;

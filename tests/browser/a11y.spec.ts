@@ -139,6 +139,8 @@ test.beforeAll(async () => {
     outcome: { path: run(agent, '?tab=outcome'), shows: 'goal' },
     'inbox with a risk': { path: '/inbox', shows: 'risks' },
     agents: { path: '/agents', shows: 'agent-rehearsal' },
+    team: { path: '/team', shows: 'members' },
+    chat: { path: '/projects/shop/chat', shows: 'chat' },
     worktrees: { path: '/projects/shop/settings', shows: 'worktrees' },
     inbox: { path: '/inbox', shows: 'approve' },
     activity: { path: '/activity', shows: 'feed' },

@@ -369,6 +369,11 @@ fn the_command_line_shares_invites_joins_and_follows() {
         &format!("{}.0", epoch(&host)),
     ]);
     assert!(stdout(&tail).contains("x_note"), "{}{}", stdout(&tail), stderr(&tail));
+    let hosts: Value = serde_json::from_str(&stdout(&other(&["hosts", "--json", "--wait", "100"]))).unwrap();
+    assert_eq!(
+        (hosts["joined"][0]["name"].as_str(), hosts["joined"][0]["member"].as_str()),
+        (Some("work"), Some("ada"))
+    );
     assert_eq!(other(&["call", "--host", "elsewhere", "project.list"]).status.code(), Some(2));
     #[cfg(unix)]
     {

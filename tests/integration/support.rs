@@ -167,6 +167,21 @@ impl Host {
         if response.status == 200 { Ok(body) } else { Err(body["error"].clone()) }
     }
 
+    /// A call with another member's token.
+    pub(crate) fn call_as(&self, token: &str, method: &str, params: &Value) -> Result<Value, Value> {
+        let bearer = format!("Bearer {token}");
+        let path = format!("/api/v1/call/{method}");
+        let response = self.request("POST", &path, &[("Authorization", &bearer)], params.to_string().as_bytes());
+        let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
+        if response.status == 200 { Ok(body) } else { Err(body["error"].clone()) }
+    }
+
+    /// Makes a member: its id and its token.
+    pub(crate) fn member(&self, name: &str, role: &str, projects: &[&str]) -> (String, String) {
+        let made = self.call("token.create", json!({ "name": name, "role": role, "projects": projects })).unwrap();
+        (made["member"]["id"].as_str().unwrap().to_owned(), made["token"].as_str().unwrap().to_owned())
+    }
+
     pub(crate) fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
         request(self.address(), method, path, headers, body).expect("an answer")
     }
@@ -240,8 +255,13 @@ impl Host {
     }
 
     pub(crate) async fn hello(&self, rooms: &[&str], resume: Option<&str>) -> Socket {
+        self.hello_as(&self.token, rooms, resume).await
+    }
+
+    /// The same with another member's token.
+    pub(crate) async fn hello_as(&self, token: &str, rooms: &[&str], resume: Option<&str>) -> Socket {
         let mut socket = self.websocket("/api/v1/ws", &[]).await.unwrap();
-        let mut hello = json!({ "type": "hello", "rid": 1, "v": 1, "token": self.token, "rooms": rooms,
+        let mut hello = json!({ "type": "hello", "rid": 1, "v": 1, "token": token, "rooms": rooms,
             "client": { "name": "test", "version": "1" } });
         if let Some(resume) = resume {
             hello["resume"] = resume.into();

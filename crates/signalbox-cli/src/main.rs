@@ -205,6 +205,15 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Lists hosts that are announced in the local network, and those that were joined from here.
+    Hosts {
+        /// How long to listen, in milliseconds.
+        #[arg(long, default_value_t = 2000)]
+        wait: u64,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Joins a host with the link of an invitation.
     Join {
         /// The link, in quotes.
@@ -375,6 +384,7 @@ async fn command(command: Command) -> anyhow::Result<End> {
         Command::Invite { target, role, projects, uses, ttl, name, json } => {
             share::invite(share::Invitation { target, role, projects, uses, ttl, name, json }).await
         }
+        Command::Hosts { wait, json } => share::hosts(wait, json).await,
         Command::Join { link, name, call_it } => share::join(&link, name, call_it).await,
         Command::Secret { command: SecretCommand::Set { of, name } } => secret::set(&of, name).await,
         Command::Secret { command: SecretCommand::Remove { of, name } } => secret::remove(&of, name).await,

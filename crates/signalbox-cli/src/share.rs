@@ -7,6 +7,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 use signalbox_client::{JoinError, JoinLink, Known, Options, Pin};
 use signalbox_host::{private, settings};
+use signalbox_wire::{ErrorCode, method::HostFind};
 
 use crate::{
     End, Target, output,
@@ -154,6 +155,37 @@ pub(crate) fn find(host: &str) -> anyhow::Result<Options> {
     let mut options = remote::options(&found.id, token);
     options.pin = found.pin.as_deref().map(str::parse::<Pin>).transpose()?;
     Ok(options)
+}
+
+/// The hosts of the local network, and those that were joined.
+pub(crate) async fn hosts(wait: u64, as_json: bool) -> anyhow::Result<End> {
+    let known = joined()?;
+    let asked = signalbox_host::discovery::find(&HostFind { wait_ms: Some(wait) }).await;
+    let found = match asked {
+        Ok(found) => found.hosts,
+        Err(error) if error.code == ErrorCode::BadRequest => return Err(error.into()),
+        // Those that were joined are known without a network.
+        Err(error) => {
+            output::note!("{}", error.message);
+            Vec::new()
+        }
+    };
+    if as_json {
+        let joined: Vec<Value> =
+            known.iter().map(|k| json!({ "name": k.name, "url": k.id, "member": k.member, "pin": k.pin })).collect();
+        output::line(&json!({ "joined": joined, "found": found }).to_string());
+        return Ok(End::Success);
+    }
+    for host in &known {
+        output::line(&format!("{}  {}  joined as {}", host.name, host.id, host.member));
+    }
+    for host in found.iter().filter(|host| !known.iter().any(|known| host.urls.contains(&known.id))) {
+        output::line(&format!("{}  {}  fingerprint {}...", host.name, host.urls.join(" "), host.fingerprint));
+    }
+    if known.is_empty() && found.is_empty() {
+        output::line("None. Join one with `signalbox join LINK`.");
+    }
+    Ok(End::Success)
 }
 
 fn person() -> String {

@@ -1,12 +1,12 @@
 //! Questions to people.
 
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 use serde_json::Value;
 use signalbox_model::{
     Actor, Answer, Approval, ApprovalId, ApprovalState, Attempt, Decision, EventData, FormField, FormFieldKind,
-    NewEvent, Priority, Role, Room, RunId, StepConclusion, StepStatus,
+    MemberId, NewEvent, Priority, Role, Room, RunId, StepConclusion, StepStatus,
 };
 
 use crate::{
@@ -17,6 +17,14 @@ use crate::{
     plan::OnTimeout,
     run::Ending,
 };
+
+/// Whether two are one: by member where both are known, else by name.
+fn same_person(a: (&Actor, Option<&MemberId>), b: (&Actor, Option<&MemberId>)) -> bool {
+    match (a.1, b.1) {
+        (Some(a), Some(b)) => a == b,
+        _ => a.0 == b.0,
+    }
+}
 
 impl Engine {
     /// Opens the question of an approval step.
@@ -71,7 +79,7 @@ impl Engine {
         id: &ApprovalId,
         decision: Decision,
         form: IndexMap<String, Value>,
-        actor: Actor,
+        (actor, member): (Actor, Option<MemberId>),
         role: Role,
         cx: &mut Context<'_>,
         out: &mut Output,
@@ -84,8 +92,11 @@ impl Engine {
         };
         // Compared as it is kept: what the form filled in by itself makes no difference.
         let form = check_form(&approval.form, form, decision);
+        let who = (&actor, member.as_ref());
         let same = |answer: &Answer| {
-            answer.actor == actor && answer.decision == decision && form.as_ref().is_ok_and(|form| answer.form == *form)
+            same_person((&answer.actor, answer.member.as_ref()), who)
+                && answer.decision == decision
+                && form.as_ref().is_ok_and(|form| answer.form == *form)
         };
         if approval.answers.iter().any(same) {
             return Ok(());
@@ -101,22 +112,24 @@ impl Engine {
                 if roles.is_empty() { "operators and owners".into() } else { roles.join(" or ") }
             )));
         }
-        if !approval.self_approval && actor == run.run.actor {
+        if !approval.self_approval && same_person((&run.run.actor, run.run.started_by.as_ref()), who) {
             return Err(Refused::Forbidden("who started the run may not answer this question".into()));
         }
-        if approval.answers.iter().any(|answer| answer.actor == actor) {
+        if approval.answers.iter().any(|answer| same_person((&answer.actor, answer.member.as_ref()), who)) {
             return Err(Refused::Conflict(format!("{actor} has answered this question already")));
         }
-        approval.answers.push(Answer { actor: actor.clone(), decision, at: cx.now, form: form? });
-        let approvals: HashSet<&Actor> = approval
-            .answers
-            .iter()
-            .filter(|answer| answer.decision == Decision::Approve)
-            .map(|answer| &answer.actor)
-            .collect();
+        approval.answers.push(Answer {
+            actor: actor.clone(),
+            member: member.clone(),
+            decision,
+            at: cx.now,
+            form: form?,
+        });
+        // Nobody answers twice, so each yes is another person's.
+        let approvals = approval.answers.iter().filter(|answer| answer.decision == Decision::Approve).count();
         let verdict = match decision {
             Decision::Reject => Some(false),
-            Decision::Approve => (approvals.len() >= approval.min as usize).then_some(true),
+            Decision::Approve => (approvals >= approval.min as usize).then_some(true),
         };
         match verdict {
             Some(approved) => self.resolve(&run_id, index, approved, None, &actor, cx, out),

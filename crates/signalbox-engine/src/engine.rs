@@ -235,8 +235,8 @@ impl Engine {
                 }
             }
             Input::Timer(timer) => self.timer(timer, cx, &mut out)?,
-            Input::Answer { approval, decision, form, actor, role } => {
-                self.answer(&approval, decision, form, actor, role, cx, &mut out)?;
+            Input::Answer { approval, decision, form, actor, member, role } => {
+                self.answer(&approval, decision, form, (actor, member), role, cx, &mut out)?;
             }
             Input::Cancel { run, actor, force } => self.cancel(&run, &actor, force, cx, &mut out)?,
             Input::Pause { run, actor } => self.pause(&run, true, &actor, cx, &mut out)?,

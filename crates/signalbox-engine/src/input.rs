@@ -4,7 +4,8 @@ use std::{collections::HashMap, sync::Arc};
 
 use indexmap::IndexMap;
 use signalbox_model::{
-    Actor, ApprovalId, Artifact, Decision, FailureCause, ProjectId, Role, RunId, Step, StepAgent, StopKind, UnixMillis,
+    Actor, ApprovalId, Artifact, Decision, FailureCause, MemberId, ProjectId, Role, RunId, Step, StepAgent, StopKind,
+    UnixMillis,
 };
 
 use crate::{Group, Plan};
@@ -43,6 +44,8 @@ pub struct NewRun {
     pub goal: Option<String>,
     /// Who wants it.
     pub actor: Actor,
+    /// Which member that is.
+    pub member: Option<MemberId>,
     /// Its concurrency group.
     pub group: Option<Group>,
     /// Finished steps of an earlier run whose results still hold, by key.
@@ -177,6 +180,8 @@ pub enum Input {
         form: IndexMap<String, serde_json::Value>,
         /// Who.
         actor: Actor,
+        /// Which member that is.
+        member: Option<MemberId>,
         /// With which role.
         role: Role,
     },

@@ -109,7 +109,8 @@ fn dependents_of(plan: &Plan) -> Vec<Vec<u32>> {
 
 impl RunState {
     pub(crate) fn new(new: NewRun, now: UnixMillis) -> (Self, HashMap<String, Arc<Step>>) {
-        let NewRun { id, number, project, workflow, file, plan, plan_key, inputs, goal, actor, group, reuse } = new;
+        let NewRun { id, number, project, workflow, file, plan, plan_key, inputs, goal, actor, member, group, reuse } =
+            new;
         let steps: Vec<StepState> = (0u32..)
             .zip(&plan.steps)
             .map(|(index, spec)| StepState {
@@ -160,6 +161,7 @@ impl RunState {
             inputs,
             goal,
             actor,
+            started_by: member,
             created_at: now,
             started_at: None,
             ended_at: None,

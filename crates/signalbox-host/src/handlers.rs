@@ -3,17 +3,18 @@
 use std::{collections::HashMap, path::Path, sync::Arc};
 
 use signalbox_engine::{Input, NewRun, Scope};
-use signalbox_model::{
-    Activity, CustomType, EventBody, EventData, Health, NewEvent, RiskState, Room, RunId, RunStatus, StepKey,
-};
-use signalbox_store::{Batch, Committed, KeyClaim, LogLines, Reader, Search, StoreError};
+use signalbox_model::{Health, RiskState, Room, RunId, RunStatus, StepKey};
+use signalbox_store::{KeyClaim, Reader, StoreError};
 use signalbox_wire::{
-    CallError, Caller, CloseCode, ErrorCode, Handlers,
+    CallError, Caller, ErrorCode, Handlers,
     method::{self, *},
 };
 use signalbox_workflow::{ProjectContext, plan::resolve};
 
-use crate::{Host, VERSION, host::store_error, ids, plan, runtime::Applied, schemas, secrets, system, workflows};
+use crate::{
+    Host, VERSION, host::store_error, ids, plan, runtime::Applied, secrets, sharing::check_everywhere, system,
+    workflows,
+};
 
 pub(crate) type Reply<T> = Result<T, CallError>;
 
@@ -90,6 +91,7 @@ impl Host {
             inputs: plan.inputs.clone(),
             goal: plan.goal.as_ref().map(|goal| goal.statement.clone()),
             actor: caller.actor.clone(),
+            member: Some(caller.member.clone()),
             group: plan::group(&plan),
             reuse,
         };
@@ -98,13 +100,6 @@ impl Host {
             Applied::Before(reply) => {
                 serde_json::from_str(&reply).map_err(|error| CallError::new(ErrorCode::Internal, error.to_string()))
             }
-        }
-    }
-
-    fn step_attempt(&self, run: &RunId, step: &StepKey, attempt: Option<u32>) -> Reply<u32> {
-        match attempt {
-            Some(attempt) => Ok(attempt),
-            None => self.read(|reader| reader.last_logged_attempt(run, step)).map(|last| last.max(1)),
         }
     }
 
@@ -138,16 +133,6 @@ pub(crate) fn stored(number: u64) -> u64 {
     number.min(i64::MAX.unsigned_abs())
 }
 
-fn log_line(line: LogLines) -> LogLine {
-    let stream = match line.stream {
-        signalbox_model::LogStream::Stdout => "stdout",
-        signalbox_model::LogStream::Stderr => "stderr",
-        signalbox_model::LogStream::System => "system",
-        signalbox_model::LogStream::Protocol => "protocol",
-    };
-    LogLine { n: line.n, stream: stream.to_owned(), text: line.text, cut: (line.cut > 0).then_some(line.cut) }
-}
-
 pub(crate) fn raw(frame: &signalbox_store::Frame) -> Reply<Box<serde_json::value::RawValue>> {
     let text = String::from_utf8_lossy(&frame.json).into_owned();
     serde_json::value::RawValue::from_string(text)
@@ -156,6 +141,7 @@ pub(crate) fn raw(frame: &signalbox_store::Frame) -> Reply<Box<serde_json::value
 
 impl Handlers for Host {
     async fn project_open(&self, caller: &Caller, params: ProjectOpen) -> Reply<ProjectReply> {
+        check_everywhere(caller)?;
         Ok(Self::project_reply(self.open_project(caller, &params.path, params.trust).await?))
     }
 
@@ -295,62 +281,11 @@ impl Handlers for Host {
     }
 
     async fn run_log(&self, caller: &Caller, params: RunLog) -> Reply<LogPage> {
-        let run = self.visible_run(caller, &params.run)?;
-        let step = self.known_step(&params.run, &params.step)?;
-        let limit = bounded(params.limit, 1000, 5000)?;
-        let attempt = self.step_attempt(&params.run, &params.step, params.attempt)?;
-        let live = run.status != RunStatus::Done && step.status != signalbox_model::StepStatus::Done;
-        let host = self.clone();
-        let read = move || {
-            host.read(|reader| {
-                let index = reader.log_index(&params.run, &params.step, attempt)?;
-                let from = params.offset.map_or_else(|| index.lines.saturating_sub(limit as u64), stored);
-                let (mut lines, mut bytes) = (Vec::new(), 0);
-                reader.walk_log(&params.run, &params.step, attempt, from, |line| {
-                    bytes += line.text.len();
-                    lines.push(log_line(line));
-                    lines.len() < limit && bytes < 4 * 1024 * 1024
-                })?;
-                Ok(LogPage { attempt, lines, total_lines: index.lines, total_bytes: index.bytes, live })
-            })
-        };
-        tokio::task::spawn_blocking(read)
-            .await
-            .unwrap_or_else(|_| Err(CallError::new(ErrorCode::Unavailable, "the host is stopping")))
+        self.log_page(caller, params).await
     }
 
     async fn run_log_search(&self, caller: &Caller, params: RunLogSearch) -> Reply<LogMatches> {
-        self.visible_run(caller, &params.run)?;
-        self.known_step(&params.run, &params.step)?;
-        if params.query.is_empty() || params.query.len() > 200 {
-            return Err(CallError::bad_request("query must have 1 to 200 bytes"));
-        }
-        let limit = bounded(params.limit, 1000, 10_000)?;
-        let attempt = self.step_attempt(&params.run, &params.step, params.attempt)?;
-        let host = self.clone();
-        let read = move || {
-            let exact = params.case_sensitive.unwrap_or(false);
-            let wanted = if exact { params.query.clone() } else { params.query.to_lowercase() };
-            host.read(|reader| {
-                let (mut matches, mut total, mut total_lines) = (Vec::new(), 0, 0);
-                reader.walk_log(&params.run, &params.step, attempt, stored(params.from_line.unwrap_or(0)), |line| {
-                    total_lines = line.n + 1;
-                    let hit =
-                        if exact { line.text.contains(&wanted) } else { line.text.to_lowercase().contains(&wanted) };
-                    if hit {
-                        total += 1;
-                        if matches.len() < limit {
-                            matches.push(log_line(line));
-                        }
-                    }
-                    true
-                })?;
-                Ok(LogMatches { attempt, matches, total, total_lines })
-            })
-        };
-        tokio::task::spawn_blocking(read)
-            .await
-            .unwrap_or_else(|_| Err(CallError::new(ErrorCode::Unavailable, "the host is stopping")))
+        self.search_log(caller, params).await
     }
 
     async fn approval_list(&self, caller: &Caller, params: ApprovalList) -> Reply<Approvals> {
@@ -371,16 +306,18 @@ impl Handlers for Host {
             decision: params.decision,
             form: params.form.clone(),
             actor: caller.actor.clone(),
+            member: Some(caller.member.clone()),
             role: caller.role,
         };
         match self.inner.engine.apply(input, None, None).await {
             Ok(_) => {}
             // The run has ended and was forgotten: the log still knows how the question was settled.
             Err(error) if error.code == ErrorCode::NotFound => {
-                let same = known
-                    .answers
-                    .iter()
-                    .any(|a| a.actor == caller.actor && a.decision == params.decision && a.form == params.form);
+                let same = known.answers.iter().any(|a| {
+                    // Answers of before members were noted have a name only.
+                    let same = a.member.as_ref().map_or(a.actor == caller.actor, |member| *member == caller.member);
+                    same && a.decision == params.decision && a.form == params.form
+                });
                 if !same {
                     return Err(CallError::conflict("this question is settled")
                         .details(serde_json::json!({ "approval": known })));
@@ -451,118 +388,15 @@ impl Handlers for Host {
     }
 
     async fn event_publish(&self, caller: &Caller, params: EventPublish) -> Reply<Published> {
-        let project = self.project(caller, &params.project)?;
-        let kind = CustomType::new(&params.kind).map_err(|error| CallError::bad_request(error.to_string()))?;
-        schemas::check(&project, &kind, &params.data)?;
-        let room = Room::Project(project.id.clone());
-        let mut events = vec![NewEvent::new(room, caller.actor.clone(), EventBody::Custom(kind, params.data))];
-        if let Some(priority) = params.priority {
-            let activity = Activity {
-                kind: params.kind.clone(),
-                priority,
-                project: Some(project.id),
-                actor: caller.actor.clone(),
-                text: params.text.unwrap_or(params.kind),
-                run: None,
-                step: None,
-                to: Vec::new(),
-            };
-            events.push(NewEvent::new(Room::Activity, caller.actor.clone(), EventData::ActivityCreated(activity)));
-        }
-        let epoch = self.inner.store.epoch().clone();
-        // The event itself is the first of the batch.
-        let published = move |committed: &Committed| Published {
-            seq: committed.first,
-            cursor: signalbox_model::Cursor { epoch: epoch.clone(), seq: committed.first },
-        };
-        let for_key = published.clone();
-        let key = caller.key.clone().map(|key| KeyClaim {
-            member: caller.member.clone(),
-            key,
-            reply: Box::new(move |committed| serde_json::to_string(&for_key(committed)).unwrap_or_default()),
-        });
-        match self.inner.store.append(Batch { events, key, ..Batch::default() }).await {
-            Ok(committed) => Ok(published(&committed)),
-            Err(StoreError::Repeated { reply }) => {
-                serde_json::from_str(&reply).map_err(|error| CallError::new(ErrorCode::Internal, error.to_string()))
-            }
-            Err(error) => Err(store_error(error)),
-        }
+        self.publish_event(caller, params).await
     }
 
     async fn event_list(&self, caller: &Caller, params: EventList) -> Reply<EventPage> {
-        let limit = bounded(params.limit, 200, 1000)?;
-        if params.rooms.is_empty() || params.rooms.len() > 128 {
-            return Err(CallError::bad_request("name 1 to 128 rooms"));
-        }
-        for room in &params.rooms {
-            self.check_room(caller, room)?;
-        }
-        let after = match params.after {
-            Some(cursor) if cursor.epoch != *self.inner.store.epoch() => {
-                return Err(CallError::conflict("this cursor is of another log")
-                    .hint("leave `after` out to begin with the oldest event kept"));
-            }
-            Some(cursor) => cursor.seq,
-            None => 0,
-        };
-        let host = self.clone();
-        let read = move || {
-            let page = host.read(|reader| reader.events(&params.rooms, after, reader.head()?, limit))?;
-            let events = page.frames.iter().map(|frame| raw(frame)).collect::<Reply<_>>()?;
-            let cursor = signalbox_model::Cursor { epoch: host.inner.store.epoch().clone(), seq: page.upto };
-            Ok(EventPage { events, cursor, more: page.more })
-        };
-        tokio::task::spawn_blocking(read)
-            .await
-            .unwrap_or_else(|_| Err(CallError::new(ErrorCode::Unavailable, "the host is stopping")))
+        self.list_events(caller, params).await
     }
 
     async fn event_search(&self, caller: &Caller, params: EventSearch) -> Reply<EventPage> {
-        let limit = bounded(params.limit, 50, 200)?;
-        if params.text.as_ref().is_some_and(|text| text.len() > 500) {
-            return Err(CallError::bad_request("text has at most 500 bytes"));
-        }
-        if let Some(project) = &params.project {
-            self.project(caller, project)?;
-        }
-        self.inner.store.index_now().await.map_err(store_error)?;
-        let search = Search {
-            // The search reads its words up to a NUL, and then misses the end of the last.
-            text: params.text.map(|text| text.replace('\0', " ")),
-            types: params.types.unwrap_or_default(),
-            project: params.project,
-            before: params.before.map(stored),
-            limit,
-        };
-        let (host, caller) = (self.clone(), caller.clone());
-        let read = move || {
-            let sees = |room: &signalbox_store::RoomInfo| match (&room.room, &room.project) {
-                (Room::Member(member), _) => *member == caller.member,
-                (_, Some(project)) => caller.sees(project),
-                (_, None) => caller.projects.is_empty(),
-            };
-            let (frames, more) = host.read(|reader| {
-                let (mut frames, more) = reader.search(&search, sees)?;
-                let mut current = Vec::with_capacity(frames.len());
-                for frame in &frames {
-                    current.push(Self::is_current_message(reader, frame)?);
-                }
-                let mut current = current.into_iter();
-                frames.retain(|_| current.next().unwrap_or(true));
-                Ok((frames, more))
-            })?;
-            let last = frames.last().map_or(0, |frame| frame.seq);
-            let events = frames.iter().map(|frame| raw(frame)).collect::<Reply<_>>()?;
-            Ok(EventPage {
-                events,
-                cursor: signalbox_model::Cursor { epoch: host.inner.store.epoch().clone(), seq: last },
-                more,
-            })
-        };
-        tokio::task::spawn_blocking(read)
-            .await
-            .unwrap_or_else(|_| Err(CallError::new(ErrorCode::Unavailable, "the host is stopping")))
+        self.search_events(caller, params).await
     }
 
     async fn queue_get(&self, caller: &Caller, params: ProjectRef) -> Reply<QueueReply> {
@@ -669,6 +503,10 @@ impl Handlers for Host {
         Ok(self.share_reply())
     }
 
+    async fn host_find(&self, _: &Caller, params: HostFind) -> Reply<FoundHosts> {
+        crate::discovery::find(&params).await
+    }
+
     async fn invite_create(&self, caller: &Caller, params: InviteCreate) -> Reply<InviteCreated> {
         self.create_invite(caller, params).await
     }
@@ -711,11 +549,8 @@ impl Handlers for Host {
         Ok(Connections { connections })
     }
 
-    async fn connection_close(&self, _: &Caller, params: ConnectionRef) -> Reply<Nothing> {
-        match self.inner.connections.close(CloseCode::Kicked, |connection| connection.id == params.connection) {
-            0 => Err(CallError::not_found("connection", params.connection)),
-            _ => Ok(Nothing {}),
-        }
+    async fn connection_close(&self, caller: &Caller, params: ConnectionRef) -> Reply<Nothing> {
+        self.close_connection(caller, &params)
     }
 
     async fn system_status(&self, _: &Caller, _: Nothing) -> Reply<SystemReport> {
@@ -823,7 +658,7 @@ impl Host {
         self.run_reply(&started.run)
     }
 
-    fn check_room(&self, caller: &Caller, room: &signalbox_model::RoomFilter) -> Reply<()> {
+    pub(crate) fn check_room(&self, caller: &Caller, room: &signalbox_model::RoomFilter) -> Reply<()> {
         use signalbox_model::RoomFilter;
         match room {
             RoomFilter::One(Room::Host | Room::Activity) if caller.projects.is_empty() => Ok(()),

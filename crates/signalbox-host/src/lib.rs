@@ -7,6 +7,8 @@
 mod agents;
 mod audit;
 mod auth;
+pub mod discovery;
+mod events;
 mod execute;
 mod expressions;
 mod files;
@@ -14,7 +16,9 @@ mod handlers;
 mod host;
 mod ids;
 mod invites;
+mod jwt;
 pub mod keychain;
+mod logs;
 mod members;
 pub mod metrics;
 mod plan;
@@ -41,6 +45,7 @@ pub use self::agents::{
 pub use auth::{AuthError, LOCAL_MEMBER};
 pub use host::{Host, HostError, HostFile, HostOptions};
 pub use invites::Joining;
+pub use jwt::JwtError;
 pub use members::NotAdmitted;
 pub use settings::{Settings, SettingsError};
 pub use sharing::{Listener, Pending, Shared};

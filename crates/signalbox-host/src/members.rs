@@ -4,17 +4,22 @@
 //! are they closed. New ones are let in before or after, never in between: so no connection gets an event that was
 //! committed after the change by the rights from before it.
 
-use std::{collections::VecDeque, future::Future, sync::Mutex, sync::atomic::Ordering};
+use std::{
+    collections::VecDeque,
+    future::Future,
+    sync::{Arc, Mutex, atomic::Ordering},
+    time::Instant,
+};
 
 use signalbox_model::{Actor, EventData, Member, MemberId, NewEvent, ProjectId, Room};
 use signalbox_store::{Batch, KeyClaim, TokenChange};
 use signalbox_stream::{Listed, Refused, Registration};
 use signalbox_wire::{
     CallError, Caller, CloseCode, ErrorCode,
-    method::{MemberReply, MemberUpdate, Members, TokenCreate, TokenCreated},
+    method::{ConnectionRef, MemberReply, MemberUpdate, Members, Nothing, TokenCreate, TokenCreated},
 };
 
-use crate::{Host, LOCAL_MEMBER, auth, handlers::Reply, host::store_error, ids};
+use crate::{AuthError, Host, LOCAL_MEMBER, auth, handlers::Reply, host::store_error, ids, jwt::Jwt};
 
 /// Why a connection is not let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,6 +132,36 @@ impl Host {
         Err(CallError::new(ErrorCode::Unauthorized, "your rights here have just changed").hint("connect again"))
     }
 
+    /// Who a JWT says it is, unless the member was revoked here. The log knows of it from the first time on.
+    pub(crate) async fn vouched(&self, jwt: Arc<Jwt>, token: &str) -> Result<Member, AuthError> {
+        let (token, now, store, by) =
+            (token.to_owned(), self.inner.clock.now(), self.inner.store.clone(), Arc::clone(&jwt));
+        let looked = tokio::task::spawn_blocking(move || {
+            let member = by.recognise(&token, now)?;
+            let known = store.read(|reader| reader.member(&member.id)).map_err(|_| AuthError::Unavailable)?;
+            Ok((member, known))
+        });
+        let (member, known) = looked.await.unwrap_or(Err(AuthError::Unavailable))?;
+        if known.as_ref().is_some_and(|known| known.revoked) {
+            return Err(AuthError::Wrong);
+        }
+        let lasting = Member { expires_at: None, ..member.clone() };
+        if known.is_none() || (known.as_ref() != Some(&lasting) && jwt.is_news(&member.id, Instant::now())) {
+            // Not while a revocation is being written: it would be undone.
+            let _rights = self.inner.rights.read().await;
+            let current = self.inner.store.read(|reader| reader.member(&member.id));
+            match current {
+                Ok(Some(current)) if current.revoked => return Err(AuthError::Wrong),
+                Ok(_) => {}
+                Err(_) => return Err(AuthError::Unavailable),
+            }
+            let actor = Actor::new(&member.name).unwrap_or_else(|_| Actor::host());
+            let event = NewEvent::new(Room::Host, actor, EventData::MemberUpdated(lasting));
+            self.inner.store.append(Batch::of(vec![event])).await.map_err(|_| AuthError::Unavailable)?;
+        }
+        Ok(member)
+    }
+
     /// Waits until `at`, by the host's clock; for ever if there is no such time.
     pub async fn until(&self, at: Option<signalbox_model::UnixMillis>) {
         let Some(at) = at else { return std::future::pending().await };
@@ -218,6 +253,17 @@ impl Host {
     fn managed(&self, caller: &Caller, id: &MemberId) -> Reply<Member> {
         let member = self.read(|reader| reader.member(id))?.filter(|member| covers(caller, &member.projects));
         member.ok_or_else(|| CallError::not_found("member", id))
+    }
+
+    pub(crate) fn close_connection(&self, caller: &Caller, params: &ConnectionRef) -> Reply<Nothing> {
+        let unknown = || CallError::not_found("connection", params.connection);
+        let all = self.inner.connections.all();
+        let found = all.iter().find(|connection| connection.id == params.connection).ok_or_else(unknown)?;
+        if found.who.member != caller.member {
+            self.managed(caller, &found.who.member).map_err(|_| unknown())?;
+        }
+        found.close(CloseCode::Kicked);
+        Ok(Nothing {})
     }
 
     pub(crate) async fn revoke_member(&self, caller: &Caller, id: &MemberId) -> Reply<MemberReply> {

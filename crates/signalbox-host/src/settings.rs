@@ -172,8 +172,23 @@ settings! {
         key: String = String::new();
         /// The address to share on: 0.0.0.0 is every IPv4 address of this machine, [::] every address.
         bind: String = "0.0.0.0".into();
+        /// Say in the local network (multicast DNS) that the host is there, while it is shared.
+        announce: bool = true;
         /// The port to share on; 0 picks a free one.
         port: u64 = 7118;
+    }
+    /// Tokens that somebody else makes: JSON Web Tokens.
+    auth: AuthSettings {
+        /// A file with the secret of at least 32 bytes that signs them (HS256).
+        jwt_secret_file: String = String::new();
+        /// A file with the public key of who signs them (EdDSA, Ed25519, PEM).
+        jwt_public_key_file: String = String::new();
+        /// A file with a JSON Web Key Set (RS256, ES256, EdDSA); read again when it changes.
+        jwks_file: String = String::new();
+        /// Whose tokens are accepted: their claim `iss`. Needed with any of the keys.
+        jwt_issuer: String = String::new();
+        /// For whom they must be: their claim `aud`; empty: anybody.
+        jwt_audience: String = String::new();
     }
     /// The event log.
     log: LogSettings {

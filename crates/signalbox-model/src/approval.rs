@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
-use crate::{Actor, ApprovalId, ProjectId, Role, RunId, StepKey, UnixMillis};
+use crate::{Actor, ApprovalId, MemberId, ProjectId, Role, RunId, StepKey, UnixMillis};
 
 /// What a person may answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, TS)]
@@ -81,6 +81,10 @@ pub struct FormField {
 pub struct Answer {
     /// Who.
     pub actor: Actor,
+    /// Which member that is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub member: Option<MemberId>,
     /// What.
     pub decision: Decision,
     /// When.

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
-use crate::{Actor, ProjectId, RunId, StepKey, UnixMillis};
+use crate::{Actor, MemberId, ProjectId, RunId, StepKey, UnixMillis};
 
 /// Where a run is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, TS)]
@@ -84,6 +84,10 @@ pub struct Run {
     pub goal: Option<String>,
     /// Who started it.
     pub actor: Actor,
+    /// Which member that is: names are not theirs alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub started_by: Option<MemberId>,
     /// When it was asked for.
     pub created_at: UnixMillis,
     /// When its first step started.

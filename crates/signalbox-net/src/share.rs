@@ -7,7 +7,10 @@ use std::{
     time::Duration,
 };
 
-use signalbox_host::{Host, Listener, Pending, Shared};
+use signalbox_host::{
+    Host, Listener, Pending, Shared,
+    discovery::{Announced, announce},
+};
 use signalbox_wire::{CallError, ErrorCode};
 use tokio::{
     io::AsyncWriteExt,
@@ -78,6 +81,8 @@ struct Open {
     identity: Arc<RwLock<Identity>>,
     stop: watch::Sender<bool>,
     task: tokio::task::JoinHandle<()>,
+    /// Taken back with the rest.
+    _announced: Option<Announced>,
 }
 
 /// Opens and closes the way in.
@@ -179,8 +184,10 @@ impl Share {
         let (stop, stopped) = watch::channel(false);
         let guard = Guard::shared(address, &host.settings().host.allowed_hosts);
         let net = Arc::new(self.front.net(guard, Some(stopped)));
+        let fingerprint = identity.read().unwrap_or_else(|e| e.into_inner()).fingerprint.clone();
+        let announced = host.settings().share.announce.then(|| announce(address, &fingerprint)).flatten();
         let task = tokio::spawn(accept(listener, net, Arc::clone(&identity)));
-        *self.open() = Some(Open { address, since: host.clock().now(), identity, stop, task });
+        *self.open() = Some(Open { address, since: host.clock().now(), identity, stop, task, _announced: announced });
         Ok(())
     }
 }

@@ -95,6 +95,12 @@ impl Reader<'_> {
             &[&before.min(Cursor::MAX_SEQ), &step.map(StepKey::as_str), &limit],
         )
     }
+
+    /// The newest events in a project's room that tell of checks, corrections, verdicts, commits and questions of a run, at
+    /// most `limit`, in order.
+    pub fn told(&self, project: &ProjectId, run: &RunId, limit: usize) -> Result<Vec<Arc<Frame>>, StoreError> {
+        self.newest_of_room(&Room::Project(project.clone()), TOLD, &[&run.as_str(), &limit])
+    }
 }
 
 pub(crate) const OPEN_PERMISSIONS: &str = "SELECT data FROM permissions WHERE state = 'open' ORDER BY opened";
@@ -103,3 +109,8 @@ pub(crate) const TRANSCRIPT: &str = "SELECT seq, prev, ts, type, actor, run, ste
     WHERE room = ?1 AND seq < ?2 AND (?3 IS NULL OR step = ?3)
     AND type IN ('agent_session', 'agent_message', 'agent_thought', 'tool_call', 'plan_update', 'usage_update', 'agent_error')
     ORDER BY seq DESC LIMIT ?4";
+// The same for the index `events_told`. The room is no part of it: a run's events are few, whatever the room holds.
+pub(crate) const TOLD: &str = "SELECT seq, prev, ts, type, actor, run, step, data FROM events
+    WHERE +room = ?1 AND run = ?2
+    AND type IN ('verify_result', 'correction', 'goal_check', 'commit', 'permission_requested', 'permission_resolved')
+    ORDER BY seq DESC LIMIT ?3";

@@ -25,6 +25,7 @@ fn what_a_long_log_is_asked_is_found_by_an_index() {
         read::OPEN_APPROVALS,
         read::ALL_APPROVALS,
         crate::agents::TRANSCRIPT,
+        crate::agents::TOLD,
         crate::agents::OPEN_PERMISSIONS,
         retain::NEWEST,
         retain::OLDEST,

@@ -37,6 +37,7 @@ fn run(n: u32) -> NewEvent {
         generation: 1,
         inputs: Default::default(),
         actor: Actor::engine(),
+        started_by: None,
         created_at: 0,
         started_at: None,
         ended_at: None,

@@ -55,6 +55,7 @@ fn run(id: &RunId, generation: u64, status: RunStatus) -> NewEvent {
         generation,
         inputs: Default::default(),
         actor: Actor::engine(),
+        started_by: None,
         created_at: 0,
         started_at: None,
         ended_at: None,

@@ -1,12 +1,17 @@
 //! A room's state, read in one transaction.
 
 use signalbox_model::{EventBody, EventData, LogChunk, Present, Room, RoomFilter, Run, Step, StepKind, StepStatus};
-use signalbox_store::{Reader, StoreError};
+use signalbox_store::{Frame, Reader, StoreError};
 use signalbox_wire::snapshot::{
     ActivityEntry, ActivitySnapshot, HostSnapshot, LogTail, MemberSnapshot, ProjectSnapshot, RunSnapshot, RunWithSteps,
     Snapshot,
 };
 use std::sync::Arc;
+
+/// Events as they are, within a snapshot.
+fn values(frames: &[Arc<Frame>]) -> Result<Vec<serde_json::Value>, StoreError> {
+    frames.iter().map(|frame| Ok(serde_json::from_slice(&frame.json)?)).collect()
+}
 
 /// Lines of the feed in a snapshot.
 const ACTIVITIES: usize = 100;
@@ -85,15 +90,15 @@ pub fn snapshot(
                 .map(|step| reader.file_diffs(run, &step.key, u32::try_from(step.attempts.len()).unwrap_or(u32::MAX)))
                 .collect::<Result<Vec<_>, _>>()?;
             let transcript = reader.transcript(run, None, u64::MAX, TRANSCRIPT)?;
+            let told = reader.told(&found.project, run, TRANSCRIPT)?;
             Ok(Snapshot::Run(Box::new(RunSnapshot {
                 run: found,
                 logs: logs.into_iter().flatten().collect(),
                 sessions: reader.agent_sessions(run)?,
                 usage: reader.agent_usage(run)?,
                 diffs: diffs.into_iter().flatten().collect(),
-                transcript: (transcript.iter())
-                    .map(|frame| serde_json::from_slice(&frame.json))
-                    .collect::<Result<_, _>>()?,
+                transcript: values(&transcript)?,
+                told: values(&told)?,
                 steps,
                 cursor: reader.cursor()?,
                 presence,

@@ -309,6 +309,8 @@ methods! {
     share_stop = "share.stop" Owner write (Nothing) -> Sharing;
     /// Whether others can reach this host, and how.
     share_status = "share.status" Viewer read (Nothing) -> Sharing;
+    /// Hosts that are announced in the local network. What they say of themselves is not proven.
+    host_find = "host.find" Owner read (HostFind) -> FoundHosts;
     /// Makes an invitation. Its code is shown once and stored hashed.
     invite_create = "invite.create" Owner write (InviteCreate) -> InviteCreated;
     /// Invitations of the last 90 days, without their codes.

@@ -138,6 +138,10 @@ pub struct RunSnapshot {
     /// The newest events of its agents, at most 500, in order; older ones come from `run.transcript`.
     #[ts(type = "Array<SignalboxEvent>")]
     pub transcript: Vec<serde_json::Value>,
+    /// What its project's room tells of its checks, corrections, goal, commits and agents' questions: the newest 500, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[ts(type = "Array<SignalboxEvent>", optional)]
+    pub told: Vec<serde_json::Value>,
     /// Resume the run's project room from here: steps change there.
     pub cursor: Cursor,
     /// Who is here.

@@ -2,8 +2,10 @@ import { useEffect, useState } from 'react';
 import { isDesktop } from '../platform/environment';
 import { login } from '../platform/session';
 import { connect, useLink } from '../store/client';
+import { JoinView } from '../views/JoinView';
 import { LoginView } from '../views/LoginView';
 import { App } from './App';
+import { takeInvitation } from './invitation';
 
 const CODE = /^#code=([^&]+)/;
 const INVALID_TOKEN = 4500;
@@ -25,7 +27,20 @@ async function enter(): Promise<string | undefined> {
 
 let entering: Promise<string | undefined> | undefined;
 
+// Before anything is drawn or fetched: the address must not keep it.
+const invitation = isDesktop ? undefined : takeInvitation(location, history);
+
 export function Gate() {
+  const [invited, setInvited] = useState(invitation);
+  if (invited === undefined) return <Inside />;
+  const done = () => {
+    history.replaceState(null, '', '/');
+    setInvited(undefined);
+  };
+  return <JoinView code={invited} onDone={done} />;
+}
+
+function Inside() {
   const link = useLink();
   const [problem, setProblem] = useState<string>();
   useEffect(() => {

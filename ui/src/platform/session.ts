@@ -43,6 +43,35 @@ export async function login(code: string): Promise<string | undefined> {
     : 'This code is wrong, used up or older than a minute. Ask for a new one.';
 }
 
+/** What a person needs to know of an invitation that did not work. */
+export interface JoinProblem {
+  message: string;
+  /** Whether another name may help: the invitation itself is good. */
+  again: boolean;
+}
+
+/** Exchanges an invitation's code for the cookie, as `name`. */
+export async function join(code: string, name: string): Promise<JoinProblem | undefined> {
+  let answer: Response;
+  try {
+    answer = await fetch('/api/v1/join', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ code, name, session: true }),
+    });
+  } catch {
+    return { message: 'The host cannot be reached. You have not joined; try again.', again: true };
+  }
+  if (answer.ok) return undefined;
+  const problem = (await answer.json().catch(() => undefined)) as
+    { error?: { message?: string; hint?: string } } | undefined;
+  const told = [problem?.error?.message, problem?.error?.hint].filter(Boolean).join('. ');
+  return {
+    message: told === '' ? `The host answered with ${answer.status}. You have not joined.` : told,
+    again: answer.status !== 401 && answer.status !== 403,
+  };
+}
+
 export async function logout(): Promise<void> {
   await fetch('/api/v1/logout', { method: 'POST' }).catch(() => undefined);
 }

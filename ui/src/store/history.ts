@@ -1,14 +1,10 @@
 import { useEffect } from 'react';
-import type { Run } from '../platform/protocol';
 import type { History } from '../stream/agents';
 import { logKey } from '../stream/keys';
 import { call, show, useRoom, world } from './client';
 import { useTopic } from './topics';
 
 const PAGE = 1_000;
-const SEARCH_PAGE = 200;
-/** A project's events are searched newest first; what is farther back than this many pages is not shown. */
-const SEARCH_PAGES = 10;
 
 /** Something of the past: how much of it is here, and how to ask once more. */
 export interface Past {
@@ -87,38 +83,4 @@ async function readChanges(run: string, step: string, attempt: number): Promise<
     world.changes(run, step, attempt, { failed });
   }
   show();
-}
-
-const TOLD = ['verify_result', 'correction', 'goal_check', 'commit', 'permission_requested', 'permission_resolved'];
-
-/** Checks, corrections, verdicts and commits of a run are events of its project only: those from before we came are searched for. */
-export function useTold(run: Run | undefined): void {
-  const [id, project, created] = [run?.id ?? '', run?.project, run?.created_at ?? 0];
-  const turn = useTopic(`history:${id}`, () => world.turnOf(id));
-  useEffect(() => {
-    if (project === undefined) return;
-    let current = true;
-    const search = async () => {
-      let before: number | undefined;
-      for (let pages = 0; pages < SEARCH_PAGES; pages += 1) {
-        const page = await call('event.search', {
-          types: TOLD,
-          project,
-          limit: SEARCH_PAGE,
-          ...(before === undefined ? {} : { before }),
-        });
-        if (!current) return;
-        world.told(id, page.events);
-        show();
-        const last = page.events.at(-1);
-        if (!page.more || !last || last.ts < created) return;
-        before = last.seq;
-      }
-    };
-    // Without them the page tells less; that is not worth a message.
-    search().catch(() => undefined);
-    return () => {
-      current = false;
-    };
-  }, [id, project, created, turn]);
 }

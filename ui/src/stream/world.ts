@@ -188,6 +188,7 @@ export class World extends AgentWorld {
         this.team.here(room, state.presence);
         this.#withSteps(state, at);
         this.runOfAgents(at, state);
+        this.told(state.run.id, state.told ?? []);
         for (const tail of state.logs) {
           const first = tail.chunks[0];
           if (!first) continue;

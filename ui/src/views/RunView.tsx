@@ -13,7 +13,6 @@ import { StepPanel } from '../features/steps/StepPanel';
 import { Timeline } from '../features/timeline/Timeline';
 import type { Run, Step } from '../platform/protocol';
 import { follow, useRoom, useStale } from '../store/client';
-import { useTold } from '../store/history';
 import { useKeys } from '../store/keys';
 import { useApproval, useOpenApprovals, useOpenPermissions, useRisks, useRun, useStep, useSteps } from '../store/read';
 import { remember, usePreference } from '../store/preferences';
@@ -42,7 +41,6 @@ export function RunView({ route }: { route: RunRoute }) {
   const run = useRun(route.run);
   const room = useRoom(`run/${route.run}`);
   useEffect(() => follow(`run/${route.run}`), [route.run]);
-  useTold(run);
   if (typeof room === 'object') return <NotHere what="run" refused={room.refused} />;
   if (!run)
     return (

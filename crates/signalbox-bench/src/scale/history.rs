@@ -98,6 +98,7 @@ impl History {
             generation: 1,
             inputs: Default::default(),
             actor: Actor::engine(),
+            started_by: None,
             created_at: 0,
             started_at: Some(1),
             ended_at: None,

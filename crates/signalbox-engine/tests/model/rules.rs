@@ -180,6 +180,27 @@ fn a_quorum_counts_people_and_self_approval_can_be_forbidden() {
 }
 
 #[test]
+fn a_person_is_told_by_member_and_not_by_name() {
+    let (mut w, run, id) = approval_world(2, false);
+    let by = |name: &str, who: &str| Input::Answer {
+        approval: id.clone(),
+        decision: Decision::Approve,
+        form: Default::default(),
+        actor: actor(name),
+        member: Some(member(who)),
+        role: Role::Owner,
+    };
+    let renamed = w.apply(by("somebody else", "alice"));
+    assert!(matches!(renamed, Err(Refused::Forbidden(_))), "who started it stays who it is under another name");
+    w.apply(by("alice", "bob")).unwrap();
+    w.apply(by("carol", "bob")).unwrap();
+    assert_eq!(w.step(&run, 1).status, StepStatus::WaitingInput, "one person's yes counts once");
+    w.apply(by("alice", "carol")).unwrap();
+    w.finish();
+    assert_eq!(w.runs[&run].conclusion, Some(RunConclusion::Success));
+}
+
+#[test]
 fn a_rejection_sends_the_run_back_as_often_as_allowed() {
     let (mut w, run, id) = approval_world(1, true);
     w.apply(answer(&id, "bob", Decision::Reject, Role::Operator)).unwrap();
@@ -431,6 +452,7 @@ fn a_run_that_has_nothing_left_to_do_leaves_its_group() {
         goal: None,
         inputs: Default::default(),
         actor: actor("alice"),
+        member: None,
         group: group(),
         reuse: HashMap::from([("s0".to_owned(), old)]),
     })))

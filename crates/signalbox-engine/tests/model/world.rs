@@ -7,8 +7,8 @@ use signalbox_engine::{
     Output, Phase, Plan, Refused, Restored, Retry, RunState, Stall, StepAt, StepPlan, Survived, Timer,
 };
 use signalbox_model::{
-    Actor, Approval, Decision, EventBody, EventData, ProjectId, Role, Run, RunId, Step, StepConclusion, StepKind,
-    StepStatus,
+    Actor, Approval, Decision, EventBody, EventData, MemberId, ProjectId, Role, Run, RunId, Step, StepConclusion,
+    StepKind, StepStatus,
 };
 
 pub(crate) struct Conditions(pub(crate) HashMap<u32, bool>);
@@ -167,6 +167,7 @@ impl World {
             goal: None,
             inputs: Default::default(),
             actor: actor("alice"),
+            member: Some(member("alice")),
             group,
             reuse: HashMap::new(),
         })))
@@ -270,6 +271,11 @@ pub(crate) fn actor(name: &str) -> Actor {
     Actor::new(name).unwrap()
 }
 
+pub(crate) fn member(name: &str) -> MemberId {
+    MemberId::new(format!("m_{name:0>8}")).unwrap()
+}
+
 pub(crate) fn answer(id: &signalbox_model::ApprovalId, who: &str, decision: Decision, role: Role) -> Input {
-    Input::Answer { approval: id.clone(), decision, form: Default::default(), actor: actor(who), role }
+    let member = Some(member(who));
+    Input::Answer { approval: id.clone(), decision, form: Default::default(), actor: actor(who), member, role }
 }

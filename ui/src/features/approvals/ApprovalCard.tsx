@@ -1,5 +1,5 @@
 import { useState } from 'react';
-import type { Approval, Decision } from '../../platform/protocol';
+import type { Approval, Decision, Run } from '../../platform/protocol';
 import { call, useLink, useStale } from '../../store/client';
 import { useKeys } from '../../store/keys';
 import { answering } from '../../store/team';
@@ -18,6 +18,11 @@ import '../../shared/question.css';
 import './approvals.css';
 
 const NONE: ReadonlyMap<string, string> = new Map();
+
+/** Whether who looks has started the run: by member where that is known, since names can be alike. */
+function startedBy(run: Run, link: { member?: string; memberName?: string }): boolean {
+  return run.started_by === undefined ? run.actor === link.memberName : run.started_by === link.member;
+}
 
 /** A question that waits for a person. `keys`: A and R answer this one. */
 export function ApprovalCard({ approval, keys }: { approval: Approval; keys: boolean }) {
@@ -41,7 +46,7 @@ export function ApprovalCard({ approval, keys }: { approval: Approval; keys: boo
   const barred =
     link.role !== undefined && !roles.includes(link.role)
       ? `Only ${roles.join(' or ')} may answer; you are ${link.role}.`
-      : !approval.self_approval && run !== undefined && run.actor === link.memberName
+      : !approval.self_approval && run !== undefined && startedBy(run, link)
         ? 'Whoever started the run may not answer this one.'
         : undefined;
   const off = stale || answer.pending || barred !== undefined;

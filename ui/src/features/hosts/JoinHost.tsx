@@ -7,6 +7,8 @@ import { Button } from '../../shared/parts';
 import { Problem } from '../../shared/Problem';
 import { useAction } from '../../shared/useAction';
 
+/** The link of an invitation: it has all that is needed but a name. */
+const INVITATION = /^\s*(https:\/\/[^#]+\/join#|signalbox:\/\/join\/[^#]+#)/;
 const OWN_MACHINE = /^(https:|(http:\/\/)?(127\.|localhost\b|\[::1\]))/;
 
 export function JoinHost({ onClose }: { onClose: () => void }) {
@@ -23,7 +25,8 @@ export function JoinHost({ onClose }: { onClose: () => void }) {
       throw new CallFailed({ code: 'bad_request', message: String(error) });
     }
   });
-  const ready = url.trim() !== '' && token.trim() !== '';
+  const invited = INVITATION.test(url);
+  const ready = url.trim() !== '' && (invited ? name.trim() !== '' : token.trim() !== '');
   if (joined) {
     return (
       <Dialog
@@ -100,17 +103,30 @@ export function JoinHost({ onClose }: { onClose: () => void }) {
           if (ready) void join.run();
         }}
       >
-        {field('host-url', 'Address', url, setUrl, 'As its owner sees it in the browser.', 'http://192.168.1.7:7117')}
         {field(
-          'host-token',
-          'Token',
-          token,
-          setToken,
-          'Its owner makes one with “signalbox token create --role operator”.',
-          '',
+          'host-url',
+          'Invitation or address',
+          url,
+          setUrl,
+          'The link that its owner sent you; or its address, if you have a token.',
+          'https://192.168.1.7:7118/join#…',
         )}
-        {field('host-name', 'Name', name, setName, 'How it is called here. Empty: its address.', '')}
-        {url.trim() !== '' && !OWN_MACHINE.test(url.trim()) && (
+        {invited ? (
+          field('host-name', 'Your name', name, setName, 'What you are called there.', '')
+        ) : (
+          <>
+            {field(
+              'host-token',
+              'Token',
+              token,
+              setToken,
+              'Its owner makes one with “signalbox token create --role operator”.',
+              '',
+            )}
+            {field('host-name', 'Name', name, setName, 'How it is called here. Empty: its address.', '')}
+          </>
+        )}
+        {!invited && url.trim() !== '' && !OWN_MACHINE.test(url.trim()) && (
           <p className="soft" role="note">
             Over http the token and everything you see cross the network unencrypted. Use it in a network you trust, or
             an address with https.
