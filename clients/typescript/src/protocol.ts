@@ -394,6 +394,10 @@ export type Answer = {
  */
 actor: Actor, 
 /**
+ * Which member that is.
+ */
+member?: MemberId, 
+/**
  * What.
  */
 decision: Decision, 
@@ -1661,6 +1665,36 @@ default?: JsonValue, };
 export type FormFieldKind = "string" | "number" | "integer" | "boolean" | "enum";
 
 /**
+ * A host on the local network. What it says of itself is not proven: only an invitation's link is.
+ */
+export type FoundHost = { 
+/**
+ * Its name.
+ */
+name: string, 
+/**
+ * Addresses to try.
+ */
+urls: Array<string>, 
+/**
+ * The beginning of its fingerprint.
+ */
+fingerprint: string, 
+/**
+ * Its version.
+ */
+version: string, };
+
+/**
+ * Hosts on the local network.
+ */
+export type FoundHosts = { 
+/**
+ * By name.
+ */
+hosts: Array<FoundHost>, };
+
+/**
  * Whether a run reached the goal that was frozen when it started.
  */
 export type GoalVerdict = { 
@@ -1760,6 +1794,15 @@ rooms: Array<RoomFilter>,
  * The last place seen; absent: a snapshot of each room.
  */
 resume?: Cursor, };
+
+/**
+ * How to look for hosts.
+ */
+export type HostFind = { 
+/**
+ * How long to listen for answers, in milliseconds, 100 to 10,000; 2,000 if absent.
+ */
+wait_ms?: number, };
 
 /**
  * What the host sends beside events.
@@ -3313,6 +3356,10 @@ goal?: string,
  */
 actor: Actor, 
 /**
+ * Which member that is: names are not theirs alone.
+ */
+started_by?: MemberId, 
+/**
  * When it was asked for.
  */
 created_at: number, 
@@ -3586,6 +3633,10 @@ diffs: Array<FileDiff>,
  * The newest events of its agents, at most 500, in order; older ones come from `run.transcript`.
  */
 transcript: Array<SignalboxEvent>, 
+/**
+ * What its project's room tells of its checks, corrections, goal, commits and agents' questions: the newest 500, in order.
+ */
+told?: Array<SignalboxEvent>, 
 /**
  * Resume the run's project room from here: steps change there.
  */
@@ -4787,6 +4838,8 @@ export interface Methods {
   "share.stop": { params: Nothing; reply: Sharing };
   /** Whether others can reach this host, and how. */
   "share.status": { params: Nothing; reply: Sharing };
+  /** Hosts that are announced in the local network. What they say of themselves is not proven. */
+  "host.find": { params: HostFind; reply: FoundHosts };
   /** Makes an invitation. Its code is shown once and stored hashed. */
   "invite.create": { params: InviteCreate; reply: InviteCreated };
   /** Invitations of the last 90 days, without their codes. */
