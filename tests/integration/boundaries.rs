@@ -85,6 +85,8 @@ fn arrows_point_one_way() {
 #[test]
 fn the_typescript_types_are_those_of_rust() {
     let written = fs::read_to_string(root().join("ui/src/platform/protocol.ts")).unwrap();
+    let client = fs::read_to_string(root().join("clients/typescript/src/protocol.ts")).unwrap();
+    assert!(written == client, "the two differ: run `cargo xtask codegen`");
     assert_eq!(written, signalbox_wire::typescript::module(), "run `cargo xtask codegen`");
 }
 

@@ -52,7 +52,8 @@ pub(crate) fn release() -> Result<()> {
     Ok(())
 }
 
-const PROTOCOL: &str = "ui/src/platform/protocol.ts";
+/// For the UI, and for programs that use the client in TypeScript.
+const PROTOCOLS: [&str; 2] = ["ui/src/platform/protocol.ts", "clients/typescript/src/protocol.ts"];
 
 fn generated() -> Result<String> {
     println!("> cargo run --package signalbox-wire --example codegen");
@@ -61,20 +62,25 @@ fn generated() -> Result<String> {
 
 pub(crate) fn codegen() -> Result<()> {
     let text = generated()?;
-    let path = root().join(PROTOCOL);
-    if fs::read_to_string(&path).is_ok_and(|now| now == text) {
-        println!("{PROTOCOL} is up to date.");
-        return Ok(());
+    for protocol in PROTOCOLS {
+        let path = root().join(protocol);
+        if fs::read_to_string(&path).is_ok_and(|now| now == text) {
+            println!("{protocol} is up to date.");
+            continue;
+        }
+        fs::write(&path, &text).with_context(|| format!("{protocol} could not be written"))?;
+        println!("{protocol} is new.");
     }
-    fs::write(&path, text).with_context(|| format!("{PROTOCOL} could not be written"))?;
-    println!("{PROTOCOL} is new.");
     Ok(())
 }
 
 pub(crate) fn codegen_is_fresh() -> Result<()> {
-    if fs::read_to_string(root().join(PROTOCOL)).unwrap_or_default() != generated()? {
-        bail!("{PROTOCOL} is not what the Rust types say: run `cargo xtask codegen` and commit it");
+    let text = generated()?;
+    for protocol in PROTOCOLS {
+        if fs::read_to_string(root().join(protocol)).unwrap_or_default() != text {
+            bail!("{protocol} is not what the Rust types say: run `cargo xtask codegen` and commit it");
+        }
+        println!("{protocol} is up to date.");
     }
-    println!("{PROTOCOL} is up to date.");
     Ok(())
 }

@@ -4,13 +4,16 @@ use std::fs;
 
 use anyhow::Result;
 
-use crate::process::{Program, cargo, npm, target};
+use crate::process::{Program, cargo, npm, root, target};
 
 /// Packages of npm, with the name that they get here. The versions are those that were tried, and run on Node.js 20.
 const NODE: [&str; 4] =
     ["client1@npm:@ag-ui/client@1.0.0", "client0@npm:@ag-ui/client@0.0.58", "ws@8.18.3", "eventsource@2.0.2"];
 /// Packages of PyPI.
 const PYTHON: [&str; 3] = ["httpx==0.28.1", "httpx-sse==0.4.3", "websockets==15.0.1"];
+
+/// Our own client in TypeScript.
+const CLIENT: &str = "clients/typescript";
 
 /// Installs them below `target`, once, and runs the tests.
 pub(crate) fn run() -> Result<()> {
@@ -30,5 +33,11 @@ pub(crate) fn run() -> Result<()> {
     cargo(["test", "--package", "signalbox-cli", "--test", "integration"])
         .args(["--", "--ignored", "--nocapture", "--test-threads=1", "programs::"])
         .env("SIGNALBOX_PROGRAMS", &folder)
-        .run()
+        .run()?;
+    // Built by the tests before.
+    let binary = target().join("debug/signalbox").with_extension(std::env::consts::EXE_EXTENSION);
+    if !root().join(CLIENT).join("node_modules").is_dir() {
+        npm(CLIENT, &["ci", "--no-audit", "--no-fund", "--loglevel=error"]).run()?;
+    }
+    npm(CLIENT, &["test"]).env("SIGNALBOX_BIN", &binary).run()
 }
