@@ -89,6 +89,11 @@ fn configure(id: &str, home: &Path, url: &str) -> String {
             write(".config/opencode/opencode.json", settings.to_string());
             env.push(("OPENCODE_DISABLE_MODELS_FETCH", "1".into()));
         }
+        "claude" => {
+            env.extend([("ANTHROPIC_API_KEY", "fake-key".into()), ("ANTHROPIC_BASE_URL", url.into())]);
+            // As root it starts only where it is told that this is a sandbox.
+            env.push(("IS_SANDBOX", "1".into()));
+        }
         _ => {
             env.extend([("OPENAI_API_KEY", "fake-key".into()), ("OPENAI_BASE_URL", format!("{url}/v1"))]);
             env.push(("OPENAI_MODEL", "fake-model".into()));
@@ -208,4 +213,10 @@ fn opencode_works_in_a_workflow() {
 #[ignore = "needs the agent: `cargo xtask agents`"]
 fn qwen_works_in_a_workflow() {
     works("qwen");
+}
+
+#[test]
+#[ignore = "needs the agent: `cargo xtask agents`"]
+fn claude_works_in_a_workflow() {
+    works("claude");
 }

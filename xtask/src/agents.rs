@@ -7,11 +7,12 @@ use anyhow::{Result, bail};
 use crate::process::{Program, cargo, npm, target};
 
 /// Agents by id, with the package that has them. The versions are those that were tried, and run on Node.js 20.
-const AGENTS: [(&str, &str); 4] = [
+const AGENTS: [(&str, &str); 5] = [
     ("gemini", "@google/gemini-cli@0.61.0"),
     ("qwen", "@qwen-code/qwen-code@0.15.10"),
     ("codex", "@agentclientprotocol/codex-acp@2.6.0"),
     ("opencode", "opencode-ai@1.18.33"),
+    ("claude", "@agentclientprotocol/claude-agent-acp@0.49.0"),
 ];
 
 /// Installs the agents below `target`, each in a folder of its own, and runs the tests: of the session, and of workflows.

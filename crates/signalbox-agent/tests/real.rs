@@ -120,6 +120,12 @@ impl Bench {
         match self.id {
             "gemini" => variables.extend([("GEMINI_API_KEY", "fake-key"), ("GOOGLE_GEMINI_BASE_URL", url.as_str())]),
             "codex" => variables.push(("FAKE_API_KEY", "fake-key")),
+            // As root it starts only where it is told that this is a sandbox.
+            "claude" => variables.extend([
+                ("ANTHROPIC_API_KEY", "fake-key"),
+                ("ANTHROPIC_BASE_URL", url.as_str()),
+                ("IS_SANDBOX", "1"),
+            ]),
             "opencode" => variables.push(("OPENCODE_DISABLE_MODELS_FETCH", "1")),
             "qwen" => variables.extend([
                 ("OPENAI_API_KEY", "fake-key"),
@@ -327,4 +333,10 @@ async fn codex() {
 #[ignore = "needs the agent: see the module"]
 async fn opencode() {
     everything("opencode", &[]).await;
+}
+
+#[tokio::test]
+#[ignore = "needs the agent: see the module"]
+async fn claude() {
+    everything("claude", &[]).await;
 }
