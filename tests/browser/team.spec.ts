@@ -29,13 +29,12 @@ test.afterAll(async () => {
 
 interface Token {
   token: string;
-  member: { id: string };
 }
 
 /** A page of somebody who is logged in. */
-async function person(browser: Browser, name: string, role: string): Promise<{ page: Page; member: string }> {
-  const { token, member } = await host.call<Token>('token.create', { name, role });
-  return { page: await open(browser, await host.loginLink('/', token)), member: member.id };
+async function person(browser: Browser, name: string, role: string): Promise<{ page: Page; token: string }> {
+  const { token } = await host.call<Token>('token.create', { name, role });
+  return { page: await open(browser, await host.loginLink('/', token)), token };
 }
 
 async function open(browser: Browser, link: string): Promise<Page> {
@@ -58,7 +57,7 @@ async function toProject(page: Page, tab?: string): Promise<void> {
 test('people see each other, talk, and do not answer the same question at once', async ({ browser }) => {
   test.setTimeout(120_000);
   const ada = await open(browser, await host.loginLink('/'));
-  const { page: grace, member } = await person(browser, 'grace', 'operator');
+  const { page: grace, token } = await person(browser, 'grace', 'operator');
   const { page: viewer } = await person(browser, 'vera', 'viewer');
 
   // Who is here.
@@ -77,8 +76,6 @@ test('people see each other, talk, and do not answer the same question at once',
   await grace.getByTestId('nav-inbox').click();
   await expect(grace.getByTestId('notices')).toContainText('Shall we ship');
   await grace.screenshot({ path: join(PICTURES, 'team-inbox.png') });
-  const { token } = await host.call<Token>('token.create', { name: 'other', role: 'viewer' });
-  expect(token).not.toBe('');
   await grace.getByTestId('notices').getByRole('link', { name: /named you/ }).click();
   await expect(grace.getByTestId('chat-message')).toContainText('Shall we ship');
   await expect(grace.getByTestId('badge-inbox')).toBeHidden();
@@ -118,17 +115,30 @@ test('people see each other, talk, and do not answer the same question at once',
     .poll(async () => (await host.call<{ run: { conclusion?: string } }>('run.get', { run })).run.conclusion)
     .toBe('success');
 
+  // Two who have one file open know of each other.
+  for (const page of [ada, grace]) {
+    await toProject(page, 'workflows');
+    await page.getByTestId('workflow-gate').getByRole('link').first().click();
+  }
+  await expect(ada.getByTestId('also-open')).toHaveText('grace has it open too');
+
   // What happened while somebody was away is a list when they come back.
-  await grace.context().setOffline(true);
-  await grace.close();
-  await ada.getByRole('navigation', { name: 'Main' }).getByRole('link', { name: 'shop' }).click();
-  await ada.getByTestId('tab-chat').click();
+  await toProject(grace, 'chat');
+  await expect(grace.getByTestId('chat-message')).toHaveCount(2);
+  await expect
+    .poll(async () => (await host.call<{ items: unknown[] }>('away.list', {}, token)).items.length)
+    .toBe(0);
+  await grace.context().close();
+  await toProject(ada, 'chat');
   await ada.getByTestId('chat-text').fill('@grace it is out');
   await ada.getByTestId('chat-send').click();
   await expect(ada.getByTestId('chat-message').nth(2)).toContainText('it is out');
-  const back = await host.call<Token>('token.create', { name: 'nobody', role: 'viewer' });
-  expect(back.member.id).not.toBe(member);
-  await host.call('token.revoke', { member: back.member.id });
+  const back = await open(browser, await host.loginLink('/', token));
+  await expect(back.getByTestId('away')).toContainText('1 mention of you');
+  await expect(back.getByTestId('badge-inbox')).toHaveText('1');
+  await back.screenshot({ path: join(PICTURES, 'team-away.png') });
+  await back.getByTestId('away').getByRole('button', { name: 'Got it' }).click();
+  await expect(back.getByTestId('away')).toBeHidden();
   await ada.getByTestId('nav-team').click();
   await expect(ada.getByTestId('members')).toContainText('grace');
   await ada.screenshot({ path: join(PICTURES, 'team-members.png') });

@@ -57,12 +57,15 @@ function tell(): void {
   tellPresence(projectRoom(project), { ...state, ...doing?.state });
 }
 
+/** By what a workflow that is being edited is known to others. */
+export const workflowFile = (workflow: string) => `.signalbox/workflows/${workflow}.yaml`;
+
 /** Tells the others where this person is. */
 export function useTellRoute(at: Route): void {
   const project = 'project' in at ? at.project : undefined;
   const run = at.name === 'run' ? at.run : undefined;
   const step = at.name === 'run' ? at.step : undefined;
-  const file = at.name === 'workflow' ? `.signalbox/workflows/${at.workflow}.yaml` : undefined;
+  const file = at.name === 'workflow' ? workflowFile(at.workflow) : undefined;
   useEffect(() => {
     const state: PresenceState = {
       ...(run === undefined ? {} : { run }),

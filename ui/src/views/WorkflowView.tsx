@@ -1,5 +1,7 @@
 import { lazy, Suspense, useEffect, useState } from 'react';
 import { SignalGraph } from '../features/graph/SignalGraph';
+import { AlsoOpen } from '../features/team/People';
+import { workflowFile } from '../store/team';
 import { RunDialog, startRun } from '../features/workflows/RunDialog';
 import type { WorkflowReply } from '../platform/protocol';
 import { call, useLink, useStale } from '../store/client';
@@ -183,7 +185,9 @@ function Editing({ project, file }: { project: string; file: WorkflowReply }) {
             Run
           </Button>
         </div>
-        <span className="muted mono cut">{base.workflow.file}</span>
+        <span className="muted mono cut">
+          {base.workflow.file} <AlsoOpen project={project} file={workflowFile(name)} />
+        </span>
         {conflict ? (
           <div className="problem conflict" data-kind="warning" role="alert" data-testid="conflict">
             <div className="grow">

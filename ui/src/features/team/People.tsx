@@ -71,3 +71,15 @@ export function People({ project, run }: { project: string; run?: string }) {
     </span>
   );
 }
+
+/** Who else has this file open: what one saves is a conflict for the other. */
+export function AlsoOpen({ project, file }: { project: string; file: string }) {
+  const names = useOthers(project)
+    .filter((present) => (present.devices ?? [present.state]).some((state) => state.file === file))
+    .map((present) => present.name);
+  return (
+    <span className="answering" role="status" data-testid="also-open">
+      {names.length > 0 && `${names.join(', ')} ${names.length === 1 ? 'has' : 'have'} it open too`}
+    </span>
+  );
+}
