@@ -2,14 +2,16 @@ import { useState } from 'react';
 import { OpenProject } from '../features/projects/OpenProject';
 import { ProjectCard } from '../features/projects/ProjectCard';
 import { Away } from '../features/team/Away';
+import { useLink } from '../store/client';
 import { useProjects } from '../store/read';
 import { Button, Empty } from '../shared/parts';
 import { Page } from '../shared/Page';
 
 export function ProjectsView() {
   const projects = useProjects();
+  const link = useLink();
   const [opening, setOpening] = useState(false);
-  const open = (
+  const open = link.role === 'owner' && (
     <Button kind="primary" icon="plus" data-testid="open-folder" onClick={() => setOpening(true)}>
       Open folder
     </Button>
