@@ -33,6 +33,8 @@ mod pitfalls;
 mod programs;
 #[path = "integration/protection.rs"]
 mod protection;
+#[path = "integration/proxy.rs"]
+mod proxy;
 #[path = "integration/real_agents.rs"]
 mod real_agents;
 #[path = "integration/rights.rs"]

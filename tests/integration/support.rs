@@ -377,11 +377,22 @@ pub(crate) fn sse(
     address: &str,
     path: &str,
     headers: &[(&str, &str)],
+    take: impl FnMut(Option<String>, Value) -> bool,
+) {
+    sse_of(address, address, path, headers, take);
+}
+
+/// The same from a host that is called by a name.
+pub(crate) fn sse_of(
+    address: &str,
+    name: &str,
+    path: &str,
+    headers: &[(&str, &str)],
     mut take: impl FnMut(Option<String>, Value) -> bool,
 ) {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    let mut text = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nAccept: text/event-stream\r\n");
+    let mut text = format!("GET {path} HTTP/1.1\r\nHost: {name}\r\nAccept: text/event-stream\r\n");
     for (name, value) in headers {
         text.push_str(&format!("{name}: {value}\r\n"));
     }
