@@ -209,6 +209,7 @@ struct Inner {
     link: Arc<Link>,
     config: Config,
     session: String,
+    closes: bool,
     set_by: setup::SetBy,
 }
 
@@ -255,7 +256,8 @@ impl Session {
         given_up.not();
         match opened {
             Ok(opened) => {
-                let inner = Inner { link, config, session: opened.session, set_by: opened.set_by };
+                let inner =
+                    Inner { link, config, session: opened.session, closes: opened.closes, set_by: opened.set_by };
                 Ok(Self { inner: Arc::new(inner) })
             }
             Err(failure) => {
@@ -306,7 +308,7 @@ impl Session {
     /// # Errors
     /// [`Failure`] if the agent does not have it, or does not answer.
     pub async fn set_mode(&self, mode: &str) -> Result<(), Failure> {
-        let Inner { link, config, session, set_by } = &*self.inner;
+        let Inner { link, config, session, set_by, .. } = &*self.inner;
         setup::set_mode(link, config, session, set_by, mode).await
     }
 
@@ -315,7 +317,7 @@ impl Session {
     /// # Errors
     /// [`Failure`] if the agent does not take it, or does not answer.
     pub async fn set_model(&self, model: &str) -> Result<(), Failure> {
-        let Inner { link, config, session, set_by } = &*self.inner;
+        let Inner { link, config, session, set_by, .. } = &*self.inner;
         setup::set_model(link, config, session, set_by, model).await
     }
 
@@ -328,10 +330,12 @@ impl Session {
         setup::set_option(link, config, session, option, value).await
     }
 
-    /// Ends the agent: cancels its turn, closes its standard input, asks its group to end, kills it, each only if what
-    /// came before did not do; then kills whatever it left behind. May be called again: the answer is the same.
+    /// Ends the agent: cancels its turn, closes the session if the agent wants to hear of that, closes its standard input,
+    /// asks its group to end, kills it, each of the last three only if what came before did not do; then kills whatever it
+    /// left behind. May be called again: the answer is the same.
     pub async fn close(&self) -> Closed {
-        self.inner.link.close(&self.inner.session, self.inner.config.deadlines).await
+        let Inner { link, config, session, closes, .. } = &*self.inner;
+        link.close(session, *closes, config.deadlines).await
     }
 
     /// Waits until the agent's process has ended, by itself or not, and all its updates are in the channel.

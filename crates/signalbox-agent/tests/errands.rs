@@ -4,7 +4,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use serde_json::{Value, json};
-use signalbox_agent::{Config, Offers, Session, Stop, Update};
+use signalbox_agent::{Config, Direction, Offers, Session, Stop, Update};
 use signalbox_process::{Masker, leftovers};
 use tokio::sync::mpsc;
 
@@ -95,6 +95,20 @@ async fn nothing_is_offered_unless_somebody_says_so() {
     assert_eq!(told.answers[0]["content"], "a");
     assert!(told.answers[1]["code"] == -32601 && told.answers[2]["code"] == -32601);
     assert_eq!(std::fs::read_dir(asker.folder.path()).unwrap().count(), 1);
+}
+
+#[tokio::test]
+async fn an_agent_that_wants_to_hear_of_it_is_told_that_its_session_is_over() {
+    let told = Asker::new(Offers::default()).ask(json!([])).await;
+    let raw = |wanted: Direction| {
+        told.updates.iter().filter_map(move |update| match update {
+            Update::Raw { direction, line, .. } if *direction == wanted => serde_json::from_str::<Value>(line).ok(),
+            _ => None,
+        })
+    };
+    let close = raw(Direction::ToAgent).last().unwrap();
+    assert_eq!((&close["method"], &close["params"]["sessionId"]), (&json!("session/close"), &json!("s")));
+    assert_eq!(raw(Direction::FromAgent).last().unwrap()["id"], close["id"]);
 }
 
 #[tokio::test]

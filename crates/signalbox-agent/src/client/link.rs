@@ -414,12 +414,12 @@ impl Link {
         self.turn_ended(None);
     }
 
-    pub(super) async fn close(&self, session: &str, deadlines: Deadlines) -> Closed {
+    pub(super) async fn close(&self, session: &str, closes: bool, deadlines: Deadlines) -> Closed {
         let mut closing = self.closing.lock().await;
         if let Some(closed) = *closing {
             return closed;
         }
-        let how = self.end(session, &deadlines).await;
+        let how = self.end(session, closes, &deadlines).await;
         let exited = *self.exited.borrow();
         let (code, signal, swept, survivors) =
             exited.map_or((None, None, 0, true), |exited| (exited.code, exited.signal, exited.swept, exited.survivors));
@@ -428,7 +428,7 @@ impl Link {
         closed
     }
 
-    async fn end(&self, session: &str, deadlines: &Deadlines) -> Ending {
+    async fn end(&self, session: &str, closes: bool, deadlines: &Deadlines) -> Ending {
         if self.exited.borrow().is_some() {
             return Ending::ByItself;
         }
@@ -440,6 +440,10 @@ impl Link {
             }
         };
         timeout(deadlines.cancel, stopped).await.ok();
+        if closes {
+            // Whatever it says to that: its process ends now.
+            self.ask(&messages::close_session(session), deadlines.quit, "the end of its session").await.ok();
+        }
         self.stop.send_if_modified(|stop| std::mem::replace(stop, Stop::Quit.max(*stop)) != *stop);
         if timeout(deadlines.quit, self.handle_gone()).await.is_ok() {
             return Ending::Quit;

@@ -10,8 +10,8 @@ use agent_client_protocol::{
     schema::ProtocolVersion,
     v1::schema::{
         AGENT_METHOD_NAMES, AuthenticateRequest, CLIENT_METHOD_NAMES, CancelNotification, ClientCapabilities,
-        ClientMethodNames, ContentBlock, FileSystemCapabilities, HttpHeader, Implementation, InitializeRequest,
-        LoadSessionRequest, McpServer as Server, McpServerHttp, NewSessionRequest, PromptRequest,
+        ClientMethodNames, CloseSessionRequest, ContentBlock, FileSystemCapabilities, HttpHeader, Implementation,
+        InitializeRequest, LoadSessionRequest, McpServer as Server, McpServerHttp, NewSessionRequest, PromptRequest,
         RequestPermissionOutcome, RequestPermissionResponse, ResumeSessionRequest, SelectedPermissionOutcome,
         SetSessionConfigOptionRequest, SetSessionModeRequest, TextContent,
     },
@@ -83,6 +83,10 @@ pub(super) fn load_session(session: &str, folder: &Path, mcp: &[McpServer]) -> R
 pub(super) fn resume_session(session: &str, folder: &Path, mcp: &[McpServer]) -> Request {
     let request = ResumeSessionRequest::new(session.to_owned(), folder).mcp_servers(servers(mcp));
     Request::new(AGENT_METHOD_NAMES.session_resume, &request)
+}
+
+pub(super) fn close_session(session: &str) -> Request {
+    Request::new(AGENT_METHOD_NAMES.session_close, &CloseSessionRequest::new(session.to_owned()))
 }
 
 pub(super) fn set_mode(session: &str, mode: &str) -> Request {

@@ -29,6 +29,8 @@ pub(super) struct SetBy {
 
 pub(super) struct Opened {
     pub(super) session: String,
+    /// It wants to be told when a session is over.
+    pub(super) closes: bool,
     pub(super) set_by: SetBy,
 }
 
@@ -90,7 +92,8 @@ pub(super) async fn open(link: &Link, config: &Config) -> Result<Opened, Failure
     if let Some(mode) = &config.mode {
         set_mode(link, config, &session, &set_by, mode).await?;
     }
-    Ok(Opened { session, set_by })
+    let closes = first["agentCapabilities"]["sessionCapabilities"]["close"].is_object();
+    Ok(Opened { session, closes, set_by })
 }
 
 /// Resumes, loads or makes a session: whatever the agent can.
