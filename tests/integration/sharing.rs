@@ -256,6 +256,49 @@ fn somebody_joins_by_invitation_once() {
 }
 
 #[test]
+fn an_invitation_gives_no_more_than_who_made_it_still_has() {
+    let (_project, _data, host) = host();
+    let sharing = host.call("share.start", json!({ "bind": "127.0.0.1", "port": 0 })).unwrap();
+    let door = Door::of(&sharing);
+    for (n, change) in ["revoke", "demote", "narrow"].into_iter().enumerate() {
+        let (id, token) = host.member(&format!("giver {n}"), "owner", &[]);
+        let made = host.call_as(&token, "invite.create", &json!({ "role": "owner", "uses": 2 })).unwrap();
+        let join = |name: &str| door.post("/api/v1/join", &[], &json!({ "code": made["code"], "name": name })).status;
+        assert_eq!(join(&format!("early {n}")), 200);
+        let project = host.project_id();
+        match change {
+            "revoke" => host.call("token.revoke", json!({ "member": id })),
+            "demote" => host.call("member.update", json!({ "member": id, "role": "operator" })),
+            _ => host.call("member.update", json!({ "member": id, "projects": [project] })),
+        }
+        .unwrap();
+        assert_eq!(join(&format!("late {n}")), 403, "{change}");
+    }
+    // A login code ends with its member as well.
+    let (id, token) = host.member("leaver", "viewer", &[]);
+    let code = host.call_as(&token, "login_code.create", &json!({})).unwrap()["code"].take();
+    host.call("token.revoke", json!({ "member": id })).unwrap();
+    let body = json!({ "code": code }).to_string();
+    assert_eq!(host.request("POST", "/api/v1/login", &[], body.as_bytes()).status, 401);
+}
+
+#[test]
+fn a_name_is_one_members_and_shows_something() {
+    let (_project, _data, host) = host();
+    let (id, _) = host.member("Ada", "operator", &[]);
+    let refused = |method: &str, params: Value| host.call(method, params).unwrap_err()["code"].take();
+    assert_eq!(refused("token.create", json!({ "name": "aDA", "role": "viewer" })), "conflict");
+    let (other, _) = host.member("Bea", "viewer", &[]);
+    assert_eq!(refused("member.update", json!({ "member": other, "name": "ada" })), "conflict");
+    assert!(host.call("member.update", json!({ "member": id, "name": "ADA" })).is_ok(), "its own in another case");
+    for name in ["\u{3164}", "\u{2800}", "x\u{ad}z", "a\u{fe0f}", "\u{e0041}a"] {
+        assert_eq!(refused("token.create", json!({ "name": name, "role": "viewer" })), "bad_request", "{name:?}");
+    }
+    host.call("token.revoke", json!({ "member": id })).unwrap();
+    assert!(host.call("token.create", json!({ "name": "Ada", "role": "viewer" })).is_ok(), "it is free again");
+}
+
+#[test]
 fn a_browser_gets_a_cookie_and_never_the_token() {
     let (_project, _data, host) = host();
     let door = Door::open(&host);
@@ -352,7 +395,11 @@ fn the_command_line_shares_invites_joins_and_follows() {
     let joined = other(&["join", &link, "--as", "work"]);
     assert!(joined.status.success(), "{}", stderr(&joined));
     assert!(stdout(&joined).contains("You are ada"), "{}", stdout(&joined));
+    // Under another name, or at another address under the same, the token of the one that is there would be lost.
     let again = other(&["join", &link]);
+    assert_eq!(again.status.code(), Some(2), "{}", stderr(&again));
+    assert!(stderr(&again).contains("joining would lose its token"), "{}", stderr(&again));
+    let again = other(&["join", &link, "--as", "work"]);
     assert_eq!(again.status.code(), Some(1), "{}", stderr(&again));
     let listed = other(&["call", "--host", "work", "project.list"]);
     assert!(stdout(&listed).contains(&format!("{id:?}")), "{}{}", stdout(&listed), stderr(&listed));

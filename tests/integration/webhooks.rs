@@ -87,6 +87,22 @@ fn a_signed_call_starts_what_waits_for_it_and_the_same_delivery_twice_is_one() {
     };
     assert_eq!(call(&signed(seconds(), "d-2"), "d-2"), 200);
     assert_eq!(call(&signed(seconds(), "d-2"), "d-3"), 401, "another delivery under the same signature");
+    // Whoever saw a call makes no other of it with an id that nobody signed.
+    let runs =
+        || host.call("run.list", json!({ "project": id, "limit": 100 })).unwrap()["runs"].as_array().unwrap().len();
+    let now = seconds();
+    let mut content = format!("{now}.").into_bytes();
+    content.extend_from_slice(body);
+    let signature = format!("t={now},v1={}", hmac(SECRET, &content));
+    let seen = |headers: &[(&str, &str)]| {
+        let all: Vec<(&str, &str)> =
+            [("X-Signalbox-Signature", signature.as_str())].into_iter().chain(headers.iter().copied()).collect();
+        assert_eq!(hook(&host, &id, "push", &all, body).status, 200);
+        runs()
+    };
+    let once = seen(&[]);
+    assert_eq!(seen(&[("X-GitHub-Delivery", "other")]), once);
+    assert_eq!(seen(&[("Idempotency-Key", "another")]), once);
     assert_eq!(call(&signed(seconds() - 600, "d-4"), "d-4"), 401, "too old");
     assert_eq!(call(&signed(seconds() + 600, "d-5"), "d-5"), 401, "of the future");
 }

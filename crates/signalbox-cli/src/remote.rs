@@ -241,6 +241,11 @@ pub(crate) fn duration_ms(text: &str) -> anyhow::Result<u64> {
 pub(crate) async fn login(target: &Target) -> anyhow::Result<End> {
     let (client, _updates) = client(target).await?;
     let code: Value = client.get("login_code.create", json!({})).await.map_err(explain)?;
-    output::line(code["url"].as_str().or(code["code"].as_str()).unwrap_or_default());
+    // The host names itself as its own machine calls it; from here it is reached as it was joined.
+    let link = match (&target.host, code["code"].as_str()) {
+        (Some(host), Some(code)) => format!("{}/#code={code}", share::find(host)?.url.trim_end_matches('/')),
+        _ => code["url"].as_str().or(code["code"].as_str()).unwrap_or_default().to_owned(),
+    };
+    output::line(&link);
     Ok(End::Success)
 }

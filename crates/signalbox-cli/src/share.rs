@@ -204,6 +204,15 @@ pub(crate) async fn join(link: &str, name: Option<String>, call_it: Option<Strin
         bail!(Usage("say what you are called: --name".into()));
     }
     let mut known = joined()?;
+    let shown = call_it.unwrap_or_else(|| link.url.trim_start_matches("https://").to_owned());
+    if let Some(other) = known.iter().find(|other| (other.id == link.url) != (other.name == shown)) {
+        let (name, url) = (&other.name, &other.id);
+        bail!(Usage(format!(
+            "{name} is already what you call {url}, where you are {}: joining would lose its token. Use the same name and \
+             address to replace it, or another folder for settings (SIGNALBOX_CONFIG_DIR); you have not joined",
+            other.member
+        )));
+    }
     // Before anything is used up: a token that cannot be kept would be lost.
     let file = hosts_file();
     if let Some(folder) = file.parent() {
@@ -215,9 +224,7 @@ pub(crate) async fn join(link: &str, name: Option<String>, call_it: Option<Strin
         Err(JoinError::Connection(why)) => bail!(Unreachable(format!("{why}; you have not joined"))),
         Err(JoinError::Refused(error)) => return Err(error.into()),
     };
-    let place = link.url.trim_start_matches("https://").to_owned();
-    let shown = call_it.unwrap_or(place);
-    known.retain(|other| other.id != link.url && other.name != shown);
+    known.retain(|other| other.id != link.url);
     known.push(Known {
         id: link.url.clone(),
         name: shown.clone(),

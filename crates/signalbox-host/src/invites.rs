@@ -1,6 +1,6 @@
 //! Invitations: made by an owner, redeemed by whoever has the code.
 
-use signalbox_model::{Actor, EventData, Invite, InviteId, InviteState, Member, NewEvent, Room};
+use signalbox_model::{Actor, EventData, Invite, InviteId, InviteState, Member, NewEvent, Role, Room};
 use signalbox_store::{Batch, StoreError, TokenChange};
 use signalbox_wire::{
     CallError, Caller, ErrorCode,
@@ -147,18 +147,14 @@ impl Host {
         members::check_name(&name)?;
         // One at a time: two who want the same name do not both find it free.
         let _one = self.inner.joining.lock().await;
-        let now = self.inner.clock.now();
-        let alike = |member: &Member| {
-            !member.revoked
-                && member.expires_at.is_none_or(|until| until > now)
-                && member.name.to_lowercase() == name.to_lowercase()
-        };
-        if self.read(|reader| reader.members())?.iter().any(alike) {
-            return Err(CallError::conflict(format!(
-                "somebody here is called {name:?} already; you have not joined yet"
-            ))
-            .hint("choose another name; your invitation is not used up"));
-        }
+        self.check_free(&name, None).map_err(|error| CallError {
+            message: format!("somebody here is called {name:?} already; you have not joined yet"),
+            hint: Some("choose another name; your invitation is not used up".into()),
+            ..error
+        })?;
+        // Rights that change meanwhile wait until this is done, and then hold for whoever invited.
+        let _rights = self.inner.rights.read().await;
+        self.check_giver(&invite)?;
         let member = Member {
             id: ids::member(),
             name,
@@ -185,6 +181,29 @@ impl Host {
             }
             Err(error) => Err(store_error(error)),
         }
+    }
+
+    /// What somebody gives they must still have.
+    fn check_giver(&self, invite: &Invite) -> Reply<()> {
+        let giver = self.read(|reader| reader.member(&invite.created_by))?;
+        let now = self.inner.clock.now();
+        let covers = |member: &Member| {
+            member.projects.is_empty()
+                || (!invite.projects.is_empty()
+                    && invite.projects.iter().all(|project| member.projects.contains(project)))
+        };
+        let may = |member: &Member| {
+            !member.revoked
+                && member.expires_at.is_none_or(|until| until > now)
+                && member.role == Role::Owner
+                && covers(member)
+        };
+        if giver.as_ref().is_some_and(may) {
+            return Ok(());
+        }
+        Err(CallError::new(ErrorCode::Forbidden, "who made this invitation may not give that any more")
+            .hint("ask an owner for a new one")
+            .details(serde_json::json!({ "reason": "revoked" })))
     }
 
     fn check_open(&self, invite: &Invite) -> Reply<()> {

@@ -74,10 +74,15 @@ pub(crate) fn grantable(host: &Host, caller: &Caller, projects: Vec<ProjectId>) 
     Ok(if projects.is_empty() { caller.projects.clone() } else { projects })
 }
 
-/// Marks that turn or hide what stands beside them (Unicode Bidi, UAX #9, and characters without a width): with them a
-/// name could look like another's.
+/// Marks that turn or hide what stands beside them (Unicode Bidi, UAX #9, and characters that show nothing): with them a name
+/// could look like another's, or like none.
 fn misleads(letter: char) -> bool {
-    matches!(letter, '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    matches!(
+        letter,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{e0000}'..='\u{e0fff}'
+    )
 }
 
 /// A name that a member can have.
@@ -214,8 +219,27 @@ impl Host {
         self.once(caller, key, |claim| self.make_token(caller, params, claim)).await
     }
 
+    /// Refuses a name that somebody else has, in whatever case: a name is all that others see of a member. To be called with
+    /// the lock of those who join held, so that two who want the same name do not both find it free.
+    pub(crate) fn check_free(&self, name: &str, but: Option<&MemberId>) -> Reply<()> {
+        let now = self.inner.clock.now();
+        let alike = |member: &Member| {
+            !member.revoked
+                && member.expires_at.is_none_or(|until| until > now)
+                && but != Some(&member.id)
+                && member.name.to_lowercase() == name.to_lowercase()
+        };
+        if self.read(|reader| reader.members())?.iter().any(alike) {
+            return Err(CallError::conflict(format!("somebody here is called {name:?} already; nothing was done"))
+                .hint("choose another name"));
+        }
+        Ok(())
+    }
+
     async fn make_token(&self, caller: &Caller, params: TokenCreate, key: Option<KeyClaim>) -> Reply<TokenCreated> {
         check_name(&params.name)?;
+        let _one = self.inner.joining.lock().await;
+        self.check_free(&params.name, None)?;
         let expires_at = match params.ttl_ms {
             None => None,
             Some(0) => return Err(CallError::bad_request("ttl_ms must be at least 1")),
@@ -281,6 +305,10 @@ impl Host {
             check_name(name)?;
         }
         let projects = params.projects.map(|projects| grantable(self, caller, projects)).transpose()?;
+        let _one = self.inner.joining.lock().await;
+        if let Some(name) = &params.name {
+            self.check_free(name, Some(&params.member))?;
+        }
         let _rights = self.inner.rights.write().await;
         let before = self.managed(caller, &params.member)?;
         if before.revoked {

@@ -2,6 +2,7 @@ import { useEffect, useState } from 'react';
 import { isDesktop } from '../platform/environment';
 import { login } from '../platform/session';
 import { connect, useLink } from '../store/client';
+import { navigate } from '../store/route';
 import { JoinView } from '../views/JoinView';
 import { LoginView } from '../views/LoginView';
 import { App } from './App';
@@ -34,7 +35,7 @@ export function Gate() {
   const [invited, setInvited] = useState(invitation);
   if (invited === undefined) return <Inside />;
   const done = () => {
-    history.replaceState(null, '', '/');
+    navigate('/', { replace: true });
     setInvited(undefined);
   };
   return <JoinView code={invited} onDone={done} />;

@@ -144,6 +144,12 @@ export function useStale(): boolean {
   return useTopic('link', () => link.complete && link.phase !== 'live');
 }
 
+/** Whether this person cannot do something now: not connected, or their role is too low. */
+export function useOff(least: 'operator' | 'owner'): boolean {
+  const role = useLink().role;
+  return useStale() || role === 'viewer' || (least === 'owner' && role !== 'owner');
+}
+
 export function useFirstLoad(): boolean {
   return useTopic('link', () => !link.complete);
 }

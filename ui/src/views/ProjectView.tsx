@@ -5,7 +5,7 @@ import { QueuePanel } from '../features/queue/QueuePanel';
 import { RunsList } from '../features/runs/RunsList';
 import { WorkflowCard } from '../features/workflows/WorkflowCard';
 import type { Project } from '../platform/protocol';
-import { call, useRoom, useStale } from '../store/client';
+import { call, useOff, useRoom } from '../store/client';
 import { useProject, useQueue, useRuns } from '../store/read';
 import { navigate, to } from '../store/route';
 import type { ProjectTab } from '../store/route';
@@ -152,7 +152,7 @@ function Workflows({ project }: { project: string }) {
 }
 
 function ProjectMenu({ project }: { project: Project }) {
-  const stale = useStale();
+  const stale = useOff('owner');
   const close = useAction(
     async () => {
       await call('project.close', { project: project.id });

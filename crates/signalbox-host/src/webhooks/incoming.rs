@@ -90,7 +90,9 @@ impl Host {
             Ok(text) => serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned())),
             Err(_) => return Err(CallError::bad_request("the body is not UTF-8; nothing was done")),
         };
-        let delivery = match &incoming.delivery {
+        // Where the signature covers the delivery's id, one that it does not cover is anybody's: the body is the id then.
+        let named = if incoming.signature.is_some() { &incoming.signed_delivery } else { &incoming.delivery };
+        let delivery = match named {
             Some(id) if (1..=100).contains(&id.len()) && !id.chars().any(char::is_control) => id.clone(),
             Some(_) => return Err(CallError::bad_request("a delivery's id has 1 to 100 bytes; nothing was done")),
             None => fingerprint(&[&incoming.body]),

@@ -1,5 +1,5 @@
 import type { Project } from '../../platform/protocol';
-import { call, useStale } from '../../store/client';
+import { call, useOff } from '../../store/client';
 import { Button } from '../../shared/parts';
 import { useAction } from '../../shared/useAction';
 import { Secrets } from './Secrets';
@@ -17,7 +17,7 @@ export function ProjectSettings({ project }: { project: Project }) {
 
 /** Quiet: nothing that this version does by itself depends on it. */
 function Trust({ project }: { project: Project }) {
-  const stale = useStale();
+  const stale = useOff('owner');
   const { run, pending } = useAction(() => call('project.trust', { project: project.id, trusted: !project.trusted }), {
     toast: true,
   });

@@ -1,4 +1,4 @@
-import { call, useStale } from '../../store/client';
+import { call, useOff } from '../../store/client';
 import { useQueue, useRun } from '../../store/read';
 import { to } from '../../store/route';
 import { Button, Empty, Link } from '../../shared/parts';
@@ -7,7 +7,7 @@ import type { QueuedRun } from '../../platform/protocol';
 
 export function QueuePanel({ project }: { project: string }) {
   const queue = useQueue(project);
-  const stale = useStale();
+  const stale = useOff('operator');
   const toggle = useAction(() => call(queue?.paused ? 'queue.resume' : 'queue.pause', { project }), { toast: true });
   if (!queue) return null;
   return (

@@ -1,6 +1,6 @@
 import type { ReactNode } from 'react';
 import type { Run } from '../../platform/protocol';
-import { useStale } from '../../store/client';
+import { useOff } from '../../store/client';
 import { useGoal, useProgress, useRisks, useSteps } from '../../store/read';
 import { navigate, to } from '../../store/route';
 import { useNow } from '../../store/time';
@@ -125,7 +125,7 @@ function Agents({ run }: { run: Run }) {
 }
 
 function RunActions({ run, cancellingSince }: { run: Run; cancellingSince: number | undefined }) {
-  const stale = useStale();
+  const stale = useOff('operator');
   const now = useNow(run.status === 'cancelling');
   const cancel = useAction(() => cancelRun(run), { toast: true });
   const force = useAction(() => cancelRun(run, true), { toast: true });

@@ -1,6 +1,6 @@
 import { useState } from 'react';
 import type { WorkflowSummary } from '../../platform/protocol';
-import { useStale } from '../../store/client';
+import { useOff } from '../../store/client';
 import { to } from '../../store/route';
 import { count } from '../../shared/format';
 import { Button, Link } from '../../shared/parts';
@@ -9,7 +9,7 @@ import { RunDialog, startRun } from './RunDialog';
 import './workflows.css';
 
 export function WorkflowCard({ project, workflow }: { project: string; workflow: WorkflowSummary }) {
-  const stale = useStale();
+  const stale = useOff('operator');
   const [asking, setAsking] = useState(false);
   const start = useAction(() => startRun(project, workflow.name, []), { toast: true });
   const href = to.workflow(project, workflow.name);
