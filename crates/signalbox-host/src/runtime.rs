@@ -20,6 +20,7 @@ use signalbox_workflow::{
 };
 use tokio::{
     sync::{mpsc, oneshot, watch},
+    task::JoinSet,
     time::Instant,
 };
 
@@ -34,6 +35,8 @@ use crate::{
 
 /// Messages that may wait for the engine. Executors wait past it.
 const QUEUE: usize = 1024;
+/// How long the end of the host waits for what is tidied up.
+const TIDYING: Duration = Duration::from_secs(20);
 /// How long after the end of an attempt what it left running is looked for.
 const SWEEP: Duration = Duration::from_millis(500);
 /// Inputs of executors committed as one unit at most.
@@ -132,6 +135,8 @@ struct Loop {
     /// Markers of attempts that ended: what they left running is looked for, for all of them at once.
     ended: HashSet<String>,
     sweep_at: Option<Instant>,
+    /// What is tidied up after runs that ended.
+    tidying: JoinSet<()>,
     inputs: mpsc::Sender<Input>,
 }
 
@@ -150,6 +155,7 @@ pub(crate) async fn start(parts: Parts) -> Result<EngineHandle, StoreError> {
         working: HashMap::new(),
         ended: HashSet::new(),
         sweep_at: None,
+        tidying: JoinSet::new(),
         inputs,
     };
     let output = this.restore(Survived::No { ended })?;
@@ -324,6 +330,9 @@ impl Loop {
             }
             Some(Request::Stop(reply)) => {
                 self.end_processes().await;
+                // Whoever runs one workflow and leaves wants no worktrees left; but nobody waits long for git.
+                let tidied = async { while self.tidying.join_next().await.is_some() {} };
+                tokio::time::timeout(TIDYING, tidied).await.ok();
                 reply.send(()).ok();
                 return false;
             }
@@ -400,7 +409,8 @@ impl Loop {
                     let prefix = format!("{}/{run}/", self.parts.host);
                     let plan = self.plans.0.remove(&run);
                     let services = Arc::clone(&self.parts.services);
-                    tokio::task::spawn_blocking(move || {
+                    while self.tidying.try_join_next().is_some() {}
+                    self.tidying.spawn_blocking(move || {
                         sweep(&prefix);
                         if let Some(plan) = plan.filter(|plan| uses_worktrees(plan)) {
                             services.worktrees.tidy(plan.project.path.as_ref(), &run);

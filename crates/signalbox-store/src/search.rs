@@ -37,8 +37,9 @@ pub(crate) fn index_some(db: &mut Connection, after: u64, count: u64) -> Result<
     let transaction = db.transaction()?;
     let mut upto = after;
     {
+        // A notice repeats what its message said, whatever became of that.
         let mut select = transaction.prepare_cached(
-            "SELECT e.seq, e.type, e.actor, e.step, CASE e.type WHEN 'log' THEN NULL ELSE e.data END, r.project
+            "SELECT e.seq, e.type, e.actor, e.step, CASE WHEN e.type IN ('log', 'notice') THEN NULL ELSE e.data END, r.project
              FROM events e JOIN rooms r ON r.id = e.room WHERE e.seq > ?1 ORDER BY e.seq LIMIT ?2",
         )?;
         let mut insert = transaction.prepare_cached("INSERT INTO search(rowid, body, tags) VALUES (?1, ?2, ?3)")?;

@@ -159,16 +159,21 @@ impl Telling<'_> {
         if self.reader.approval(&approval.id)?.is_none_or(|now| now.state != ApprovalState::Open) {
             return Ok(());
         }
-        let starter = self.reader.run(&approval.run)?.map(|run| run.actor.clone());
+        let run = self.reader.run(&approval.run)?;
+        let started = |member: &Member| {
+            run.as_ref().is_some_and(|run| match &run.started_by {
+                Some(starter) => *starter == member.id,
+                None => run.actor.as_str() == member.name,
+            })
+        };
         for member in self.audience(&approval.project) {
             let of_role = if approval.roles.is_empty() {
                 member.role >= Role::Operator
             } else {
                 approval.roles.contains(&member.role)
             };
-            let own = starter.as_ref().is_some_and(|actor| actor.as_str() == member.name);
             // Answering takes an operator, whatever the question says.
-            if !of_role || member.role < Role::Operator || (own && !approval.self_approval) {
+            if !of_role || member.role < Role::Operator || (started(member) && !approval.self_approval) {
                 continue;
             }
             let text = format!("{} #{} asks: {}", approval.workflow, approval.run_number, approval.question);
