@@ -34,6 +34,8 @@ test('somebody follows an invitation, and is in', async ({ page }) => {
   await page.getByTestId('join-submit').click();
   await expect(page.getByTestId('view-join')).toBeHidden();
   await expect(page.getByText('shop').first()).toBeVisible();
+  // The screen is the one that anybody begins with, not the one of the link.
+  await expect(page.getByTestId('view-projects')).toBeVisible();
   expect(page.url()).not.toContain(code);
   const { members } = await host.call<{ members: { name: string }[] }>('member.list', {});
   expect(members.map((member) => member.name)).toContain('Ada');
