@@ -9,6 +9,9 @@ use tauri_plugin_notification::NotificationExt;
 
 use crate::tray;
 
+#[cfg(target_os = "linux")]
+mod choices;
+
 /// An event of the feed. Every other frame has another type.
 #[derive(Deserialize)]
 struct Line {
@@ -42,6 +45,11 @@ pub(crate) fn watch(app: AppHandle, host: &Host, trayed: bool) {
                 if let Ok(Line { kind, data: Some(activity) }) = serde_json::from_slice(frame)
                     && kind == "activity_created"
                 {
+                    #[cfg(target_os = "linux")]
+                    if let Some(title) = title(&activity).filter(|_| choices::are_asked_for(&activity)) {
+                        choices::ask(app.clone(), host.clone(), format!("Signalbox: {title}"), activity);
+                        continue;
+                    }
                     tell(&app, None, &activity);
                 }
             }
@@ -62,6 +70,10 @@ pub(crate) fn elsewhere(app: &AppHandle, host: &str, event: &Received) {
 fn tell(app: &AppHandle, host: Option<&str>, activity: &Activity) {
     let Some(title) = title(activity) else { return };
     let title = host.map_or_else(|| format!("Signalbox: {title}"), |host| format!("Signalbox ({host}): {title}"));
+    show(app, title, activity);
+}
+
+fn show(app: &AppHandle, title: String, activity: &Activity) {
     // Fails where nothing shows notifications: the inbox and the feed have it all the same.
     if let Err(error) = app.notification().builder().title(title).body(activity.text.clone()).show() {
         tracing::debug!(%error, "a notification could not be shown");

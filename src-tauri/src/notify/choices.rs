@@ -19,7 +19,6 @@ const ITSELF: &str = "default";
 pub(super) fn are_asked_for(activity: &Activity) -> bool {
     matches!(activity.kind.as_str(), "approval_requested" | "permission_requested" | "question_asked")
         && activity.run.is_some()
-        && activity.step.is_some()
 }
 
 /// A button, and the call that it stands for.
@@ -37,9 +36,13 @@ pub(super) fn ask(app: AppHandle, host: Host, title: String, activity: Activity)
         let about = activity.clone();
         let read = move || {
             store.read(|reader| {
-                let permission = reader.open_permissions()?.into_iter().rfind(|open| is_about(&about, &open.run, &open.step));
-                let approval = reader.open_approvals()?.into_iter().rfind(|open| is_about(&about, &open.run, &open.step));
-                Ok(permission.map(|open| of_permission(&open)).or_else(|| approval.map(|open| of_approval(&open))))
+                if about.kind == "approval_requested" {
+                    let open =
+                        reader.open_approvals()?.into_iter().rfind(|open| is_about(&about, &open.run, &open.step));
+                    return Ok(open.map(|open| of_approval(&open)));
+                }
+                let open = reader.open_permissions()?.into_iter().rfind(|open| is_about(&about, &open.run, &open.step));
+                Ok(open.map(|open| of_permission(&open)))
             })
         };
         let choices = tokio::task::spawn_blocking(read).await.ok().and_then(Result::ok).flatten().unwrap_or_default();
@@ -67,7 +70,7 @@ pub(super) fn ask(app: AppHandle, host: Host, title: String, activity: Activity)
 }
 
 fn is_about(activity: &Activity, run: &signalbox_model::RunId, step: &signalbox_model::StepKey) -> bool {
-    activity.run.as_ref() == Some(run) && activity.step.as_ref() == Some(step)
+    activity.run.as_ref() == Some(run) && activity.step.as_ref().is_none_or(|named| named == step)
 }
 
 fn of_permission(open: &Permission) -> Vec<Choice> {
@@ -89,8 +92,8 @@ fn of_approval(open: &Approval) -> Vec<Choice> {
         method: "approval.answer",
         params: json!({ "approval": open.id, "decision": decision }),
     };
-    // What has a form is filled in in the window; no is no without one.
-    let approve = open.form.is_empty().then(|| choice("Approve", "approve"));
+    // What has to be filled in is filled in in the window; no is no without that.
+    let approve = open.form.iter().all(|field| !field.required).then(|| choice("Approve", "approve"));
     approve.into_iter().chain([choice("Reject", "reject")]).collect()
 }
 
