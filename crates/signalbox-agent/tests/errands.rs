@@ -106,9 +106,9 @@ async fn an_agent_that_wants_to_hear_of_it_is_told_that_its_session_is_over() {
             _ => None,
         })
     };
-    let close = raw(Direction::ToAgent).last().unwrap();
+    let close = raw(Direction::ToAgent).next_back().unwrap();
     assert_eq!((&close["method"], &close["params"]["sessionId"]), (&json!("session/close"), &json!("s")));
-    assert_eq!(raw(Direction::FromAgent).last().unwrap()["id"], close["id"]);
+    assert_eq!(raw(Direction::FromAgent).next_back().unwrap()["id"], close["id"]);
 }
 
 #[tokio::test]
