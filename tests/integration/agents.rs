@@ -360,6 +360,32 @@ steps:
 }
 
 #[test]
+fn a_large_change_is_read_in_pages_over_any_transport() {
+    let studio = Studio::new(
+        "steps:\n  a: { kind: agent, prompt: go }\n",
+        "  - do: [{ run: { command: seq 1 20000 > big.txt } }]\n",
+    );
+    let host = studio.host();
+    let run = host.start_run("w", json!({}));
+    assert_eq!(host.wait_done(&run)["run"]["conclusion"], "success");
+    let events = everything(&host, &run);
+    let diff = of_type(&events, "file_diff").into_iter().rfind(|diff| diff["path"] == "big.txt").unwrap().clone();
+    let blob = &diff["blob"];
+    let (mut whole, mut offset) = (String::new(), Some(0));
+    while let Some(at) = offset {
+        let page = host.call("blob.text", json!({ "hash": blob["hash"], "offset": at, "limit": 10_000 })).unwrap();
+        assert_eq!(page["bytes"], blob["bytes"]);
+        whole.push_str(page["text"].as_str().unwrap());
+        offset = page["next"].as_u64();
+    }
+    assert_eq!(whole.len() as u64, blob["bytes"].as_u64().unwrap());
+    assert!(whole.contains("\n+1\n") && whole.ends_with("\n+20000\n"), "{}", &whole[whole.len() - 50..]);
+    for hash in ["0".repeat(64), "../../host.json".into()] {
+        assert_eq!(host.call("blob.text", json!({ "hash": hash })).unwrap_err()["code"], "not_found", "{hash}");
+    }
+}
+
+#[test]
 fn work_that_conflicts_is_not_landed_and_not_lost() {
     let studio = Studio::new(
         r#"

@@ -795,6 +795,23 @@ project?: ProjectId,
 limit?: number, };
 
 /**
+ * Which part of a blob.
+ */
+export type BlobRead = { 
+/**
+ * Its SHA-256, as the event names it.
+ */
+hash: string, 
+/**
+ * From this byte on; 0 if absent. A page's `next` never cuts a letter.
+ */
+offset?: number, 
+/**
+ * At most this many bytes, 4 to 262,144; 262,144 if absent.
+ */
+limit?: number, };
+
+/**
  * Content kept outside the log, by its hash.
  */
 export type BlobRef = { 
@@ -810,6 +827,23 @@ bytes: number,
  * Media type (RFC 6838).
  */
 media_type: string, };
+
+/**
+ * A part of a blob.
+ */
+export type BlobText = { 
+/**
+ * What is no UTF-8 is replaced.
+ */
+text: string, 
+/**
+ * Bytes of the whole blob.
+ */
+bytes: number, 
+/**
+ * Where the next part begins; absent: this is the last.
+ */
+next?: number, };
 
 /**
  * Why a call failed: what happened, and what to do.
@@ -4748,6 +4782,8 @@ export interface Methods {
   "run.retry": { params: RunRetry; reply: RunReply };
   /** A page of a step's log. */
   "run.log": { params: RunLog; reply: LogPage };
+  /** The text of a blob, in pages: what was too large for an event. */
+  "blob.text": { params: BlobRead; reply: BlobText };
   /** Searches the whole log of a step. */
   "run.log_search": { params: RunLogSearch; reply: LogMatches };
   /** Questions that wait for a person, oldest first. */

@@ -284,6 +284,10 @@ impl Handlers for Host {
         self.log_page(caller, params).await
     }
 
+    async fn blob_text(&self, caller: &Caller, params: BlobRead) -> Reply<BlobText> {
+        self.blob_page(caller, params).await
+    }
+
     async fn run_log_search(&self, caller: &Caller, params: RunLogSearch) -> Reply<LogMatches> {
         self.search_log(caller, params).await
     }

@@ -1,10 +1,10 @@
 //! What steps printed, in pages and by words.
 
 use signalbox_model::{RunId, RunStatus, StepKey};
-use signalbox_store::LogLines;
+use signalbox_store::{LogLines, StoreError};
 use signalbox_wire::{
     CallError, Caller, ErrorCode,
-    method::{LogLine, LogMatches, LogPage, RunLog, RunLogSearch},
+    method::{BlobRead, BlobText, LogLine, LogMatches, LogPage, RunLog, RunLogSearch},
 };
 
 use crate::{
@@ -43,6 +43,27 @@ impl Host {
         tokio::task::spawn_blocking(read)
             .await
             .unwrap_or_else(|_| Err(CallError::new(ErrorCode::Unavailable, "the host is stopping")))
+    }
+
+    /// A blob belongs to whoever may see one of the projects that name it.
+    pub(crate) async fn blob_page(&self, caller: &Caller, params: BlobRead) -> Reply<BlobText> {
+        const PAGE: u32 = 256 * 1024;
+        let limit = bounded(params.limit, PAGE, PAGE)?.max(4);
+        let missing = || CallError::not_found("blob", params.hash.chars().take(64).collect::<String>());
+        let (host, caller, hash) = (self.clone(), caller.clone(), params.hash.clone());
+        let read = move || -> Result<Option<Vec<u8>>, StoreError> {
+            let store = host.store();
+            let projects = store.read(|reader| reader.projects_of_blob(&hash))?;
+            if !projects.iter().any(|project| caller.sees(project)) {
+                return Ok(None);
+            }
+            Ok(store.blobs().get(&hash).ok())
+        };
+        let content =
+            tokio::task::spawn_blocking(read).await.ok().and_then(Result::ok).flatten().ok_or_else(missing)?;
+        let from = usize::try_from(params.offset.unwrap_or(0)).unwrap_or(usize::MAX);
+        let (text, next) = text_page(&content, from, limit);
+        Ok(BlobText { text, bytes: content.len() as u64, next: next.map(|next| next as u64) })
     }
 
     pub(crate) async fn search_log(&self, caller: &Caller, params: RunLogSearch) -> Reply<LogMatches> {
@@ -88,4 +109,38 @@ fn log_line(line: LogLines) -> LogLine {
         signalbox_model::LogStream::Protocol => "protocol",
     };
     LogLine { n: line.n, stream: stream.to_owned(), text: line.text, cut: (line.cut > 0).then_some(line.cut) }
+}
+
+/// At most `limit` bytes from `from` on, as text, and where the next part begins: never within a letter.
+fn text_page(content: &[u8], from: usize, limit: usize) -> (String, Option<usize>) {
+    let from = from.min(content.len());
+    let mut end = from.saturating_add(limit).min(content.len());
+    if end < content.len() {
+        // A letter has at most four bytes, of which all but the first look like this (RFC 3629, section 3).
+        let whole = (end.saturating_sub(3).max(from + 1)..=end).rev().find(|at| content[*at] & 0xC0 != 0x80);
+        end = whole.unwrap_or(end);
+    }
+    (String::from_utf8_lossy(&content[from..end]).into_owned(), (end < content.len()).then_some(end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::text_page;
+
+    #[test]
+    fn pages_of_a_text_add_up_to_it_whatever_their_size() {
+        let text = "aä€😀\n".repeat(7);
+        for limit in 4..20 {
+            let (mut all, mut at) = (String::new(), Some(0));
+            while let Some(from) = at {
+                let (page, next) = text_page(text.as_bytes(), from, limit);
+                assert!(page.len() <= limit && next.is_none_or(|next| next > from));
+                all.push_str(&page);
+                at = next;
+            }
+            assert_eq!(all, text, "{limit}");
+        }
+        assert_eq!(text_page(b"abc", 9, 4), (String::new(), None));
+        assert_eq!(text_page(&[0x80; 9], 0, 4).1, Some(4), "what is no text is cut anywhere");
+    }
 }

@@ -207,6 +207,8 @@ methods! {
     run_retry = "run.retry" Operator write (RunRetry) -> RunReply;
     /// A page of a step's log.
     run_log = "run.log" Viewer read (RunLog) -> LogPage;
+    /// The text of a blob, in pages: what was too large for an event.
+    blob_text = "blob.text" Viewer read (BlobRead) -> BlobText;
     /// Searches the whole log of a step.
     run_log_search = "run.log_search" Viewer read (RunLogSearch) -> LogMatches;
 

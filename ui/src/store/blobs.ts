@@ -1,5 +1,7 @@
+import type { BlobText } from '../platform/protocol';
 import { isDesktop } from '../platform/environment';
 import { CallFailed } from '../stream/calls';
+import { call } from './client';
 
 /** Texts above this are not for looking at. */
 const LARGEST = 8 * 1024 * 1024;
@@ -21,19 +23,14 @@ export function blobText(blob: { hash: string; bytes: number }): Promise<string>
 }
 
 async function load({ hash, bytes }: { hash: string; bytes: number }): Promise<string> {
-  // The window of the desktop app has no address to fetch from.
-  if (isDesktop)
-    throw new CallFailed({
-      code: 'unavailable',
-      message: 'This window cannot load large texts yet. Nothing is lost: the host has it.',
-      hint: 'Open the host in a browser to see all of it.',
-    });
   if (bytes > LARGEST)
     throw new CallFailed({
       code: 'limit_exceeded',
       message: 'This is too large to be shown.',
       hint: 'Look at it on the host.',
     });
+  // The window of the desktop app has no address to fetch from.
+  if (isDesktop) return inPages(hash);
   const answer = await fetch(`/api/v1/blobs/${encodeURIComponent(hash)}`).catch(() => undefined);
   if (!answer?.ok)
     throw new CallFailed({
@@ -41,4 +38,15 @@ async function load({ hash, bytes }: { hash: string; bytes: number }): Promise<s
       message: answer?.status === 404 ? 'The host does not keep this text any more.' : 'The text could not be loaded.',
     });
   return answer.text();
+}
+
+async function inPages(hash: string): Promise<string> {
+  let text = '';
+  let offset: number | undefined = 0;
+  while (offset !== undefined) {
+    const page: BlobText = await call('blob.text', { hash, offset });
+    text += page.text;
+    offset = page.next;
+  }
+  return text;
 }

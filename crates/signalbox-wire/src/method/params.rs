@@ -212,6 +212,15 @@ params! {
         /// The attempt, from 1; the newest if absent.
         #[serde(default, skip_serializing_if = "Option::is_none")] attempt: Option<u32>,
     }
+    /// Which part of a blob.
+    BlobRead {
+        /// Its SHA-256, as the event names it.
+        hash: String,
+        /// From this byte on; 0 if absent. A page's `next` never cuts a letter.
+        #[serde(default, skip_serializing_if = "Option::is_none")] offset: Option<u64>,
+        /// At most this many bytes, 4 to 262,144; 262,144 if absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")] limit: Option<u32>,
+    }
     /// Which file of a step.
     RunFile {
         /// Of this run.

@@ -238,6 +238,15 @@ replies! {
         /// By path.
         files: Vec<FileDiff>,
     }
+    /// A part of a blob.
+    BlobText {
+        /// What is no UTF-8 is replaced.
+        text: String,
+        /// Bytes of the whole blob.
+        bytes: u64,
+        /// Where the next part begins; absent: this is the last.
+        #[serde(default, skip_serializing_if = "Option::is_none")] next: Option<u64>,
+    }
     /// A file of a step.
     FileText {
         /// Relative to the repository.

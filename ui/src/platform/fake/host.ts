@@ -313,6 +313,7 @@ export class FakeHost {
         return { events: [], more: false };
       case 'run.diff':
         return { attempt: 1, files: [] };
+      case 'blob.text':
       case 'run.file':
         return fail('not_found', 'the demonstration has no files');
       case 'worktree.list':
