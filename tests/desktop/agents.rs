@@ -55,3 +55,33 @@ fn twelve_stages_of_agents_are_watched_answered_corrected_and_landed() {
     assert!(project.join("docs/final-check.md").exists(), "it landed in the project");
     assert_eq!(app.errors(), Vec::<String>::new(), "the page reported errors");
 }
+
+#[test]
+#[ignore = "needs a display: cargo xtask test --only desktop"]
+fn a_change_that_is_too_large_for_an_event_is_loaded_in_the_window() {
+    let workflow = "signalbox: 1\nname: large\nenv: { REHEARSAL_SCRIPT: \"${{ project.path }}/.git/script.yaml\" }\n\
+        steps:\n  a: { kind: agent, agent: { id: rehearsal }, prompt: go }\n";
+    let sandbox = Sandbox::new("large", &[("large", workflow)]);
+    let project = sandbox.path().join("shop");
+    git(&project, &["init", "-q", "-b", "main"]);
+    git(
+        &project,
+        &["-c", "user.name=A", "-c", "user.email=a@example.org", "commit", "-q", "--allow-empty", "-m", "first"],
+    );
+    fs::write(project.join(".git/script.yaml"), "scenes: [{ do: [{ run: { command: seq 1 20000 > big.txt } }] }]\n")
+        .unwrap();
+    let app = sandbox.drive();
+    app.click("project-shop");
+    app.click("tab-workflows");
+    app.click("run-workflow-large");
+    app.wait_state("run-header", "success");
+    app.click("node-a");
+    app.click("agent-tab-changes");
+    app.click("diff-big.txt");
+    app.click("diff-load");
+    app.wait_gone("diff-load");
+    // Some locales set the thousands apart.
+    app.wait_text("changes", "400 lines left");
+    app.screenshot("desktop-agents-large");
+    assert_eq!(app.errors(), Vec::<String>::new(), "the page reported errors");
+}

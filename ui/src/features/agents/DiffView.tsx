@@ -132,7 +132,7 @@ function File({ file, open, onToggle }: { file: FileDiff; open: boolean; onToggl
   return (
     <section className="diff-file" aria-label={file.path}>
       <h3>
-        <button type="button" aria-expanded={open} onClick={onToggle}>
+        <button type="button" aria-expanded={open} data-testid={`diff-${file.path}`} onClick={onToggle}>
           <Icon name={open ? 'down' : 'right'} size={14} />
           <span className="mono cut grow" title={file.path}>
             {file.old_path !== undefined && <span className="muted">{file.old_path} → </span>}
@@ -183,6 +183,7 @@ function Content({ file }: { file: FileDiff }) {
           {error === undefined ? (
             <Button
               size="small"
+              data-testid="diff-load"
               disabled={wanted === hash}
               onClick={() => {
                 setError(undefined);
