@@ -445,7 +445,8 @@ impl Host {
                 let earlier =
                     self.inner.store.read(|reader| reader.reply_for_key(&caller.member, key)).map_err(store_error)?;
                 if earlier.as_deref() == Some(members::SECRET) {
-                    let kept = self.inner.secret_replies.find(&caller.member, key).ok_or_else(members::shown_once)?;
+                    let kept = self.inner.secret_replies.find_made(&caller.member, key).await;
+                    let kept = kept.ok_or_else(members::shown_once)?;
                     return RawValue::from_string(kept).map_err(|error| internal(&error));
                 }
                 if let Some(reply) = earlier {

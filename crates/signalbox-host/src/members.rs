@@ -48,6 +48,12 @@ impl SecretReplies {
         kept.iter().find(|(who, what, _)| who == member && what == key).map(|(_, _, reply)| reply.clone())
     }
 
+    /// The same when whoever makes one now is done: the key is in the log a moment before its reply is here.
+    pub(crate) async fn find_made(&self, member: &MemberId, key: &str) -> Option<String> {
+        let _turn = self.turn.lock().await;
+        self.find(member, key)
+    }
+
     fn keep(&self, member: MemberId, key: String, reply: String) {
         let mut kept = self.kept.lock().unwrap_or_else(|e| e.into_inner());
         kept.truncate(KEPT - 1);
