@@ -6,7 +6,6 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use futures_util::{SinkExt, StreamExt};
 use rustls::{
     ClientConfig, ClientConnection, DigitallySignedStruct, Error, SignatureScheme, StreamOwned,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -16,10 +15,7 @@ use rustls::{
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio_rustls::{TlsConnector, client::TlsStream};
-use tokio_tungstenite::{
-    WebSocketStream, client_async,
-    tungstenite::{Message, client::IntoClientRequest},
-};
+use tokio_tungstenite::{client_async, tungstenite::client::IntoClientRequest};
 
 use crate::support::{Host, PATIENCE, Response, parse_response};
 
@@ -184,7 +180,7 @@ impl Door {
             request.headers_mut().insert(name, value.parse().unwrap());
         }
         match client_async(request, stream).await {
-            Ok((socket, _)) => Ok(Socket(socket)),
+            Ok((socket, _)) => Ok(crate::support::Socket(socket)),
             Err(tokio_tungstenite::tungstenite::Error::Http(response)) => Err(response.status().as_u16()),
             Err(error) => panic!("{error}"),
         }
@@ -202,40 +198,5 @@ impl Door {
     }
 }
 
-pub(crate) struct Socket(WebSocketStream<TlsStream<tokio::net::TcpStream>>);
-
-impl Socket {
-    pub(crate) async fn send(&mut self, frame: &Value) {
-        self.0.send(Message::text(frame.to_string())).await.unwrap();
-    }
-
-    /// The next frame, or the close code.
-    pub(crate) async fn next(&mut self) -> Result<Value, u16> {
-        loop {
-            let message = tokio::time::timeout(PATIENCE, self.0.next()).await.expect("open and silent");
-            match message {
-                Some(Ok(Message::Text(text))) => return Ok(serde_json::from_str(&text).unwrap()),
-                Some(Ok(Message::Close(frame))) => return Err(frame.map_or(1005, |frame| frame.code.into())),
-                Some(Ok(_)) => {}
-                Some(Err(_)) | None => return Err(1006),
-            }
-        }
-    }
-
-    pub(crate) async fn next_of(&mut self, kind: &str) -> Value {
-        loop {
-            let frame = self.next().await.expect("the connection holds");
-            if frame["type"] == kind {
-                return frame;
-            }
-        }
-    }
-
-    pub(crate) async fn close_code(&mut self) -> u16 {
-        loop {
-            if let Err(code) = self.next().await {
-                return code;
-            }
-        }
-    }
-}
+/// As over plain TCP, but for what is beneath.
+pub(crate) type Socket = crate::support::Socket<TlsStream<tokio::net::TcpStream>>;

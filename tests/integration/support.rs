@@ -271,9 +271,9 @@ impl Host {
     }
 }
 
-pub(crate) struct Socket(pub(crate) WebSocketStream<MaybeTlsStream<tokio::net::TcpStream>>);
+pub(crate) struct Socket<S = MaybeTlsStream<tokio::net::TcpStream>>(pub(crate) WebSocketStream<S>);
 
-impl Socket {
+impl<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin> Socket<S> {
     pub(crate) async fn send(&mut self, frame: &Value) {
         self.0.send(Message::text(frame.to_string())).await.unwrap();
     }

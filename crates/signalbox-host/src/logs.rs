@@ -45,22 +45,28 @@ impl Host {
             .unwrap_or_else(|_| Err(CallError::new(ErrorCode::Unavailable, "the host is stopping")))
     }
 
-    /// A blob belongs to whoever may see one of the projects that name it.
+    /// The content of a blob: it belongs to whoever may see one of the projects that name it.
+    ///
+    /// # Errors
+    /// `not_found`, also for one that is there but not for this caller.
+    pub async fn blob(&self, caller: &Caller, hash: &str) -> Result<Vec<u8>, CallError> {
+        let (host, caller, wanted) = (self.clone(), caller.clone(), hash.to_owned());
+        let read = move || -> Result<Option<Vec<u8>>, StoreError> {
+            let store = host.store();
+            let projects = store.read(|reader| reader.projects_of_blob(&wanted))?;
+            if !projects.iter().any(|project| caller.sees(project)) || !host.holds(&caller) {
+                return Ok(None);
+            }
+            Ok(store.blobs().get(&wanted).ok())
+        };
+        let content = tokio::task::spawn_blocking(read).await.ok().and_then(Result::ok).flatten();
+        content.ok_or_else(|| CallError::not_found("blob", hash.chars().take(64).collect::<String>()))
+    }
+
     pub(crate) async fn blob_page(&self, caller: &Caller, params: BlobRead) -> Reply<BlobText> {
         const PAGE: u32 = 256 * 1024;
         let limit = bounded(params.limit, PAGE, PAGE)?.max(4);
-        let missing = || CallError::not_found("blob", params.hash.chars().take(64).collect::<String>());
-        let (host, caller, hash) = (self.clone(), caller.clone(), params.hash.clone());
-        let read = move || -> Result<Option<Vec<u8>>, StoreError> {
-            let store = host.store();
-            let projects = store.read(|reader| reader.projects_of_blob(&hash))?;
-            if !projects.iter().any(|project| caller.sees(project)) {
-                return Ok(None);
-            }
-            Ok(store.blobs().get(&hash).ok())
-        };
-        let content =
-            tokio::task::spawn_blocking(read).await.ok().and_then(Result::ok).flatten().ok_or_else(missing)?;
+        let content = self.blob(caller, &params.hash).await?;
         let from = usize::try_from(params.offset.unwrap_or(0)).unwrap_or(usize::MAX);
         let (text, next) = text_page(&content, from, limit);
         Ok(BlobText { text, bytes: content.len() as u64, next: next.map(|next| next as u64) })

@@ -328,17 +328,7 @@ async fn call(
 
 async fn blob(State(net): Shared, Path(hash): Path<String>, headers: HeaderMap, uri: Uri) -> Answer {
     let caller = net.caller(&headers, &uri, Role::Viewer).await?;
-    let missing = || CallError::not_found("blob", hash.chars().take(64).collect::<String>());
-    let (host, store) = (net.host.clone(), net.host.store().clone());
-    let wanted = hash.clone();
-    let read = move || -> Result<Option<Vec<u8>>, signalbox_store::StoreError> {
-        let projects = store.read(|reader| reader.projects_of_blob(&wanted))?;
-        if !projects.iter().any(|project| caller.sees(project)) || !host.holds(&caller) {
-            return Ok(None);
-        }
-        Ok(store.blobs().get(&wanted).ok())
-    };
-    let content = tokio::task::spawn_blocking(read).await.ok().and_then(Result::ok).flatten().ok_or_else(missing)?;
+    let content = net.host.blob(&caller, &hash).await?;
     // What a step wrote is not ours: a browser must never run it as a page of this site.
     let headers = [
         (header::CONTENT_TYPE, "application/octet-stream"),

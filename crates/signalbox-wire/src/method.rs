@@ -3,6 +3,8 @@
 //! IPC, `call` frames, `POST /api/v1/call/<method>`, the CLI and the TypeScript client all come
 //! from [`methods!`]: a method without a handler does not compile.
 
+#[macro_use]
+mod macros;
 mod params;
 mod reply;
 mod team;

@@ -25,22 +25,26 @@ export function useOthers(project: string): readonly Present[] {
 
 const statesOf = (present: Present): readonly PresenceState[] => present.devices ?? [present.state];
 
+/** Names of others in a project of whom one of the places that they look at fits. */
+function useNames(project: string, fits: (at: PresenceState) => boolean | undefined): readonly string[] {
+  return useOthers(project)
+    .filter((present) => statesOf(present).some(fits))
+    .map((present) => present.name);
+}
+
 /** Names of others who are answering this question now. */
 export function useAnswering(project: string, question: string): string {
-  const others = useOthers(project);
-  return others
-    .filter((present) => statesOf(present).some((at) => at.approval === question || at.permission === question))
-    .map((present) => present.name)
-    .join(', ');
+  return useNames(project, (at) => at.approval === question || at.permission === question).join(', ');
 }
 
 /** Names of others who write a message now. */
 export function useTyping(project: string): string {
-  const others = useOthers(project);
-  return others
-    .filter((present) => statesOf(present).some((at) => at.typing))
-    .map((present) => present.name)
-    .join(', ');
+  return useNames(project, (at) => at.typing).join(', ');
+}
+
+/** Names of others who have a file open. */
+export function useHavingOpen(project: string, file: string): readonly string[] {
+  return useNames(project, (at) => at.file === file);
 }
 
 // What this window tells: where its route is, and what the person does there.

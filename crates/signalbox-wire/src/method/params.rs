@@ -10,16 +10,6 @@ use signalbox_model::{
 };
 use ts_rs::TS;
 
-macro_rules! params {
-    ($( $(#[$doc:meta])* $name:ident { $( $(#[$field_doc:meta])* $field:ident : $ty:ty ),* $(,)? } )*) => {$(
-        $(#[$doc])*
-        #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, TS)]
-        #[serde(deny_unknown_fields)]
-        #[ts(optional_fields)]
-        pub struct $name { $( $(#[$field_doc])* pub $field: $ty ),* }
-    )*};
-}
-
 params! {
     /// No parameters, or no result.
     Nothing {}

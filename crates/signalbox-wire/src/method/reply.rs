@@ -13,15 +13,6 @@ use ts_rs::TS;
 
 use crate::Limits;
 
-macro_rules! replies {
-    ($( $(#[$doc:meta])* $name:ident { $( $(#[$field_doc:meta])* $field:ident : $ty:ty ),* $(,)? } )*) => {$(
-        $(#[$doc])*
-        #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, TS)]
-        #[ts(optional_fields)]
-        pub struct $name { $( $(#[$field_doc])* pub $field: $ty ),* }
-    )*};
-}
-
 /// Where a secret comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "snake_case")]

@@ -10,16 +10,6 @@ use signalbox_model::{
 };
 use ts_rs::TS;
 
-macro_rules! params {
-    ($( $(#[$doc:meta])* $name:ident { $( $(#[$field_doc:meta])* $field:ident : $ty:ty ),* $(,)? } )*) => {$(
-        $(#[$doc])*
-        #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, TS)]
-        #[serde(deny_unknown_fields)]
-        #[ts(optional_fields)]
-        pub struct $name { $( $(#[$field_doc])* pub $field: $ty ),* }
-    )*};
-}
-
 params! {
     /// A message for a project's chat.
     ChatPost {
@@ -106,15 +96,6 @@ params! {
         /// At most this many, 1 to 200; 50 if absent.
         #[serde(default, skip_serializing_if = "Option::is_none")] limit: Option<u32>,
     }
-}
-
-macro_rules! replies {
-    ($( $(#[$doc:meta])* $name:ident { $( $(#[$field_doc:meta])* $field:ident : $ty:ty ),* $(,)? } )*) => {$(
-        $(#[$doc])*
-        #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, TS)]
-        #[ts(optional_fields)]
-        pub struct $name { $( $(#[$field_doc])* pub $field: $ty ),* }
-    )*};
 }
 
 replies! {

@@ -1,6 +1,6 @@
 import type { Present } from '../../platform/protocol';
 import { world } from '../../store/client';
-import { useOthers } from '../../store/team';
+import { useHavingOpen, useOthers } from '../../store/team';
 import './team.css';
 
 /** Faces that are shown; the rest is a number. */
@@ -74,9 +74,7 @@ export function People({ project, run }: { project: string; run?: string }) {
 
 /** Who else has this file open: what one saves is a conflict for the other. */
 export function AlsoOpen({ project, file }: { project: string; file: string }) {
-  const names = useOthers(project)
-    .filter((present) => (present.devices ?? [present.state]).some((state) => state.file === file))
-    .map((present) => present.name);
+  const names = useHavingOpen(project, file);
   return (
     <span className="answering" role="status" data-testid="also-open">
       {names.length > 0 && `${names.join(', ')} ${names.length === 1 ? 'has' : 'have'} it open too`}
