@@ -31,8 +31,9 @@ Usage: cargo xtask COMMAND
   programs           installs clients that others wrote (npm, PyPI) below target and tests with them
   fuzz [TARGET] [--seconds N] [--seed S]
                      gives everything that takes bytes from outside anything, for N seconds a target
-  soak [--minutes N] [--seed S] [--clients N]
-                     kills, stalls and cuts for N minutes, and holds what everybody saw against the log (Linux)";
+  soak [--team] [--minutes N] [--seed S] [--clients N]
+                     kills, stalls and cuts for N minutes, and holds what everybody saw against the log (Linux);
+                     --team: clients of many members, and how they come back after a restart";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -6,8 +6,9 @@ use crate::process::{Program, cargo, target};
 
 /// Builds host and soak in release, since a thousand clients are to be kept up with, and runs it.
 pub(crate) fn run(arguments: &[&str]) -> Result<()> {
-    if arguments.iter().step_by(2).any(|name| !["--minutes", "--seed", "--clients"].contains(name)) {
-        bail!("soak takes --minutes N, --seed S and --clients N");
+    let valued = arguments.iter().filter(|name| **name != "--team").step_by(2);
+    if valued.into_iter().any(|name| !["--minutes", "--seed", "--clients"].contains(name)) {
+        bail!("soak takes --team, --minutes N, --seed S and --clients N");
     }
     cargo(["build", "--release", "--package", "signalbox-cli", "--package", "signalbox-soak"]).run()?;
     let release = target().join("release");

@@ -223,6 +223,8 @@ settings! {
         connections_per_member: u64 = 64;
         /// Connections of the host.
         connections: u64 = 10_000;
+        /// Streams (WebSocket, server-sent events) that are let in per second; further ones wait for their turn.
+        joins_per_second: u64 = 500;
         /// Rooms of one connection.
         rooms: u64 = 128;
         /// Largest frame from a client, in bytes.
@@ -231,7 +233,7 @@ settings! {
         body_bytes: u64 = 1_048_576;
         /// Most events that a resume replays.
         replay_events: u64 = 10_000;
-        /// Time for `hello`, and for a TLS handshake before it, in milliseconds.
+        /// Time for a TLS handshake, for the header of a request and for `hello`, in milliseconds; a body has three times as long.
         hello_ms: u64 = 10_000;
         /// A ping comes this often, in milliseconds.
         ping_ms: u64 = 25_000;

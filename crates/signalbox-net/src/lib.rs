@@ -10,6 +10,7 @@ mod guard;
 mod hooks;
 mod http;
 mod join;
+mod joins;
 mod mcp;
 mod rate;
 mod secret;

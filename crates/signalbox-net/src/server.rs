@@ -13,6 +13,7 @@ use crate::{
     Assets,
     guard::Guard,
     http::{self, Net},
+    joins::Joins,
     rate::{Calls, Logins},
     share::Share,
     wire::Wire,
@@ -69,6 +70,7 @@ pub struct Front {
     assets: Assets,
     calls: Arc<Calls>,
     logins: Arc<Logins>,
+    joins: Arc<Joins>,
 }
 
 impl std::fmt::Debug for Front {
@@ -82,7 +84,8 @@ impl Front {
     #[must_use]
     pub fn new(host: &Host, assets: Assets) -> Self {
         let calls = Arc::new(Calls::new(host.settings().limits.calls_per_second));
-        let front = Self { host: host.clone(), assets, calls, logins: Arc::default() };
+        let joins = Arc::new(Joins::new(host.settings().limits.joins_per_second));
+        let front = Self { host: host.clone(), assets, calls, logins: Arc::default(), joins };
         host.set_share_listener(Arc::new(Share::new(front.clone())));
         front
     }
@@ -92,6 +95,7 @@ impl Front {
             guard,
             calls: Arc::clone(&self.calls),
             logins: Arc::clone(&self.logins),
+            joins: Arc::clone(&self.joins),
             host: self.host.clone(),
             assets: self.assets,
             secure: stopped.is_some(),
@@ -190,10 +194,11 @@ pub(crate) async fn serve(wire: Wire, peer: SocketAddr, net: Arc<Net>, router: a
         request.extensions_mut().insert(Arc::clone(&shared));
         hyper::service::Service::call(&service, request)
     });
+    let patience = Duration::from_millis(net.host.settings().limits.hello_ms.max(1));
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
-        // Who sends a header a byte at a time is not waited for.
-        .header_read_timeout(Duration::from_secs(10))
+        // Who sends a header a byte at a time is not waited for, nor who sends none.
+        .header_read_timeout(patience)
         .max_buf_size(64 * 1024)
         .serve_connection(TokioIo::new(wire), service)
         .with_upgrades();

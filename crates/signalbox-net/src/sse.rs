@@ -23,7 +23,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     http::{Failure, Net, Peer, Shared, check_rooms, project_rooms},
-    wire,
+    joins, wire,
 };
 
 const CHUNKED: Framing = Framing { kind: 1, encode: chunk, overhead: 96 };
@@ -107,6 +107,8 @@ async fn open(
             text.parse().map_err(|error: signalbox_model::CursorError| CallError::bad_request(error.to_string()))?,
         ),
     };
+    let wait = net.joins.turn(std::time::Instant::now(), joins::LONG_PATIENCE)?;
+    net.rest(wait).await?;
     let registration = Registration {
         transport: Transport::Sse,
         member: caller.member.clone(),
@@ -142,10 +144,13 @@ async fn open(
     net.host.metrics().joined(joined);
     *listed.rooms.lock().unwrap_or_else(|e| e.into_inner()) = (feed.rooms().map(ToString::to_string).collect(), joined);
     net.host.follow(&caller, &listed, feed.rooms().cloned().collect());
+    let listed_id = listed.id;
     let (body, ended) = oneshot::channel();
     tokio::spawn(serve(net, feed, listed, Arc::clone(&shared), chunked, until, body));
     // Without an empty line: some clients take that for a message without data. So it belongs to the first one.
-    let opening = futures_util::stream::once(async { Ok::<_, Infallible>(Bytes::from_static(b"retry: 2000\n")) });
+    // A browser waits exactly this long and knows no chance: spread out, or all would be back at one moment.
+    let retry = Bytes::from(format!("retry: {}\n", 1000 + listed_id * 7919 % 4000));
+    let opening = futures_util::stream::once(async { Ok::<_, Infallible>(retry) });
     let end = futures_util::stream::once(async move {
         shared.body_waits();
         ended.await.ok();

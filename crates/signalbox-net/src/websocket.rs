@@ -31,6 +31,7 @@ use tokio_tungstenite::{
 use crate::{
     guard::{self, Source},
     http::{Failure, Net, Peer, Shared, check_rooms, project_rooms},
+    joins,
     wire::Wire,
 };
 
@@ -282,6 +283,9 @@ impl Connection {
         client: String,
         instance: Option<String>,
     ) -> Step<Listed> {
+        let turn = self.net.joins.turn(std::time::Instant::now(), joins::PATIENCE);
+        let wait = turn.map_err(|_| Over(Some(CloseCode::TooManyRequests)))?;
+        self.net.rest(wait).await.map_err(|_| Over(Some(CloseCode::Shutdown)))?;
         let registration = Registration {
             transport,
             member: caller.member.clone(),
@@ -438,6 +442,7 @@ impl Connection {
         let reconnect_ms = CloseCode::may_reconnect(code.code()).then(|| match code {
             // Spread out: a host that comes back must not meet everybody at once.
             CloseCode::Shutdown => 500 + u64::from(self.peer.0.port()) * 7919 % 4500,
+            CloseCode::TooManyRequests => 1000 + u64::from(self.peer.0.port()) * 7919 % 9000,
             _ => 1000,
         });
         let bye = HostFrame::Bye { code: code.code(), reason: code.reason().to_owned(), reconnect_ms };

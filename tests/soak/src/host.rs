@@ -52,23 +52,15 @@ pub(crate) fn signal(pid: u32, signal: Signal) {
 impl Host {
     /// Starts it on the data folder of the soak, and waits until it answers.
     pub(crate) async fn start(world: &Arc<World>, life: u64) -> anyhow::Result<Self> {
+        world.life.store(life, Ordering::Relaxed);
         let log = std::fs::OpenOptions::new().create(true).append(true).open(world.folder.join("host.log"))?;
         let mut command = Command::new(&world.binary);
-        command.args(["serve", "--listen", "127.0.0.1:0"]).env("SIGNALBOX_DATA_DIR", world.data());
+        command.args(["serve", "--listen", &world.listen]).env("SIGNALBOX_DATA_DIR", world.data());
         command.env("SIGNALBOX_CONFIG_DIR", world.folder.join("config"));
         for project in 0..2 {
             command.arg("--project").arg(world.project(project));
         }
-        // One member has all the connections and makes all the calls. Heartbeats come often, so that a short soak sees
-        // some, and the replay limit is low, so that it sees resets.
-        let limits = [
-            ("CALLS_PER_SECOND", "0"),
-            ("CONNECTIONS_PER_MEMBER", "0"),
-            ("PING_MS", "8000"),
-            ("STALL_MS", "6000"),
-            ("REPLAY_EVENTS", "1500"),
-        ];
-        command.envs(limits.map(|(name, value)| (format!("SIGNALBOX_LIMITS_{name}"), value)));
+        command.envs(world.limits.iter().map(|(name, value)| (format!("SIGNALBOX_LIMITS_{name}"), *value)));
         if let Some(proxy) = world.proxy.get() {
             command.env("SIGNALBOX_HOST_ALLOWED_HOSTS", proxy.to_string());
         }
@@ -132,6 +124,7 @@ impl Host {
 
     /// Asks it to stop, and waits until it has.
     pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
+        self.memory();
         self.world.address.send_replace(None);
         signal(self.pid, Signal::TERM);
         let status = tokio::time::timeout(Duration::from_secs(30), self.child.wait()).await;

@@ -20,9 +20,10 @@ use crate::{
     publish::{self, Acknowledged},
     readers::{self, Report},
     runs::{self, Runs, insist},
+    team,
     truth::{self, Findings},
     wire,
-    world::{Counters, Known, Phase, World, get},
+    world::{Counters, Known, Phase, Stage, World, get},
 };
 
 /// How long everybody may take to read to the end when nothing is disturbed any more.
@@ -37,6 +38,16 @@ const POOL: usize = 8 * 3;
 /// Memory that may stay, in KiB: the ring of recent events holds 32 MiB by design and the page caches of nine connections
 /// theirs, and the allocator gives little back.
 const MEMORY: u64 = 192 * 1024;
+
+/// One member has all the connections and makes all the calls. Heartbeats come often, so that a short soak sees some, and
+/// the replay limit is low, so that it sees resets.
+const LIMITS: &[(&str, &str)] = &[
+    ("CALLS_PER_SECOND", "0"),
+    ("CONNECTIONS_PER_MEMBER", "0"),
+    ("PING_MS", "8000"),
+    ("STALL_MS", "6000"),
+    ("REPLAY_EVENTS", "1500"),
+];
 
 /// One host before its clients came and after they went.
 struct Measured {
@@ -66,7 +77,12 @@ pub(crate) fn play(wanted: &Wanted) -> anyhow::Result<bool> {
     // A thousand clients need as many handles, here and in the host, which inherits the limit.
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }).ok();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if wanted.team {
+        // The crowd is to leave the host its core.
+        builder.worker_threads(1);
+    }
+    let runtime = builder.enable_all().build()?;
     let folder = tempfile::Builder::new().prefix("signalbox-soak-").tempdir()?.keep();
     println!(
         "soak: {} minutes, {} clients, seed {}, in {}",
@@ -77,8 +93,13 @@ pub(crate) fn play(wanted: &Wanted) -> anyhow::Result<bool> {
     );
     let whole = Duration::from_secs_f64(wanted.minutes * 60.0) + Duration::from_secs(900);
     let outcome = runtime.block_on(async {
+        let acts: std::pin::Pin<Box<dyn Future<Output = anyhow::Result<bool>>>> = if wanted.team {
+            Box::pin(team::acts(wanted, folder.clone()))
+        } else {
+            Box::pin(acts(wanted, folder.clone()))
+        };
         tokio::select! {
-            outcome = acts(wanted, folder.clone()) => outcome,
+            outcome = acts => outcome,
             () = tokio::time::sleep(whole) => bail!("it did not come to its end"),
             _ = tokio::signal::ctrl_c() => bail!("interrupted"),
         }
@@ -95,7 +116,13 @@ pub(crate) fn play(wanted: &Wanted) -> anyhow::Result<bool> {
 }
 
 async fn acts(wanted: &Wanted, folder: PathBuf) -> anyhow::Result<bool> {
-    let world = World::new(wanted.seed, folder, wanted.binary.clone());
+    let world = World::new(Stage {
+        seed: wanted.seed,
+        folder,
+        binary: wanted.binary.clone(),
+        listen: "127.0.0.1:0".into(),
+        limits: LIMITS,
+    });
     for number in 0..2 {
         std::fs::create_dir_all(world.project(number).join(".signalbox/workflows"))?;
     }

@@ -1,5 +1,6 @@
 //! Those who follow the log: of each kind many, each with its own bad habits, all with the same duty.
 
+pub(crate) mod crowd;
 mod link;
 mod official;
 mod socket;
@@ -58,6 +59,10 @@ pub(crate) struct Reader {
     track: Track,
     /// Some places of earlier.
     earlier: Vec<u64>,
+    /// When the host wants it back, as it said in its goodbye.
+    wished: Option<Duration>,
+    /// Whether everything up to now was seen on this connection.
+    synced: bool,
 }
 
 /// The part of a frame that a reader looks at.
@@ -75,6 +80,7 @@ struct Probe<'a> {
     sent: Option<u64>,
     #[serde(borrow)]
     epoch: Option<Cow<'a, str>>,
+    reconnect_ms: Option<u64>,
 }
 
 /// Splits `epoch.seq`.
@@ -84,6 +90,11 @@ fn place_of(cursor: &str, epoch: &str) -> Result<u64, String> {
 }
 
 impl Reader {
+    fn new(world: &Arc<World>, place: Arc<Place>, random: Random) -> Self {
+        let world = Arc::clone(world);
+        Self { world, place, random, track: Track::default(), earlier: Vec::new(), wished: None, synced: false }
+    }
+
     /// Takes a frame; true if it wants a pong.
     fn frame(&mut self, id: Option<&str>, text: &str) -> Result<bool, String> {
         let probe: Probe<'_> = serde_json::from_str(text).map_err(|error| format!("a malformed frame: {error}"))?;
@@ -93,6 +104,10 @@ impl Reader {
             return Err(format!("the message's id is {id}, its cursor is {cursor}"));
         }
         match (&*probe.kind, probe.seq, &probe.cursor) {
+            // A member's own room, which the host joins by itself: not one of those that are compared.
+            (_, Some(seq), _) if probe.room.as_deref().is_some_and(|room| room.starts_with("member/")) => {
+                self.track.synced(seq);
+            }
             (_, Some(seq), cursor) => {
                 let cursor = cursor.as_deref().unwrap_or_default();
                 if place_of(cursor, &self.world.known().epoch)? != seq {
@@ -109,6 +124,7 @@ impl Reader {
             }
             ("synced", _, Some(cursor)) => {
                 self.track.synced(place_of(cursor, &self.world.known().epoch)?);
+                self.synced = true;
                 self.moved();
             }
             ("reset", ..) => self.reset(),
@@ -126,6 +142,7 @@ impl Reader {
                 }
                 return Ok(true);
             }
+            ("bye", ..) => self.wished = probe.reconnect_ms.map(Duration::from_millis),
             ("left", ..) => return Err(format!("thrown out of a room: {text}")),
             _ => {}
         }
@@ -248,7 +265,7 @@ pub(crate) fn start(world: &Arc<World>, clients: u64, reports: &mut JoinSet<Repo
         let profile = if kind == "naive" { 1 } else { usize::try_from(random.below(profiles)).unwrap_or(0) };
         let place = Arc::new(Place { name: format!("{kind} {number}"), profile, end: 0.into() });
         world.places.lock().unwrap_or_else(|e| e.into_inner()).push(Arc::clone(&place));
-        let reader = Reader { world: Arc::clone(world), place, random, track: Track::default(), earlier: Vec::new() };
+        let reader = Reader::new(world, place, random);
         match kind {
             "tail" => reports.spawn(tail::follow(reader)),
             "official" => reports.spawn(official::follow(reader)),

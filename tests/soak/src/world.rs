@@ -92,16 +92,35 @@ pub(crate) struct Place {
     pub(crate) end: AtomicU64,
 }
 
+/// What differs between the plays.
+#[derive(Debug, Clone)]
+pub(crate) struct Stage {
+    pub(crate) seed: u64,
+    /// The folder of everything that this soak makes.
+    pub(crate) folder: PathBuf,
+    pub(crate) binary: PathBuf,
+    /// Where the host listens.
+    pub(crate) listen: String,
+    /// Settings `limits` of the host.
+    pub(crate) limits: &'static [(&'static str, &'static str)],
+}
+
 pub(crate) struct World {
     pub(crate) seed: u64,
     pub(crate) started: Instant,
     /// The folder of everything that this soak makes.
     pub(crate) folder: PathBuf,
     pub(crate) binary: PathBuf,
+    pub(crate) listen: String,
+    pub(crate) limits: &'static [(&'static str, &'static str)],
     pub(crate) counters: Counters,
     pub(crate) known: OnceLock<Known>,
     pub(crate) proxy: OnceLock<std::net::SocketAddr>,
     pub(crate) address: watch::Sender<Option<Arc<Address>>>,
+    /// Which life of the host it is: counted when the one before is over.
+    pub(crate) life: AtomicU64,
+    /// While set nobody disturbs on purpose.
+    pub(crate) gentle: watch::Sender<bool>,
     pub(crate) phase: watch::Sender<Phase>,
     /// While set publishers do not wait between events: so a kill comes while much is on its way.
     pub(crate) burst: AtomicBool,
@@ -113,16 +132,21 @@ pub(crate) struct World {
 const TOLD: usize = 20;
 
 impl World {
-    pub(crate) fn new(seed: u64, folder: PathBuf, binary: PathBuf) -> Arc<Self> {
+    pub(crate) fn new(stage: Stage) -> Arc<Self> {
+        let Stage { seed, folder, binary, listen, limits } = stage;
         Arc::new(Self {
             seed,
             started: Instant::now(),
             folder,
             binary,
+            listen,
+            limits,
             counters: Counters::default(),
             known: OnceLock::new(),
             proxy: OnceLock::new(),
             address: watch::channel(None).0,
+            life: AtomicU64::new(0),
+            gentle: watch::channel(false).0,
             phase: watch::channel(Phase::Away).0,
             burst: AtomicBool::new(false),
             places: Mutex::default(),

@@ -26,8 +26,12 @@ pub(crate) const BECOME: &str = "sockets-become";
 /// The argument by which this program is a floor.
 pub(crate) const FLOOR: &str = "sockets-floor";
 
-const LIMITS: [&str; 3] =
-    ["SIGNALBOX_LIMITS_CALLS_PER_SECOND", "SIGNALBOX_LIMITS_CONNECTIONS_PER_MEMBER", "SIGNALBOX_LIMITS_CONNECTIONS"];
+const LIMITS: [&str; 4] = [
+    "SIGNALBOX_LIMITS_CALLS_PER_SECOND",
+    "SIGNALBOX_LIMITS_CONNECTIONS_PER_MEMBER",
+    "SIGNALBOX_LIMITS_CONNECTIONS",
+    "SIGNALBOX_LIMITS_JOINS_PER_SECOND",
+];
 
 /// What comes when a subscriber has everything up to now, and when somebody is let in who subscribes to nothing.
 const SYNCED: &[u8] = br#"{"type":"synced""#;

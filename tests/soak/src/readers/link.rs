@@ -39,7 +39,7 @@ impl From<anyhow::Error> for Ended {
 
 pub(crate) enum Link {
     Socket(Box<WebSocketStream<TcpStream>>),
-    Events { body: Box<wire::Body>, text: Vec<u8>, looked: usize },
+    Events { body: Box<wire::Body>, text: Vec<u8>, looked: usize, retry: Option<u64> },
 }
 
 /// What a connection is to be.
@@ -49,6 +49,8 @@ pub(crate) struct Wish<'a> {
     pub(crate) project: &'a str,
     pub(crate) resume: Option<&'a str>,
     pub(crate) window: Option<u32>,
+    /// Who this is, over all its connections.
+    pub(crate) instance: Option<&'a str>,
 }
 
 /// A frame, and the id of the message that brought it.
@@ -63,7 +65,7 @@ impl Link {
             if body.status != 200 {
                 return Err(Ended::Refused(body.status));
             }
-            return Ok(Self::Events { body: Box::new(body), text: Vec::new(), looked: 0 });
+            return Ok(Self::Events { body: Box::new(body), text: Vec::new(), looked: 0, retry: None });
         }
         let naive = wish.kind == "naive";
         let path = if naive { format!("/api/v1/projects/{}/ws", wish.project) } else { "/api/v1/ws".into() };
@@ -84,6 +86,9 @@ impl Link {
         if !naive {
             let mut hello = json!({ "type": "hello", "rid": 1, "v": 1, "token": address.token, "rooms": wish.rooms,
                 "client": { "name": "soak", "version": "1" } });
+            if let Some(instance) = wish.instance {
+                hello["client"]["instance"] = instance.into();
+            }
             if let Some(resume) = wish.resume {
                 hello["resume"] = resume.into();
             }
@@ -101,6 +106,11 @@ impl Link {
         }
     }
 
+    /// How long an `EventSource` waits before it comes back, as the stream said.
+    pub(crate) fn retry(&self) -> Option<u64> {
+        if let Self::Events { retry, .. } = self { *retry } else { None }
+    }
+
     /// The next frame. Safe to drop while it waits.
     pub(crate) async fn next(&mut self) -> Result<Framed, Ended> {
         match self {
@@ -115,10 +125,14 @@ impl Link {
                     Some(Ok(_)) => {}
                 }
             },
-            Self::Events { body, text, looked } => loop {
+            Self::Events { body, text, looked, retry } => loop {
                 if let Some(end) = text[*looked..].windows(2).position(|window| window == b"\n\n") {
                     let message: Vec<u8> = text.drain(..*looked + end + 2).collect();
                     *looked = 0;
+                    if let Some(rest) = message.strip_prefix(b"retry: ") {
+                        let digits: String = rest.iter().map(|b| *b as char).take_while(char::is_ascii_digit).collect();
+                        *retry = digits.parse().ok();
+                    }
                     if let Some(framed) = message_of(&message) {
                         return Ok(framed);
                     }

@@ -69,6 +69,7 @@ async fn connection(reader: &mut Reader, address: &Address, kind: &str) -> Resul
         project: &world.known().projects[0],
         resume: resume.as_deref().filter(|_| kind != "naive"),
         window,
+        instance: None,
     };
     let mut link = tokio::select! {
         link = Link::open(address, &wish) => link?,
