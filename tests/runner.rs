@@ -4,6 +4,10 @@
 //! test makes sure that none is forgotten.
 #[path = "integration/agents.rs"]
 mod agents;
+#[path = "integration/attacks.rs"]
+mod attacks;
+#[path = "integration/attacks_bytes.rs"]
+mod attacks_bytes;
 #[path = "integration/bad_input.rs"]
 mod bad_input;
 #[path = "integration/boundaries.rs"]

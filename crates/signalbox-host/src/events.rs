@@ -88,6 +88,9 @@ impl Host {
         if params.text.as_ref().is_some_and(|text| text.len() > 500) {
             return Err(CallError::bad_request("text has at most 500 bytes"));
         }
+        if params.types.as_ref().is_some_and(|types| types.len() > 100) {
+            return Err(CallError::bad_request("at most 100 types may be named"));
+        }
         if let Some(project) = &params.project {
             self.project(caller, project)?;
         }

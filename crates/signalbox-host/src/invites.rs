@@ -7,7 +7,7 @@ use signalbox_wire::{
     method::{InviteCreate, InviteCreated, InviteRef, InviteReply, Invites},
 };
 
-use crate::{Host, auth, handlers::Reply, host::store_error, ids, members, sharing::Shared};
+use crate::{Host, auth, handlers::Reply, host::store_error, ids, members, names, sharing::Shared};
 
 const DAY: u64 = 24 * 3600 * 1000;
 /// How long an invitation is good if nobody says, and at most, in milliseconds.
@@ -82,7 +82,7 @@ impl Host {
         }
         let name = params.name.filter(|name| !name.is_empty());
         if let Some(name) = &name {
-            members::check_name(name)?;
+            names::check(name)?;
         }
         let code = ids::token(CODE);
         let shared = self.inner.share.status();
@@ -144,7 +144,7 @@ impl Host {
             Some(device) => format!("{} ({device})", joining.name.trim()),
             None => joining.name.trim().to_owned(),
         };
-        members::check_name(&name)?;
+        names::check(&name)?;
         // One at a time: two who want the same name do not both find it free.
         let _one = self.inner.joining.lock().await;
         self.check_free(&name, None).map_err(|error| CallError {

@@ -18,7 +18,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use signalbox_model::{Member, MemberId, ProjectId, Role, UnixMillis};
 
-use crate::{AuthError, members, settings::AuthSettings};
+use crate::{AuthError, names, settings::AuthSettings};
 
 /// Clocks may differ by this much, in milliseconds.
 const LEEWAY: i64 = 30_000;
@@ -206,7 +206,7 @@ impl Jwt {
             return Err(AuthError::Expired);
         }
         let name = claims.name.unwrap_or_else(|| claims.sub.clone());
-        if claims.sub.is_empty() || members::check_name(&name).is_err() {
+        if claims.sub.is_empty() || names::check(&name).is_err() {
             return Err(AuthError::Wrong);
         }
         let digest = Sha256::digest(format!("{}\0{}", claims.iss, claims.sub).as_bytes());

@@ -21,6 +21,7 @@ pub mod keychain;
 mod logs;
 mod members;
 pub mod metrics;
+mod names;
 mod plan;
 mod planless;
 pub mod private;

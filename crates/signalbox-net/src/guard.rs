@@ -74,6 +74,10 @@ impl Guard {
     /// (a page of another site, RFC 6454). No `Origin`: not a browser's cross-site request.
     pub(crate) fn check(&self, headers: &HeaderMap, uri: &Uri) -> Result<(), CallError> {
         let forbidden = |message: String| CallError::new(ErrorCode::Forbidden, message);
+        // Two readers of the request would take different ones (RFC 9112, section 3.2).
+        if headers.get_all(header::HOST).iter().nth(1).is_some() {
+            return Err(forbidden("the request names several hosts".into()));
+        }
         let host = headers
             .get(header::HOST)
             .and_then(|value| value.to_str().ok())

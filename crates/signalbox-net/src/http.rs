@@ -1,6 +1,10 @@
 //! The HTTP paths.
 
-use std::{net::SocketAddr, sync::Arc, time::Instant};
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
     Extension, Router,
@@ -20,7 +24,9 @@ use tokio::sync::watch;
 use crate::{
     Assets, agui,
     guard::{self, COOKIE, Guard, authenticate},
-    hooks, join, mcp,
+    hooks, join,
+    joins::Joins,
+    mcp,
     rate::{Calls, Logins},
     sse, websocket,
 };
@@ -31,6 +37,7 @@ pub(crate) struct Net {
     pub(crate) guard: Guard,
     pub(crate) calls: Arc<Calls>,
     pub(crate) logins: Arc<Logins>,
+    pub(crate) joins: Arc<Joins>,
     pub(crate) assets: Assets,
     /// Whether it is served over TLS.
     pub(crate) secure: bool,
@@ -143,6 +150,16 @@ async fn check(State(net): Shared, request: Request, next: Next) -> Response {
         net.host.metrics().refused();
         return Failure(error).into_response();
     }
+    // A body is taken as it is: what is small on the way and large when it is unpacked is not unpacked.
+    let encodings = request.headers().get_all(header::CONTENT_ENCODING);
+    if encodings.iter().any(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        let error = CallError::bad_request("compressed bodies are not taken; nothing was done")
+            .hint("send it without Content-Encoding");
+        let mut response = Failure(error).into_response();
+        *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        response.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        return response;
+    }
     let entry = matches!(request.uri().path(), "/api/v1/login" | "/api/v1/join");
     let peer = request.extensions().get::<Peer>().copied();
     let mut response = next.run(request).await;
@@ -232,7 +249,9 @@ pub(crate) async fn body(net: &Net, body: Body) -> Result<bytes::Bytes, Failure>
         0 => usize::MAX,
         limit => usize::try_from(limit).unwrap_or(usize::MAX),
     };
-    let read = tokio::time::timeout(std::time::Duration::from_secs(30), axum::body::to_bytes(body, limit)).await;
+    // Longer than for a header: a megabyte over a slow line.
+    let patience = 3 * net.host.settings().limits.hello_ms.max(1);
+    let read = tokio::time::timeout(Duration::from_millis(patience), axum::body::to_bytes(body, limit)).await;
     match read {
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(error))
@@ -245,7 +264,9 @@ pub(crate) async fn body(net: &Net, body: Body) -> Result<bytes::Bytes, Failure>
             .into())
         }
         Ok(Err(_)) => Err(CallError::bad_request("the body broke off; nothing was done").into()),
-        Err(_) => Err(CallError::bad_request("the body did not come within 30 s; nothing was done").into()),
+        Err(_) => {
+            Err(CallError::bad_request(format!("the body did not come within {patience} ms; nothing was done")).into())
+        }
     }
 }
 

@@ -1535,7 +1535,7 @@ export type EventSearch = {
  */
 text?: string, 
 /**
- * Only these types.
+ * Only these types, at most 100.
  */
 types?: Array<string>, 
 /**
@@ -4172,7 +4172,7 @@ name: string,
  */
 role: Role, 
 /**
- * Only these projects; absent or empty: all.
+ * Only these projects, at most 1,000; absent or empty: all.
  */
 projects?: Array<ProjectId>, 
 /**

@@ -289,7 +289,7 @@ params! {
     EventSearch {
         /// Words, all of which must occur; the last may be the beginning of one.
         #[serde(default, skip_serializing_if = "Option::is_none")] text: Option<String>,
-        /// Only these types.
+        /// Only these types, at most 100.
         #[serde(default, skip_serializing_if = "Option::is_none")] types: Option<Vec<String>>,
         /// Only of this project and its runs.
         #[serde(default, skip_serializing_if = "Option::is_none")] project: Option<ProjectId>,
@@ -311,7 +311,7 @@ params! {
         name: String,
         /// Its role.
         role: Role,
-        /// Only these projects; absent or empty: all.
+        /// Only these projects, at most 1,000; absent or empty: all.
         #[serde(default, skip_serializing_if = "Option::is_none")] projects: Option<Vec<ProjectId>>,
         /// For how long, in milliseconds; absent: until revoked.
         #[serde(default, skip_serializing_if = "Option::is_none")] ttl_ms: Option<u64>,
