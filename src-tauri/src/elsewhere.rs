@@ -13,7 +13,7 @@ use serde::Serialize;
 pub(crate) use signalbox_client::Known;
 use signalbox_client::{Client, Ended, JoinError, JoinLink, Options, Pin, Update};
 use signalbox_host::keychain;
-use signalbox_model::{Room, RoomFilter};
+use signalbox_model::RoomFilter;
 use tauri::{AppHandle, Url};
 
 use crate::notify;
@@ -226,7 +226,7 @@ impl Elsewhere {
                 return;
             }
         };
-        options.rooms = vec![RoomFilter::One(Room::Activity)];
+        options.rooms = vec![RoomFilter::Activity(None)];
         let name = self.list().into_iter().find(|known| known.id == id).map_or_else(String::new, |known| known.name);
         let app = app.clone();
         let task = tauri::async_runtime::spawn(async move {

@@ -32,7 +32,8 @@ impl Host {
                 step: None,
                 to: Vec::new(),
             };
-            events.push(NewEvent::new(Room::Activity, caller.actor.clone(), EventData::ActivityCreated(activity)));
+            let room = Room::feed(activity.project.clone());
+            events.push(NewEvent::new(room, caller.actor.clone(), EventData::ActivityCreated(activity)));
         }
         let epoch = self.inner.store.epoch().clone();
         // The event itself is the first of the batch.
@@ -55,7 +56,7 @@ impl Host {
         }
     }
 
-    pub(crate) async fn list_events(&self, caller: &Caller, params: EventList) -> Reply<EventPage> {
+    pub(crate) async fn list_events(&self, caller: &Caller, mut params: EventList) -> Reply<EventPage> {
         let limit = bounded(params.limit, 200, 1000)?;
         if params.rooms.is_empty() || params.rooms.len() > 128 {
             return Err(CallError::bad_request("name 1 to 128 rooms"));
@@ -63,6 +64,7 @@ impl Host {
         for room in &params.rooms {
             self.check_room(caller, room)?;
         }
+        params.rooms = params.rooms.into_iter().map(|room| room.seen_by(&caller.projects)).collect();
         let after = match params.after {
             Some(cursor) if cursor.epoch != *self.inner.store.epoch() => {
                 return Err(CallError::conflict("this cursor is of another log")

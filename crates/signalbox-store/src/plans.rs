@@ -13,6 +13,8 @@ fn what_a_long_log_is_asked_is_found_by_an_index() {
         read::ROOM_HEAD,
         read::ROOM,
         read::ROOMS_OF_PROJECT,
+        read::ROOMS_OF_FEED,
+        read::FEED_HEAD,
         read::COUNT,
         read::COUNT_ROOMS,
         read::NEXT_OF_ANY,
