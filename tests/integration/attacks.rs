@@ -13,6 +13,7 @@
 //! | slow headers, bodies, frames and handshakes | `attacks_bytes::who_sends_drop_by_drop_is_not_waited_for`, `attacks_bytes::a_frame_that_never_ends_is_no_sign_of_life`, `sharing::without_tls_one_is_told_and_a_slow_handshake_is_ended` |
 //! | a login code or an invitation used again, guessed | `protection::a_login_code_works_once_and_its_cookie_is_locked_down`, `protection::guessing_codes_gets_slower`, `sharing::somebody_joins_by_invitation_once`, `sharing::sixteen_who_redeem_one_use_at_once_make_one_member`, `sharing::guessing_invitations_gets_slower_and_names_that_mislead_are_refused` |
 //! | an open connection after its rights are gone | `protection::a_viewer_sees_and_cannot_act_and_a_revoked_one_is_out_at_once`, `rights::a_change_in_the_middle_of_a_replay_cuts_it_off_and_the_client_goes_on_with_what_is_left`, `rights` |
+//! | the answer to somebody else's question, by a key that was used | `a_key_gives_the_answer_of_its_own_method_only` |
 //! | names that mislead | `names_that_look_like_another_members_are_refused`, `sharing::a_name_is_one_members_and_shows_something` |
 //! | paths that lead out | `paths_do_not_lead_out` |
 //! | request smuggling, method override, huge headers | `attacks_bytes::requests_that_two_readers_would_read_differently_are_refused`, `attacks_bytes::a_method_is_what_the_request_line_says`, `attacks_bytes::huge_headers_are_refused` |
@@ -459,6 +460,26 @@ fn paths_do_not_lead_out() {
             let fine = method == "workflow.validate" || (method, path) == ("workflow.save", "link");
             assert!(answer.is_err() || fine, "{method} {path:?}: {said}");
             assert!(!said.contains("root:") && !said.contains("not yours"), "{method} {path:?}: {said}");
+        }
+    }
+}
+
+#[test]
+fn a_key_gives_the_answer_of_its_own_method_only() {
+    let (_project, _data, host) = start(&[]);
+    let id = host.project_id();
+    let key = [("Idempotency-Key", "one")];
+    let made = host.call_with("token.create", json!({ "name": "Ada", "role": "viewer" }), &key).unwrap();
+    let token = made["token"].as_str().unwrap();
+    let chat = json!({ "project": id, "text": "hello" });
+    let said = host.call_with("chat.post", chat.clone(), &key).unwrap();
+    assert!(!said.to_string().contains(token) && said["message"]["text"] == "hello", "{said}");
+    assert_eq!(host.call_with("chat.post", chat, &key).unwrap(), said, "once, all the same");
+    assert_eq!(host.call_with("token.create", json!({ "name": "Ada", "role": "viewer" }), &key).unwrap(), made);
+    // A list is not an object whose fields come in their order.
+    for list in [json!([]), json!([id, "x_a", 1]), json!(null), json!("a"), json!(1)] {
+        for method in ["project.list", "event.publish", "notice.list"] {
+            assert_eq!(host.call(method, list.clone()).unwrap_err()["code"], "bad_request", "{method} {list}");
         }
     }
 }

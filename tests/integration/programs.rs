@@ -1,5 +1,5 @@
-//! Clients that others wrote, as they are: `@ag-ui/client`, `ws` and `eventsource` from npm, `websockets` and `httpx-sse` from
-//! PyPI. `cargo xtask programs` installs them and runs these; without them only that is missing.
+//! Clients that others wrote, as they are: `@ag-ui/client`, `ws` and `eventsource` from npm, `websockets`, `httpx-sse` and
+//! `schemathesis` from PyPI. `cargo xtask programs` installs them and runs these; without them only that is missing.
 
 use std::process::Command;
 
@@ -80,4 +80,46 @@ fn packages_for_sockets_and_server_sent_events_miss_nothing() {
     assert_eq!(node["overEventSource"], json!({ "seen": [4, 5, 6, 7], "resets": 0 }));
     let python = script(&host, "python3", "python_clients.py", "python", &[]);
     assert_eq!(python, json!({ "websockets": [1, 2], "sse": [3, 4, 5, 6] }));
+}
+
+/// What is not asked, and why. Everything else of the OpenAPI document is.
+const NOT_ASKED: [(&str, &str); 8] = [
+    (r"/ws$", "becomes a WebSocket"),
+    (r"/events$|/agui/", "never ends, if it begins"),
+    (r"^/mcp$", "JSON-RPC, which has a schema of its own"),
+    (r"/login$|/join$|/hooks/", "who guesses codes and signatures has to wait"),
+    (r"/logout$", "a token in a header has no session to end"),
+    (r"call/project\.(open|close)$", "would take the project away, or open folders of this machine"),
+    (r"call/share\.(start|stop)$|call/host\.find$", "would open this machine to the network, or ask it"),
+    (r"call/agent\.test$", "starts programs"),
+];
+
+#[test]
+#[ignore = "needs a package from PyPI: cargo xtask programs"]
+fn the_host_keeps_to_its_openapi_document() {
+    let project =
+        Project::new(&[("hello", "signalbox: 1\nname: hello\nsteps:\n  say: { kind: command, run: echo hello }\n")]);
+    let data = tempfile::tempdir().unwrap();
+    let host = Host::start_with(data.path(), &[project.path()], &[("SIGNALBOX_LIMITS_CALLS_PER_SECOND", "0")]);
+    let skipped = NOT_ASKED.map(|(path, _)| path).join("|");
+    let output = Command::new("python3")
+        .args(["-m", "schemathesis.cli", "run", &format!("{}/api/v1/openapi.json", host.url)])
+        .args(["--header", &format!("Authorization: Bearer {}", host.token)])
+        // Always the same cases, as many as take a minute or two.
+        .args(["--seed", "1", "--max-examples", "8", "--max-time", "150", "--request-timeout", "30"])
+        .args(["--phases", "coverage,fuzzing", "--warnings", "off", "--continue-on-failure"])
+        // That a request fits its schema does not make it good: the run that it names need not be there, nor its letters
+        // be those of an id.
+        .args(["--exclude-checks", "positive_data_acceptance"])
+        .args(["--exclude-path-regex", &skipped])
+        .env("PYTHONPATH", format!("{}/schemathesis", folder()))
+        .current_dir(data.path())
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{told}\n{}", stderr(&output));
+    assert!(told.contains("Tested:"), "{told}");
+    let end = &told[told.find("SUMMARY").unwrap_or(0)..];
+    println!("{end}");
+    host.call("project.list", json!({})).unwrap();
 }

@@ -12,6 +12,9 @@ const NODE: [&str; 4] =
 /// Packages of PyPI.
 const PYTHON: [&str; 3] = ["httpx==0.28.1", "httpx-sse==0.4.3", "websockets==15.0.1"];
 
+/// What holds the host to its OpenAPI document.
+const SCHEMA: [&str; 1] = ["schemathesis==4.32.5"];
+
 /// Our own client in TypeScript.
 const CLIENT: &str = "clients/typescript";
 
@@ -25,10 +28,14 @@ pub(crate) fn run() -> Result<()> {
         let within = node.to_string_lossy();
         npm(&within, &["install", "--no-audit", "--no-fund", "--loglevel=error"]).args(NODE).run()?;
     }
-    if !python.join("httpx_sse").is_dir() {
-        let within = python.to_string_lossy().into_owned();
-        let install = ["-m", "pip", "install", "--quiet", "--target", &within];
-        Program::new("python3").args(install.into_iter().chain(PYTHON)).run()?;
+    for (folder, package, wanted) in
+        [(&python, "httpx_sse", &PYTHON[..]), (&folder.join("schemathesis"), "schemathesis", &SCHEMA[..])]
+    {
+        if !folder.join(package).is_dir() {
+            let within = folder.to_string_lossy().into_owned();
+            let install = ["-m", "pip", "install", "--quiet", "--target", &within];
+            Program::new("python3").args(install.into_iter().chain(wanted.iter().copied())).run()?;
+        }
     }
     cargo(["test", "--package", "signalbox-cli", "--test", "integration"])
         .args(["--", "--ignored", "--nocapture", "--test-threads=1", "programs::"])

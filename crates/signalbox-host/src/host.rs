@@ -417,10 +417,15 @@ impl Host {
         params: Option<&RawValue>,
     ) -> Result<Box<RawValue>, CallError> {
         let started = std::time::Instant::now();
-        let mut result = self.check_holds(caller);
+        // A key is of one method: the answer of another would be nothing that this caller understands.
+        let keyed = caller.key.as_ref().map(|key| Caller { key: Some(format!("{name} {key}")), ..caller.clone() });
+        let mut result = self.check_holds(caller).and_then(|()| match &caller.key {
+            Some(key) if key.is_empty() || key.len() > 100 => Err(CallError::bad_request("a key has 1 to 100 bytes")),
+            _ => Ok(()),
+        });
         let mut reply = None;
         if result.is_ok() {
-            let done = self.call_once(caller, name, params).await;
+            let done = self.call_once(keyed.as_ref().unwrap_or(caller), name, params).await;
             // What was read while the rights changed is not handed out; what was done is.
             result = if method::writes(name) { Ok(()) } else { self.check_holds(caller) };
             reply = Some(done);
@@ -437,21 +442,18 @@ impl Host {
         name: &str,
         params: Option<&RawValue>,
     ) -> Result<Box<RawValue>, CallError> {
-        if let Some(key) = &caller.key {
-            if key.is_empty() || key.len() > 100 {
-                return Err(CallError::bad_request("a key has 1 to 100 bytes"));
+        // Whose role no longer allows the call is not answered what it was answered then.
+        let may = method::role_of(name).is_some_and(|least| caller.role >= least);
+        if let Some(key) = caller.key.as_ref().filter(|_| may && method::writes(name)) {
+            let earlier =
+                self.inner.store.read(|reader| reader.reply_for_key(&caller.member, key)).map_err(store_error)?;
+            if earlier.as_deref() == Some(members::SECRET) {
+                let kept = self.inner.secret_replies.find_made(&caller.member, key).await;
+                let kept = kept.ok_or_else(members::shown_once)?;
+                return RawValue::from_string(kept).map_err(|error| internal(&error));
             }
-            if method::writes(name) {
-                let earlier =
-                    self.inner.store.read(|reader| reader.reply_for_key(&caller.member, key)).map_err(store_error)?;
-                if earlier.as_deref() == Some(members::SECRET) {
-                    let kept = self.inner.secret_replies.find_made(&caller.member, key).await;
-                    let kept = kept.ok_or_else(members::shown_once)?;
-                    return RawValue::from_string(kept).map_err(|error| internal(&error));
-                }
-                if let Some(reply) = earlier {
-                    return RawValue::from_string(reply).map_err(|error| internal(&error));
-                }
+            if let Some(reply) = earlier {
+                return RawValue::from_string(reply).map_err(|error| internal(&error));
             }
         }
         dispatch(self, caller, name, params).await

@@ -1,8 +1,12 @@
 //! JSON Schemas, the OpenAPI and the AsyncAPI document, all from the Rust types.
 
+mod openapi;
+
 use schemars::{Schema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 use signalbox_model::{EventData, Role};
+
+pub use openapi::openapi;
 
 use crate::{
     CallError, ClientFrame, HostFrame, PROTOCOL_VERSION, SUBPROTOCOL,
@@ -124,90 +128,6 @@ pub fn schema_names() -> Vec<String> {
         names.push(format!("{}.reply", info.name));
     }
     names
-}
-
-fn content(schema: &Value) -> Value {
-    json!({ "application/json": { "schema": schema } })
-}
-
-/// The HTTP interface as an OpenAPI 3.1 document.
-#[must_use]
-pub fn openapi() -> Value {
-    let mut generator = generator("/components/schemas");
-    let error = generator.subschema_for::<CallError>().to_value();
-    let errors = || -> Map<String, Value> {
-        [
-            ("400", "malformed"),
-            ("401", "no token, or a wrong one"),
-            ("403", "not allowed"),
-            ("404", "no such thing"),
-            ("409", "it clashes with the present state"),
-            ("413", "too large"),
-            ("429", "too many calls"),
-            ("503", "not now; nothing was done"),
-        ]
-        .map(|(status, text)| (status.to_owned(), json!({ "description": text, "content": content(&error) })))
-        .into_iter()
-        .collect()
-    };
-    let mut paths = Map::new();
-    for info in method::list() {
-        let mut responses = errors();
-        let reply = (info.reply_schema)(&mut generator).to_value();
-        responses.insert("200".into(), json!({ "description": "done", "content": content(&reply) }));
-        let params = (info.params_schema)(&mut generator).to_value();
-        let mut operation = json!({
-            "operationId": info.name,
-            "summary": info.doc,
-            "description": format!("Least role: {}.", format!("{:?}", info.role).to_lowercase()),
-            "requestBody": { "required": true, "content": content(&params) },
-            "responses": responses,
-        });
-        if info.writes {
-            operation["parameters"] = json!([{
-                "name": "Idempotency-Key", "in": "header", "required": false,
-                "description": "The same key twice is done once, and answered alike.",
-                "schema": { "type": "string", "minLength": 1, "maxLength": 100 },
-            }]);
-        }
-        paths.insert(format!("/api/v1/call/{}", info.name), json!({ "post": operation }));
-    }
-    for route in ROUTES.iter().filter(|route| route.path != "/api/v1/call/{method}") {
-        let mut operation = json!({
-            "summary": route.doc,
-            "responses": { "200": { "description": "done" }, "default": { "description": "it failed", "content": content(&error) } },
-        });
-        let names: Vec<Value> = route
-            .path
-            .split(['{', '}'])
-            .skip(1)
-            .step_by(2)
-            .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }))
-            .collect();
-        operation["parameters"] = names.into();
-        if route.path == "/api/v1/login" {
-            operation["requestBody"] = json!({ "required": true, "content": { "application/json": { "schema": {
-                "type": "object", "required": ["code"], "properties": { "code": { "type": "string" } } } } } });
-        }
-        if route.role.is_none() {
-            operation["security"] = json!([]);
-        }
-        let entry = paths.entry(route.path.to_owned()).or_insert_with(|| json!({}));
-        entry[route.method.to_lowercase()] = operation;
-    }
-    json!({
-        "openapi": "3.1.0",
-        "info": { "title": "Signalbox", "version": env!("CARGO_PKG_VERSION"), "license": { "name": "Apache-2.0 OR MIT" } },
-        "security": [{ "bearer": [] }, { "cookie": [] }],
-        "paths": paths,
-        "components": {
-            "schemas": generator.take_definitions(true),
-            "securitySchemes": {
-                "bearer": { "type": "http", "scheme": "bearer" },
-                "cookie": { "type": "apiKey", "in": "cookie", "name": "signalbox_session" },
-            },
-        },
-    })
 }
 
 /// The frames as an AsyncAPI 3.0 document.

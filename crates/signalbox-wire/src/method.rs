@@ -85,6 +85,11 @@ fn encode<T: serde::Serialize>(reply: &T) -> Result<Box<RawValue>, CallError> {
 
 fn decode<'a, T: serde::Deserialize<'a>>(method: &str, params: Option<&'a RawValue>) -> Result<T, CallError> {
     let text = params.map_or("{}", RawValue::get);
+    // A list would be taken for the fields in their order.
+    if !text.trim_start().starts_with('{') {
+        return Err(CallError::bad_request(format!("params of {method}: an object is needed; nothing was done"))
+            .hint(format!("see the schema at /api/v1/schemas/{method}.params.json")));
+    }
     serde_json::from_str(text).map_err(|error| {
         CallError::bad_request(format!("params of {method}: {error}"))
             .hint(format!("see the schema at /api/v1/schemas/{method}.params.json"))
