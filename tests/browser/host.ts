@@ -23,6 +23,8 @@ export class Host {
   readonly data = join(this.folder, 'data');
   address!: Address;
   output = '';
+  /** More of its environment. */
+  env: Record<string, string> = {};
   #child: ChildProcess | undefined;
   /** The port of the first start: a restart must come back where the page looks for it. */
   #listen = '127.0.0.1:0';
@@ -56,6 +58,7 @@ export class Host {
       env: {
         ...process.env,
         SIGNALBOX_CONFIG_DIR: join(this.folder, 'config'),
+        ...this.env,
       },
     });
     this.#child = child;

@@ -1,12 +1,13 @@
 //! Clients that others wrote, as they are: `@ag-ui/client`, `ws` and `eventsource` from npm, `websockets`, `httpx-sse` and
 //! `schemathesis` from PyPI. `cargo xtask programs` installs them and runs these; without them only that is missing.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
 use crate::{
     agents::Studio,
+    proxy,
     support::{Host, Project, stderr},
 };
 
@@ -80,6 +81,64 @@ fn packages_for_sockets_and_server_sent_events_miss_nothing() {
     assert_eq!(node["overEventSource"], json!({ "seen": [4, 5, 6, 7], "resets": 0 }));
     let python = script(&host, "python3", "python_clients.py", "python", &[]);
     assert_eq!(python, json!({ "websockets": [1, 2], "sse": [3, 4, 5, 6] }));
+}
+
+#[test]
+#[ignore = "needs packages from npm and PyPI, and nginx: cargo xtask programs"]
+fn behind_nginx_they_miss_nothing_either() {
+    let (data, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let project = Project::new(&[]);
+    // The recipe hands on the name without its port.
+    let host = Host::start_with(data.path(), &[project.path()], &[("SIGNALBOX_HOST_ALLOWED_HOSTS", "127.0.0.1")]);
+    let Some(nginx) = proxy::nginx(folder.path(), &host) else {
+        proxy::missing("nginx-light");
+        return;
+    };
+    let url = format!("http://{}", nginx.address);
+    let through = [("SIGNALBOX_URL", url.as_str())];
+    let node = script(&host, "node", "node_clients.mjs", "node", &through);
+    assert_eq!(node["overWebSocket"], json!([1, 2, 3]));
+    assert_eq!(node["overEventSource"], json!({ "seen": [4, 5, 6, 7], "resets": 0 }));
+    let python = script(&host, "python3", "python_clients.py", "python", &through);
+    assert_eq!(python, json!({ "websockets": [1, 2], "sse": [3, 4, 5, 6] }));
+
+    // curl: a call, and the stream from a cursor on, line by line.
+    let id = host.project_id();
+    let curl = |arguments: &[&str]| {
+        let mut command = Command::new("curl");
+        command.args(["--silent", "--show-error", "--no-buffer", "--max-time", "30"]);
+        command.args(["--header", &format!("Authorization: Bearer {}", host.token)]).args(arguments);
+        command
+    };
+    let publish = |n: u64| {
+        let body = json!({ "project": id, "type": "x_curl", "data": n }).to_string();
+        let output = curl(&["--fail", "--data", &body, &format!("{url}/api/v1/call/event.publish")]).output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()["cursor"].as_str().unwrap().to_owned()
+    };
+    let first = publish(0);
+    publish(1);
+    let last = format!("Last-Event-ID: {first}");
+    let mut stream = curl(&["--header", &last, &format!("{url}/api/v1/projects/{id}/events")]);
+    let mut stream = stream.stdout(Stdio::piped()).spawn().unwrap();
+    let mut seen = Vec::new();
+    for line in std::io::BufRead::lines(std::io::BufReader::new(stream.stdout.take().unwrap())) {
+        let line = line.unwrap();
+        let Some(frame) = line.strip_prefix("data: ") else { continue };
+        let frame: Value = serde_json::from_str(frame).unwrap();
+        if frame["type"] == "synced" && seen == [1] {
+            publish(2);
+        }
+        if frame["type"] == "x_curl" {
+            seen.push(frame["data"].as_u64().unwrap());
+        }
+        if seen.last() == Some(&2) {
+            break;
+        }
+    }
+    stream.kill().ok();
+    stream.wait().ok();
+    assert_eq!(seen, [1, 2], "each at once, none twice");
 }
 
 /// What is not asked, and why. Everything else of the OpenAPI document is.

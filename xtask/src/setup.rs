@@ -54,9 +54,10 @@ pub(crate) fn for_tests(app: bool, desktop: bool, browser: bool) -> Result<()> {
     if app {
         wanted.extend_from_slice(APP);
         wanted.extend_from_slice(RUST_TESTS);
-        // Its package may start a server, which is nothing to do to somebody's own machine: there its test is left out.
+        // Their packages may start a server, which is nothing to do to somebody's own machine: there their tests are left out.
         if std::env::var_os("CI").is_some() {
             wanted.push(("nginx-light", "a reverse proxy for the test of docs/reverse-proxy.md"));
+            wanted.push(("caddy", "the same with another proxy"));
         }
     }
     if desktop {

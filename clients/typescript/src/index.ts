@@ -223,8 +223,8 @@ export class Client {
   #lost(code: number, reason: string): void {
     if (this.#over) return;
     this.#drop(1000);
-    // From 4500 on the host does not want us back, and 1000 says the same.
-    if (code === 1000 || (code >= 4500 && code < 5000)) {
+    // From 4500 on the host does not want us back, and 1000 says the same; but 4502 is a hello that came too late.
+    if (code === 1000 || (code >= 4500 && code < 5000 && code !== 4502)) {
       this.#finish(code, reason);
       return;
     }

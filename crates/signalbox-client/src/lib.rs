@@ -132,6 +132,8 @@ impl Ended {
     #[must_use]
     pub fn is_final(&self) -> bool {
         match self {
+            // We did say it: it came too late, on a machine that slept or was busy.
+            Self::Closed { code, .. } if *code == signalbox_wire::CloseCode::NoHello.code() => false,
             Self::Closed { code, .. } => !signalbox_wire::CloseCode::may_reconnect(*code),
             Self::Protocol(_) => true,
             _ => false,

@@ -26,6 +26,7 @@ mod plan;
 mod planless;
 pub mod private;
 mod projects;
+pub mod proxies;
 pub mod rehearsal;
 mod runtime;
 mod schemas;

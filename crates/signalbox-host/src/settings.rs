@@ -6,6 +6,8 @@ use serde::Deserialize;
 use signalbox_store::Durability;
 use signalbox_wire::Limits;
 
+use crate::proxies::Proxies;
+
 /// Why settings cannot be used. Nothing was started.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
@@ -161,6 +163,10 @@ settings! {
         listen: String = "127.0.0.1:7117".into();
         /// Further names under which the host may be called, for reverse proxies: `name` or `name:port`.
         allowed_hosts: Vec<String> = Vec::new();
+        /// Reverse proxies that are believed when they say who called: addresses or networks, such as 127.0.0.1,10.0.0.0/8.
+        trusted_proxies: Vec<String> = Vec::new();
+        /// The header in which they say it: `x-forwarded-for` or `forwarded`. The proxy must set it on every request.
+        forwarded_header: String = "x-forwarded-for".into();
         /// Another listener without tokens for /metrics, such as 127.0.0.1:9117; empty: only /metrics with an owner's token.
         metrics_listen: String = String::new();
     }
@@ -279,6 +285,7 @@ impl Settings {
         };
         settings.apply_environment(get)?;
         settings.durability()?;
+        settings.proxies()?;
         signalbox_agent::catalogue::with_custom(&settings.agents)
             .map_err(|error| SettingsError::File { path: path.clone(), message: error.to_string() })?;
         Ok(settings)
@@ -298,6 +305,18 @@ impl Settings {
                 wanted: "process or power",
             }),
         }
+    }
+
+    /// Whose word on who called is taken.
+    ///
+    /// # Errors
+    /// If something in the list is no address and no network, or the header is not one of the two.
+    pub fn proxies(&self) -> Result<Proxies, SettingsError> {
+        Proxies::new(&self.host.trusted_proxies, &self.host.forwarded_header).map_err(|value| SettingsError::Variable {
+            name: "SIGNALBOX_HOST_TRUSTED_PROXIES or SIGNALBOX_HOST_FORWARDED_HEADER (host.trusted_proxies, host.forwarded_header)".into(),
+            value,
+            wanted: "a list of addresses and networks like 10.0.0.0/8, and x-forwarded-for or forwarded",
+        })
     }
 
     /// Steps that may run at once.

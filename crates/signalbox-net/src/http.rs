@@ -16,7 +16,7 @@ use axum::{
     routing::{any, get, post},
 };
 use serde_json::{json, value::RawValue};
-use signalbox_host::{Host, VERSION, metrics};
+use signalbox_host::{Host, VERSION, metrics, proxies::Proxies};
 use signalbox_model::{Health, ProjectId, Role, Room, RoomFilter};
 use signalbox_wire::{CallError, Caller, ErrorCode, document, method};
 use tokio::sync::watch;
@@ -35,6 +35,7 @@ use crate::{
 pub(crate) struct Net {
     pub(crate) host: Host,
     pub(crate) guard: Guard,
+    pub(crate) proxies: Proxies,
     pub(crate) calls: Arc<Calls>,
     pub(crate) logins: Arc<Logins>,
     pub(crate) joins: Arc<Joins>,
@@ -63,7 +64,7 @@ impl Net {
     }
 }
 
-/// The other end of the connection.
+/// The other end of the connection; behind a trusted proxy the address of who called that, with the port of the connection.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Peer(pub(crate) SocketAddr);
 
@@ -159,6 +160,14 @@ async fn check(State(net): Shared, request: Request, next: Next) -> Response {
         *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
         response.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         return response;
+    }
+    let mut request = request;
+    if let Some(Peer(peer)) = request.extensions().get::<Peer>().copied()
+        && let Some(name) = net.proxies.header_of(peer.ip())
+    {
+        let values = request.headers().get_all(name).iter().filter_map(|value| value.to_str().ok());
+        let caller = net.proxies.caller(peer.ip(), &values.collect::<Vec<_>>());
+        request.extensions_mut().insert(Peer(SocketAddr::new(caller, peer.port())));
     }
     let entry = matches!(request.uri().path(), "/api/v1/login" | "/api/v1/join");
     let peer = request.extensions().get::<Peer>().copied();

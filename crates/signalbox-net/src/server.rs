@@ -6,7 +6,7 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use signalbox_host::{Host, HostError, metrics};
+use signalbox_host::{Host, HostError, metrics, proxies::Proxies};
 use tokio::{net::TcpListener, sync::watch};
 
 use crate::{
@@ -91,8 +91,11 @@ impl Front {
     }
 
     pub(crate) fn net(&self, guard: Guard, stopped: Option<watch::Receiver<bool>>) -> Net {
+        // Looked at when the settings were read: a list that cannot be understood trusts nobody.
+        let proxies = self.host.settings().proxies().unwrap_or_else(|_| Proxies::none());
         Net {
             guard,
+            proxies,
             calls: Arc::clone(&self.calls),
             logins: Arc::clone(&self.logins),
             joins: Arc::clone(&self.joins),

@@ -419,7 +419,8 @@ export class Connection {
     }
     const answered = this.#welcomed;
     this.#drop();
-    const final = code === 1000 || (code >= 4500 && code < 5000);
+    // 4502: our hello came too late, as it does when a machine sleeps between the two.
+    const final = code === 1000 || (code >= 4500 && code < 5000 && code !== 4502);
     if (final) {
       this.#update({ phase: 'refused', closed: { code, reason } });
       this.calls.failAll({
