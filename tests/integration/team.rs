@@ -239,6 +239,55 @@ fn a_chat_of_another_project_is_as_if_it_were_not_there() {
     );
 }
 
+#[test]
+fn a_mention_that_is_edited_away_is_no_news_any_more() {
+    let (_project, _data, host, id) = start(&[]);
+    let (ann, ben) = (member(&host, "Ann", "operator", &[]), member(&host, "Ben", "viewer", &[]));
+    let said = host.call("chat.post", json!({ "project": id, "text": "@ann @ben look" })).unwrap();
+    let unread = |who: &Member| who.call(&host, "notice.list", json!({})).unwrap()["unread"].as_u64().unwrap();
+    until("both to be told", || (unread(&ann) == 1 && unread(&ben) == 1).then_some(()));
+    let edit = |text: &str| {
+        let params = json!({ "message": said["message"]["id"], "text": text });
+        host.call("chat.edit", params).unwrap()
+    };
+    edit("@ben look");
+    until("Ann's notice to be taken back", || (unread(&ann) == 0).then_some(()));
+    assert_eq!(unread(&ben), 1, "who is still mentioned still has it");
+    let listed = ann.call(&host, "notice.list", json!({})).unwrap();
+    assert_eq!(listed["notices"][0]["settled"], true, "{listed}");
+}
+
+#[test]
+fn members_of_some_projects_are_told_of_the_host_what_is_theirs() {
+    let project = Project::new(&[(
+        "ask",
+        "signalbox: 1\nname: ask\nsteps:\n  gate: { kind: approval, question: Go on, who: { roles: [operator, owner] } }\n",
+    )]);
+    let other = Project::new(&[]);
+    let data = tempfile::tempdir().unwrap();
+    let host = Host::start(data.path(), &[project.path(), other.path()]);
+    let list = host.call("project.list", json!({})).unwrap();
+    let id = |of: &Project| {
+        let path = std::fs::canonicalize(of.path()).unwrap();
+        let all = list["projects"].as_array().unwrap();
+        all.iter().find(|p| p["path"] == path.to_str().unwrap()).unwrap()["id"].as_str().unwrap().to_owned()
+    };
+    let run = host.call("run.start", json!({ "project": id(&project), "workflow": "ask" })).unwrap();
+    host.wait_step(run["run"].as_str().unwrap(), "gate", "waiting_input");
+    let status = |who: &Member| who.call(&host, "system.status", json!({})).unwrap();
+    let everywhere = status(&member(&host, "Ann", "viewer", &[]));
+    let there = status(&member(&host, "Ben", "owner", &[&id(&project)]));
+    let elsewhere = status(&member(&host, "Cid", "owner", &[&id(&other)]));
+    let runs = |of: &Value| of["active_runs"].as_u64().unwrap();
+    assert_eq!((runs(&everywhere), runs(&there), runs(&elsewhere)), (1, 1, 0));
+    assert_eq!(everywhere["data_dir"], std::fs::canonicalize(data.path()).unwrap().to_str().unwrap());
+    for narrow in [there, elsewhere] {
+        assert_eq!((&narrow["data_dir"], narrow.get("url"), narrow.get("system")), (&json!(""), None, None));
+        assert!(!narrow.to_string().contains(host.address()), "{narrow}");
+        assert_eq!(narrow["log"]["epoch"], everywhere["log"]["epoch"]);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_for_a_member_waits_for_it_through_kill_9_and_is_read_once_for_all_devices() {
     let project = Project::new(&[(

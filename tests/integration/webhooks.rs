@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     process::{Command, Stdio},
     sync::{
         Arc, Mutex,
@@ -159,7 +159,7 @@ impl Receiver {
         Self { url, status, got }
     }
 
-    fn serve(stream: TcpStream, status: &AtomicU16) -> Option<(String, String)> {
+    fn serve(stream: impl Read + Write, status: &AtomicU16) -> Option<(String, String)> {
         let mut reader = BufReader::new(stream);
         let (mut head, mut length) = (String::new(), 0);
         loop {
@@ -291,6 +291,115 @@ fn one_that_fails_for_too_long_is_switched_off_told_of_and_brought_back_by_a_tes
     receiver.status.store(200, Ordering::SeqCst);
     assert_eq!(host.call("webhook.test", json!({ "webhook": hook })).unwrap()["delivery"]["state"], "delivered");
     until("what waited", || receiver.numbers().ends_with(&[1, 2]).then_some(()));
+    // Those that nobody has resolved.
+    let risks = || host.call("risk.list", json!({ "project": id })).unwrap()["risks"].as_array().unwrap().len();
+    assert_eq!(risks(), 0, "it works again");
+    // Switched off once more, and then deleted: nothing to worry about either.
+    receiver.status.store(503, Ordering::SeqCst);
+    publish(&host, &id, 3);
+    until("the risk", || (risks() == 1).then_some(()));
+    host.call("webhook.delete", json!({ "webhook": hook })).unwrap();
+    assert_eq!(risks(), 0);
+}
+
+#[test]
+fn the_time_after_which_one_is_given_up_goes_on_over_a_restart() {
+    let project = Project::new(&[]);
+    let data = tempfile::tempdir().unwrap();
+    let mut host = Host::start_with(data.path(), &[project.path()], &OPEN);
+    let (id, receiver) = (host.project_id(), Receiver::start());
+    receiver.status.store(503, Ordering::SeqCst);
+    let made = host.call("webhook.create", json!({ "project": id, "url": receiver.url, "types": ["x_n"] })).unwrap();
+    let hook = made["webhook"]["id"].clone();
+    publish(&host, &id, 1);
+    let newest = |host: &Host| {
+        host.call("webhook.deliveries", json!({ "webhook": hook })).unwrap()["deliveries"].get(0).cloned()
+    };
+    let before = until("a second of failures", || {
+        let found = newest(&host)?;
+        let lasted = found["at"].as_i64()? - found["first_at"].as_i64()?;
+        (lasted >= 1000).then_some(found)
+    });
+    host.kill();
+    let env = [OPEN[0], OPEN[1], ("SIGNALBOX_WEBHOOKS_GIVE_UP_AFTER_S", "1")];
+    let host = Host::start_with(data.path(), &[project.path()], &env);
+    let after = until("it to be given up", || newest(&host).filter(|found| found["state"] == "failed"));
+    assert_eq!(after["first_at"], before["first_at"]);
+    let more = after["attempts"].as_u64().unwrap() - before["attempts"].as_u64().unwrap();
+    assert!((1..=2).contains(&more), "one more attempt was enough, or one was under way: {before} {after}");
+}
+
+/// A receiver over TLS, with a certificate of an authority of its own: gives its port, and what it got.
+fn secret_receiver(folder: &std::path::Path) -> (u16, Arc<Mutex<Vec<(String, String)>>>) {
+    use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+    let mut authority = CertificateParams::new(Vec::new()).unwrap();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
+    std::fs::write(folder.join("authority.pem"), authority.as_ref().pem()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let own = CertificateParams::new(vec!["localhost".into()]).unwrap().signed_by(&key, &authority).unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = Arc::new(config.with_no_client_auth().with_single_cert(vec![own.der().clone()], key).unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let got = Arc::new(Mutex::new(Vec::new()));
+    let kept = Arc::clone(&got);
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let session = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+            let status = AtomicU16::new(200);
+            if let Some(request) = Receiver::serve(rustls::StreamOwned::new(session, stream), &status) {
+                kept.lock().unwrap().push(request);
+            }
+        }
+    });
+    (port, got)
+}
+
+#[test]
+fn over_tls_only_a_receiver_with_a_trusted_certificate_gets_anything() {
+    let (project, folder) = (Project::new(&[]), tempfile::tempdir().unwrap());
+    let (port, got) = secret_receiver(folder.path());
+    let authority = folder.path().join("authority.pem");
+    for (trusted, name, delivered) in [
+        (None, "localhost", false),
+        (Some(authority.as_path()), "localhost", true),
+        // Its certificate is for another name.
+        (Some(authority.as_path()), "127.0.0.1", false),
+    ] {
+        let data = tempfile::tempdir().unwrap();
+        let mut env = OPEN.to_vec();
+        if let Some(file) = trusted {
+            env.push(("SIGNALBOX_WEBHOOKS_CA_FILE", file.to_str().unwrap()));
+        }
+        let host = Host::start_with(data.path(), &[project.path()], &env);
+        let id = host.project_id();
+        let params = json!({ "project": id, "url": format!("https://{name}:{port}/in"), "types": ["x_n"] });
+        let made = host.call("webhook.create", params).unwrap();
+        let tested = host.call("webhook.test", json!({ "webhook": made["webhook"]["id"] })).unwrap();
+        let state = if delivered { "delivered" } else { "failed" };
+        assert_eq!(tested["delivery"]["state"], state, "{trusted:?} {name}: {tested}");
+        let before = got.lock().unwrap().len();
+        assert_eq!(before, usize::from(delivered || name == "127.0.0.1"), "{trusted:?} {name}");
+        if !delivered {
+            let why = tested["delivery"]["error"].as_str().unwrap();
+            assert!(why.contains("TLS failed") && why.contains("certificate"), "{why}");
+            continue;
+        }
+        let (head, body) = got.lock().unwrap()[0].clone();
+        assert!(head.contains("x-signalbox-signature:") && body.contains("webhook_test"), "{head}{body}");
+    }
+    // A file that cannot be used is named, and nothing goes out.
+    let data = tempfile::tempdir().unwrap();
+    let mut env = OPEN.to_vec();
+    env.push(("SIGNALBOX_WEBHOOKS_CA_FILE", "/nowhere/authority.pem"));
+    let host = Host::start_with(data.path(), &[project.path()], &env);
+    let params = json!({ "project": host.project_id(), "url": format!("https://localhost:{port}/in") });
+    let made = host.call("webhook.create", params).unwrap();
+    let tested = host.call("webhook.test", json!({ "webhook": made["webhook"]["id"] })).unwrap();
+    assert!(tested["delivery"]["error"].as_str().unwrap().contains("/nowhere/authority.pem"), "{tested}");
 }
 
 #[test]

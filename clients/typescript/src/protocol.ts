@@ -1350,6 +1350,10 @@ attempts: number,
  */
 at: number, 
 /**
+ * When it was first tried; absent: then as well.
+ */
+first_at?: number, 
+/**
  * How long the last attempt took, in milliseconds.
  */
 took_ms: number, 
@@ -3474,6 +3478,23 @@ step: StepKey,
 attempt?: number, };
 
 /**
+ * Which events of a run.
+ */
+export type RunEvents = { 
+/**
+ * Of this run.
+ */
+run: RunId, 
+/**
+ * Only events after this cursor; absent: from the first on.
+ */
+after?: Cursor, 
+/**
+ * At most this many, 1 to 1,000; 200 if absent.
+ */
+limit?: number, };
+
+/**
  * Which file of a step.
  */
 export type RunFile = { 
@@ -4090,7 +4111,7 @@ version: string,
  */
 started_at: number, 
 /**
- * Where its data lives.
+ * Where its data lives; empty for members of some projects, as everything here that is not theirs.
  */
 data_dir: string, 
 /**
@@ -4794,6 +4815,8 @@ export interface Methods {
   "permission.list": { params: PermissionList; reply: Permissions };
   /** Answers an agent's question. The first valid answer wins; `conflict` if it is settled. */
   "permission.answer": { params: PermissionAnswer; reply: PermissionReply };
+  /** Every event about a run, in its own room and in its project's, in order: what an export holds. */
+  "run.events": { params: RunEvents; reply: EventPage };
   /** What agents said and did in an attempt of a step: the newest events, in order. */
   "run.transcript": { params: RunTranscript; reply: TranscriptPage };
   /** How files differ from the commit that a step began with. */

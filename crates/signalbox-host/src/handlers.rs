@@ -3,7 +3,7 @@
 use std::{collections::HashMap, path::Path, sync::Arc};
 
 use signalbox_engine::{Input, NewRun, Scope};
-use signalbox_model::{Health, RiskState, RunId, RunStatus, StepKey};
+use signalbox_model::{RiskState, RunId, RunStatus, StepKey};
 use signalbox_store::{KeyClaim, Reader, StoreError};
 use signalbox_wire::{
     CallError, Caller, ErrorCode, Handlers,
@@ -11,10 +11,7 @@ use signalbox_wire::{
 };
 use signalbox_workflow::{ProjectContext, plan::resolve};
 
-use crate::{
-    Host, VERSION, host::store_error, ids, plan, runtime::Applied, secrets, sharing::check_everywhere, system,
-    workflows,
-};
+use crate::{Host, host::store_error, ids, plan, runtime::Applied, secrets, sharing::check_everywhere, workflows};
 
 pub(crate) type Reply<T> = Result<T, CallError>;
 
@@ -561,39 +558,8 @@ impl Handlers for Host {
         self.close_connection(caller, &params)
     }
 
-    async fn system_status(&self, _: &Caller, _: Nothing) -> Reply<SystemReport> {
-        let services = system::checks(self);
-        let worst = |a: Health, b: Health| match (a, b) {
-            (Health::Down, _) | (_, Health::Down) => Health::Down,
-            (Health::Degraded, _) | (_, Health::Degraded) => Health::Degraded,
-            _ => Health::Ok,
-        };
-        let (active_runs, _) = self.inner.engine.figures().await;
-        let (log, system) = self.read(|reader| {
-            let report = LogReport {
-                epoch: self.inner.store.epoch().clone(),
-                head: reader.head()?,
-                oldest: reader.oldest()?,
-                bytes: std::fs::metadata(self.inner.store.path()).map(|data| data.len()).unwrap_or(0),
-                durability: self.inner.store.durability().as_str().to_owned(),
-                schema: reader.schema()?,
-            };
-            Ok((report, reader.system_status()?))
-        })?;
-        Ok(SystemReport {
-            status: services.iter().map(|check| check.health).fold(Health::Ok, worst),
-            version: VERSION.to_owned(),
-            started_at: self.inner.started_at,
-            data_dir: self.inner.data_dir.to_string_lossy().into_owned(),
-            url: self.url(),
-            services,
-            log,
-            system,
-            connections: self.inner.connections.len() as u64,
-            active_runs,
-            slots: self.inner.settings.slots(),
-            limits: self.limits(),
-        })
+    async fn system_status(&self, caller: &Caller, _: Nothing) -> Reply<SystemReport> {
+        self.report(caller).await
     }
 
     async fn system_routes(&self, _: &Caller, _: Nothing) -> Reply<Routes> {

@@ -426,6 +426,92 @@ MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g
         assert_eq!(jwt.recognise(&token, NOW).unwrap_err(), AuthError::Wrong);
     }
 
+    /// Made for this test alone.
+    const RSA_PRIVATE: &[u8] = b"-----BEGIN PRIVATE KEY-----
+MIIEvAIBADANBgkqhkiG9w0BAQEFAASCBKYwggSiAgEAAoIBAQCubD4WcPlz9DlK
+M4XIoqntGWpu3dkGq2XLWZJF79mD9FQaJnjS7mDJbDZII+RmmxbKPuTSW0O8rQDB
+0NOkk+6Ar89E2JuRccYhJCiyUWUTzcDNNuvWAvRP1QBVzCzdcmkHrSQBuX7ZPbx4
+8yWcPuy8kNg4bESbYDz1AUDJSbjkHa6tC9yJIctmzkc9IFocjnElhxvN5CNUv1W4
+W34e1SP1R+qtvCDWxXJlPhIvuETs5oAOFuLZkEu/YWZ+bvD8mlmMKrkYNpFcY1ic
+NUV/GM/XOeyLRKKuH+dpmq1YxHVAM1aDnn9oNCvNdpReeSjtuilRL7gwuJS+bj4E
+vBejGk7/AgMBAAECggEAAvi0HBTDoy6TdUiobFEdHP10WzwrUNpFqy+09r0N0xor
+/qAOKeXGv1e5GwSFhRv6SOrGYjEM19+IpkSk/mZIx2d3XABmshUin3jqupL5alt0
+f+qCHQzC1cNWtJ98Wi9zS56vANqEpzXOiq71wpIt3U6IaHmrt4vtrezeCi/X1wcF
+LJlBwEutzyaD3Es+rTx7Q9h7ygDYofvUat9wf4u+DtAR9Ahey0IJe6PgXMGDBa9Y
+r9cMgSUhX+ZsmUnA0Tnhbt/sNdQGKHQKca/EYfNVSVdiFuPJ3gI8Xqd9JdAfiSbX
+q2Cps7S+Uyk5IbqBb0xgvoxbKtdXF3z5TP0F0MuBRQKBgQDufXeCYhbM4eOcIRJY
+z9OdKRxluAWAehvPvhZnlUrveoihGWXZKCDpPzl13YzPCf2eZV47h1pSw/a6/GZT
+mwTCOxhf7RUlymxk2jhJeCfp5UNMbVODP3vDj2DmPq08AZv/WmuczyT8sIEJhiFe
+J7C2poRM0iuxIbbKHcp7UM9tMwKBgQC7OpnjtpfeHTREbrBZAbdjcfwMh64cTQ/i
+cuh8OtbDbYin6GlZxDwKMm6KhVRwc/blvlXAYjrl1F6EmE77ZN0XqM6wWuIjzujf
+30nlDGT6bSqwkCe/wD56jGoz8cnfpP8FBoAFtYDnXi45WCO0zpBCayJBeqLqh7jD
+ITkxg9wfBQKBgGyle+xKA1kTDz3xUwpio2TVdbphOyBsgH8DefF2ccznZZb+mwdy
+4Ith4itv4tXvFzsxstwrrVpHK//DPFqaJHDXuyL4PsoYjYjkYQAXXReQ+je3FnSU
+Vy2gA+TgaMsNcKPD7YJiW9dCEYblNA5QxpBvC5ZzqLPpR/yL1dKX3edBAoGAPMg9
+hWuVygn5Ge5FWd/wxVwP05GIuK9b5MwhJZOEfVVl8/zDltzaEQVmVZoLW6aKFPPB
+qv8417wmIy2/FmYcUL4Au8gFelKFz4gR2UY40gP2w/NItDuZDPfg0pRAUVajY+JE
+VZYjDvnIT92JWf1lX+qf6FoD4dfF57M1ehmwsHECgYBNUtnl5+rxlXTKGzzAIjwp
+6kbmjNYcRn+2dCgNdOyXvFlJXi1bp+ED0jcuk8GiO+ewlFEpMHq7bPeUGX5H6xei
+cHx8WOjgWne4CsR/J6nvaHsjSeAQE7vQnlDTPzMfPfpYzUfkv1MV329FCgUD9eMH
+43obLek9p1ij5Mx6f9GdNA==
+-----END PRIVATE KEY-----
+";
+    const RSA_N: &str = "rmw-FnD5c_Q5SjOFyKKp7Rlqbt3ZBqtly1mSRe_Zg_RUGiZ40u5gyWw2SCPkZpsWyj7k0ltDvK0AwdDTpJPugK_PRNibkXHGISQoslFlE83AzTbr1gL0T9UAVcws3XJpB60kAbl-2T28ePMlnD7svJDYOGxEm2A89QFAyUm45B2urQvciSHLZs5HPSBaHI5xJYcbzeQjVL9VuFt-HtUj9Ufqrbwg1sVyZT4SL7hE7OaADhbi2ZBLv2Fmfm7w_JpZjCq5GDaRXGNYnDVFfxjP1znsi0Sirh_naZqtWMR1QDNWg55_aDQrzXaUXnko7bopUS-4MLiUvm4-BLwXoxpO_w";
+    const EC_PRIVATE: &[u8] = b"-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgODcg1yfJajU9vN3o
+asfDVz2MdY8Gdbzqhqo5zEmRkM2hRANCAASQhk2SRSJGRcPaMM3xJDSHa1151mXL
+8tNdQsc3zjqJFTXatgZePsxTpKbOe70iJOZmrSFrb+Wy7gzBar7KRdK/
+-----END PRIVATE KEY-----
+";
+    const EC_XY: [&str; 2] =
+        ["kIZNkkUiRkXD2jDN8SQ0h2tdedZly_LTXULHN846iRU", "Ndq2Bl4-zFOkps57vSIk5matIWtv5bLuDMFqvspF0r8"];
+
+    #[test]
+    fn rs256_and_es256_are_recognised_by_their_own_keys_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("keys.json");
+        let [x, y] = EC_XY;
+        let rsa = json!({ "kty": "RSA", "kid": "r", "alg": "RS256", "use": "sig", "n": RSA_N, "e": "AQAB" });
+        let ec = json!({ "kty": "EC", "crv": "P-256", "kid": "e", "x": x, "y": y });
+        std::fs::write(&path, json!({ "keys": [rsa, ec] }).to_string()).unwrap();
+        let settings = AuthSettings {
+            jwks_file: path.to_string_lossy().into_owned(),
+            jwt_issuer: "https://id.example".into(),
+            ..AuthSettings::default()
+        };
+        let jwt = Jwt::new(&settings).unwrap().unwrap();
+        let by_rsa = EncodingKey::from_rsa_pem(RSA_PRIVATE).unwrap();
+        let by_ec = EncodingKey::from_ec_pem(EC_PRIVATE).unwrap();
+        let token = |algorithm, kid: Option<&str>, key: &EncodingKey, claims: &Value| {
+            let header = Header { kid: kid.map(str::to_owned), ..Header::new(algorithm) };
+            encode(&header, claims, key).unwrap()
+        };
+        for (algorithm, kid, key) in [(Algorithm::RS256, "r", &by_rsa), (Algorithm::ES256, "e", &by_ec)] {
+            let good = token(algorithm, Some(kid), key, &claims());
+            let ada = jwt.recognise(&good, NOW).unwrap();
+            assert_eq!((ada.name.as_str(), ada.role), ("Ada", Role::Operator), "{algorithm:?}");
+            let mut late = claims();
+            late["exp"] = json!(NOW / 1000 - 60);
+            assert_eq!(jwt.recognise(&token(algorithm, Some(kid), key, &late), NOW).unwrap_err(), AuthError::Expired);
+            // Words of somebody else under a true signature.
+            let mut owner = claims();
+            owner["role"] = json!("owner");
+            let other = token(algorithm, Some(kid), key, &owner);
+            let (good, other): (Vec<&str>, Vec<&str>) = (good.split('.').collect(), other.split('.').collect());
+            let forged = format!("{}.{}.{}", good[0], other[1], good[2]);
+            assert_eq!(jwt.recognise(&forged, NOW).unwrap_err(), AuthError::Wrong, "{algorithm:?}");
+        }
+        // A key is for its algorithm, and the name of the one is not the other's.
+        for wrong in [
+            token(Algorithm::RS256, Some("e"), &by_rsa, &claims()),
+            token(Algorithm::ES256, Some("r"), &by_ec, &claims()),
+            token(Algorithm::RS384, Some("r"), &by_rsa, &claims()),
+            token(Algorithm::PS256, Some("r"), &by_rsa, &claims()),
+        ] {
+            assert_eq!(jwt.recognise(&wrong, NOW).unwrap_err(), AuthError::Wrong);
+        }
+    }
+
     #[test]
     fn settings_that_cannot_be_meant_are_refused() {
         let dir = tempfile::tempdir().unwrap();

@@ -216,6 +216,8 @@ settings! {
     webhooks: WebhookSettings {
         /// They may call this machine and the networks that it is in.
         allow_private: bool = false;
+        /// A file with certificates (PEM) that receivers may show besides those that the public trusts: one's own authority.
+        ca_file: String = String::new();
         /// Time to the second attempt, in milliseconds; it doubles with each, up to 5 minutes.
         retry_ms: u64 = 1000;
         /// Seconds after which one whose receiver fails is switched off.

@@ -1,11 +1,16 @@
 //! The machine under the host: measured now and then, published when it changed enough to matter.
 
-use std::{path::Path, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use signalbox_model::{EventData, Health, HealthCheck, SystemStatus};
 use signalbox_store::RetentionPolicy;
+use signalbox_stream::Connection;
+use signalbox_wire::{
+    Caller,
+    method::{LogReport, SystemReport},
+};
 
-use crate::Host;
+use crate::{Host, VERSION, handlers::Reply};
 
 /// How often the machine is looked at.
 const EVERY: Duration = Duration::from_secs(10);
@@ -69,6 +74,65 @@ async fn retain(host: &Host) {
         }
         Ok(_) => {}
         Err(error) => tracing::warn!(%error, "old events could not be deleted"),
+    }
+}
+
+impl Host {
+    /// How the host is, as far as it is the caller's business.
+    pub(crate) async fn report(&self, caller: &Caller) -> Reply<SystemReport> {
+        let services = checks(self);
+        let worst = |a: Health, b: Health| match (a, b) {
+            (Health::Down, _) | (_, Health::Down) => Health::Down,
+            (Health::Degraded, _) | (_, Health::Degraded) => Health::Degraded,
+            _ => Health::Ok,
+        };
+        let whole = caller.projects.is_empty();
+        let active_runs = if whole {
+            self.inner.engine.figures().await.0
+        } else {
+            let active = self.read(|reader| reader.active_runs(None))?;
+            u32::try_from(active.iter().filter(|run| caller.sees(&run.project)).count()).unwrap_or(u32::MAX)
+        };
+        let (log, system) = self.read(|reader| {
+            let report = LogReport {
+                epoch: self.inner.store.epoch().clone(),
+                head: reader.head()?,
+                oldest: reader.oldest()?,
+                bytes: std::fs::metadata(self.inner.store.path()).map(|data| data.len()).unwrap_or(0),
+                durability: self.inner.store.durability().as_str().to_owned(),
+                schema: reader.schema()?,
+            };
+            Ok((report, reader.system_status()?))
+        })?;
+        let report = SystemReport {
+            status: services.iter().map(|check| check.health).fold(Health::Ok, worst),
+            version: VERSION.to_owned(),
+            started_at: self.inner.started_at,
+            data_dir: self.inner.data_dir.to_string_lossy().into_owned(),
+            url: self.url(),
+            services,
+            log,
+            system,
+            connections: self.inner.connections.len() as u64,
+            active_runs,
+            slots: self.inner.settings.slots(),
+            limits: self.limits(),
+        };
+        Ok(if whole { report } else { self.narrowed(report, caller) })
+    }
+
+    /// For a member of some projects: nothing of the machine and of what others do on it.
+    fn narrowed(&self, report: SystemReport, caller: &Caller) -> SystemReport {
+        let own = |connection: &Arc<Connection>| connection.who.member == caller.member;
+        SystemReport {
+            data_dir: String::new(),
+            url: None,
+            services: report.services.into_iter().map(|check| HealthCheck { detail: None, ..check }).collect(),
+            log: LogReport { bytes: 0, ..report.log },
+            system: None,
+            connections: self.inner.connections.all().iter().filter(|connection| own(connection)).count() as u64,
+            ..report
+        }
     }
 }
 

@@ -9,7 +9,7 @@ pub(crate) mod incoming;
 mod post;
 pub mod sign;
 
-use signalbox_model::{EventData, NewEvent, Room, RoomFilter, Webhook, WebhookId, WebhookState};
+use signalbox_model::{EventData, NewEvent, Risk, RiskState, Room, RoomFilter, Webhook, WebhookId, WebhookState};
 use signalbox_store::{Batch, SideWrite};
 use signalbox_wire::{
     CallError, Caller,
@@ -56,6 +56,16 @@ impl Host {
         let found = self.read(|reader| reader.webhook(id))?;
         let found = found.filter(|hook| hook.state != WebhookState::Deleted && caller.sees(&hook.project));
         found.ok_or_else(|| CallError::not_found("webhook", id))
+    }
+
+    /// The end of the risk that a webhook was, if it was one: it works again, or is gone.
+    fn risk_over(&self, caller: &Caller, hook: &Webhook) -> Reply<Option<NewEvent>> {
+        let risk = self.read(|reader| reader.risk(&hook.project, &deliver::risk_of(&hook.id)))?;
+        let risk = risk.filter(|risk| risk.state != RiskState::Resolved);
+        Ok(risk.map(|risk| {
+            let risk = Risk { state: RiskState::Resolved, by: Some(caller.actor.clone()), ..risk };
+            NewEvent::new(Room::Project(hook.project.clone()), caller.actor.clone(), EventData::RiskAlert(risk))
+        }))
     }
 
     pub(crate) async fn create_webhook(&self, caller: &Caller, params: WebhookCreate) -> Reply<WebhookCreated> {
@@ -107,8 +117,8 @@ impl Host {
         let _one_at_a_time = self.inner.webhooks.changing.lock().await;
         let hook = Webhook { state: WebhookState::Deleted, ..self.webhook(caller, &params.webhook)? };
         let side = vec![SideWrite::WebhookSecret { webhook: hook.id.clone(), secret: None }];
-        let batch = Batch { events: vec![changed(caller, &hook)], side, ..Batch::default() };
-        self.inner.store.append(batch).await.map_err(store_error)?;
+        let events = [changed(caller, &hook)].into_iter().chain(self.risk_over(caller, &hook)?).collect();
+        self.inner.store.append(Batch { events, side, ..Batch::default() }).await.map_err(store_error)?;
         self.inner.webhooks.changed.notify_one();
         Ok(WebhookReply { webhook: hook })
     }
@@ -119,7 +129,8 @@ impl Host {
         if hook.state == WebhookState::Disabled && delivery.state == signalbox_model::DeliveryState::Delivered {
             let _one_at_a_time = self.inner.webhooks.changing.lock().await;
             let hook = Webhook { state: WebhookState::Active, reason: None, ..self.webhook(caller, &params.webhook)? };
-            self.inner.store.append(Batch::of(vec![changed(caller, &hook)])).await.map_err(store_error)?;
+            let events = [changed(caller, &hook)].into_iter().chain(self.risk_over(caller, &hook)?).collect();
+            self.inner.store.append(Batch::of(events)).await.map_err(store_error)?;
             self.inner.webhooks.changed.notify_one();
         }
         Ok(WebhookTested { delivery })

@@ -68,6 +68,10 @@ pub struct Delivery {
     pub attempts: u32,
     /// When it was last tried.
     pub at: UnixMillis,
+    /// When it was first tried; absent: then as well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub first_at: Option<UnixMillis>,
     /// How long the last attempt took, in milliseconds.
     pub took_ms: u64,
     /// The receiver's last answer.

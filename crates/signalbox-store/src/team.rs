@@ -166,6 +166,19 @@ fn malformed(error: &dyn std::fmt::Display) -> StoreError {
     StoreError::Row(error.to_string())
 }
 
+// What is asked of tables that grow: `plans.rs` looks at how each is answered.
+pub(crate) const UNDELIVERED: &str =
+    "SELECT member, id FROM notices WHERE member = ?1 AND delivered = 0 ORDER BY seq LIMIT 500";
+pub(crate) const UNREAD_UNTIL: &str =
+    "SELECT member, id FROM notices WHERE member = ?1 AND read = 0 AND about <= ?2 ORDER BY seq LIMIT 500";
+pub(crate) const UNREAD_OF: &str = "SELECT member, id FROM notices WHERE id = ?2 AND member = ?1 AND read = 0";
+pub(crate) const KNOWS: &str = "SELECT EXISTS (SELECT 1 FROM notices WHERE id = ?1)";
+pub(crate) const ABOUT: &str =
+    "SELECT member, id FROM notices WHERE subject = ?1 AND read = 0 AND subject IS NOT NULL ORDER BY member, seq";
+pub(crate) const MARKS: &str = "SELECT data FROM marks WHERE member = ?1 ORDER BY project";
+pub(crate) const TIME_OF: &str = "SELECT ts FROM events WHERE seq <= ?1 ORDER BY seq DESC LIMIT 1";
+pub(crate) const DELIVERED: &str = "SELECT data FROM deliveries WHERE webhook = ?1 ORDER BY number DESC LIMIT ?2";
+
 impl Reader<'_> {
     fn logged(&self, sql: &str, values: &[&dyn rusqlite::ToSql]) -> Result<Vec<Logged>, StoreError> {
         let mut statement = self.db().prepare_cached(sql)?;
@@ -263,20 +276,19 @@ impl Reader<'_> {
 
     /// Notices of a member that no device had yet, oldest first, at most 500.
     pub fn undelivered_notices(&self, member: &MemberId) -> Result<Vec<NoticeId>, StoreError> {
-        let sql = "SELECT member, id FROM notices WHERE member = ?1 AND delivered = 0 ORDER BY seq LIMIT 500";
+        let sql = UNDELIVERED;
         Ok(self.notice_ids(sql, &[&member.as_str()])?.into_iter().map(|(_, id)| id).collect())
     }
 
     /// Notices of a member about events up to `upto` that were not read, oldest first, at most 500.
     pub fn unread_notices_until(&self, member: &MemberId, upto: u64) -> Result<Vec<NoticeId>, StoreError> {
-        let sql =
-            "SELECT member, id FROM notices WHERE member = ?1 AND read = 0 AND about <= ?2 ORDER BY seq LIMIT 500";
+        let sql = UNREAD_UNTIL;
         Ok(self.notice_ids(sql, &[&member.as_str(), &upto])?.into_iter().map(|(_, id)| id).collect())
     }
 
     /// Those of `ids` that are this member's and were not read.
     pub fn unread_of(&self, member: &MemberId, ids: &[NoticeId]) -> Result<Vec<NoticeId>, StoreError> {
-        let sql = "SELECT member, id FROM notices WHERE id = ?2 AND member = ?1 AND read = 0";
+        let sql = UNREAD_OF;
         let mut found = Vec::new();
         for id in ids {
             found.extend(self.notice_ids(sql, &[&member.as_str(), &id.as_str()])?.into_iter().map(|(_, id)| id));
@@ -286,25 +298,25 @@ impl Reader<'_> {
 
     /// Whether there is, or was, such a notice.
     pub fn knows_notice(&self, id: &NoticeId) -> Result<bool, StoreError> {
-        let sql = "SELECT EXISTS (SELECT 1 FROM notices WHERE id = ?1)";
+        let sql = KNOWS;
         Ok(self.db().prepare_cached(sql)?.query_row([id.as_str()], |row| row.get(0))?)
     }
 
     /// Notices about a question or a message that were not read, of whichever member.
     pub fn notices_about(&self, question: &str) -> Result<Vec<(MemberId, NoticeId)>, StoreError> {
-        let sql = "SELECT member, id FROM notices WHERE subject = ?1 AND read = 0 AND subject IS NOT NULL ORDER BY member, seq";
+        let sql = ABOUT;
         self.notice_ids(sql, &[&question])
     }
 
     /// How far a member has read, by project.
     pub fn marks(&self, member: &MemberId) -> Result<Vec<ReadMark>, StoreError> {
-        self.many("SELECT data FROM marks WHERE member = ?1 ORDER BY project", &[&member.as_str()])
+        self.many(MARKS, &[&member.as_str()])
     }
 
     /// When an event happened; of one that is no longer kept, the one before it.
     pub fn time_of(&self, seq: u64) -> Result<Option<UnixMillis>, StoreError> {
         let seq = i64::try_from(seq).unwrap_or(i64::MAX);
-        let sql = "SELECT ts FROM events WHERE seq <= ?1 ORDER BY seq DESC LIMIT 1";
+        let sql = TIME_OF;
         Ok(self.db().prepare_cached(sql)?.query_row([seq], |row| row.get(0)).optional()?)
     }
 
@@ -335,7 +347,7 @@ impl Reader<'_> {
 
     /// What became of a webhook's deliveries, newest first.
     pub fn deliveries(&self, id: &WebhookId, limit: usize) -> Result<Vec<Delivery>, StoreError> {
-        let sql = "SELECT data FROM deliveries WHERE webhook = ?1 ORDER BY number DESC LIMIT ?2";
+        let sql = DELIVERED;
         self.many(sql, &[&id.as_str(), &limit])
     }
 

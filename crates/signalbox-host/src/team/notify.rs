@@ -64,19 +64,27 @@ impl Telling<'_> {
     fn tell(&self, out: &mut Vec<NewEvent>) -> Result<(), StoreError> {
         let EventBody::Known(data) = &self.event.body else { return Ok(()) };
         match data {
-            EventData::ChatMessage(message) if message.deleted => self.settle(message.id.as_str(), out),
-            EventData::ChatMessage(message) => self.chat(message, out),
+            EventData::ChatMessage(message) if message.deleted => self.settle(message.id.as_str(), |_, _| true, out),
+            EventData::ChatMessage(message) => {
+                self.chat(message, out)?;
+                // Whom it no longer mentions it has nothing to tell any more.
+                let gone = |member: &MemberId, notice: &NoticeId| {
+                    !message.mentions.contains(member)
+                        && *notice == id(member, NoticeKind::Mention, message.id.as_str())
+                };
+                if message.edited_at.is_some() { self.settle(message.id.as_str(), gone, out) } else { Ok(()) }
+            }
             EventData::ApprovalRequested(approval) if approval.state == ApprovalState::Open => {
                 self.approval(approval, out)
             }
             EventData::ApprovalResolved(approval) if approval.state != ApprovalState::Open => {
-                self.settle(approval.id.as_str(), out)
+                self.settle(approval.id.as_str(), |_, _| true, out)
             }
             EventData::PermissionRequested(permission) if permission.state == PermissionState::Open => {
                 self.permission(permission, out)
             }
             EventData::PermissionResolved(permission) if permission.state != PermissionState::Open => {
-                self.settle(permission.id.as_str(), out)
+                self.settle(permission.id.as_str(), |_, _| true, out)
             }
             EventData::WebhookUpdated(hook) if hook.state == WebhookState::Disabled => self.webhook(hook, out),
             _ => Ok(()),
@@ -214,7 +222,12 @@ impl Telling<'_> {
     }
 
     /// The question got its answer, or the message is gone: it is no longer news to anybody.
-    fn settle(&self, subject: &str, out: &mut Vec<NewEvent>) -> Result<(), StoreError> {
+    fn settle(
+        &self,
+        subject: &str,
+        which: impl Fn(&MemberId, &NoticeId) -> bool,
+        out: &mut Vec<NewEvent>,
+    ) -> Result<(), StoreError> {
         let mut of: Vec<(MemberId, Vec<NoticeId>)> = Vec::new();
         let stored = self.reader.notices_about(subject)?;
         let fresh = out.iter().filter_map(|event| match &event.body {
@@ -226,7 +239,8 @@ impl Telling<'_> {
             }
             _ => None,
         });
-        for (member, id) in stored.into_iter().chain(fresh.collect::<Vec<_>>()) {
+        let all = stored.into_iter().chain(fresh.collect::<Vec<_>>());
+        for (member, id) in all.filter(|(member, id)| which(member, id)) {
             match of.iter_mut().find(|(known, _)| *known == member) {
                 Some((_, ids)) => ids.push(id),
                 None => of.push((member, vec![id])),

@@ -160,17 +160,22 @@ async fn insist(
     body: Bytes,
 ) -> Result<Outcome, StoreError> {
     let settings = &host.settings().webhooks;
-    let patience = Duration::from_secs(settings.give_up_after_s);
-    let started = Instant::now();
-    let mut attempts = 0u32;
+    let patience = i64::try_from(settings.give_up_after_s.saturating_mul(1000)).unwrap_or(i64::MAX);
+    // What an earlier life of the host tried counts: who restarts often gives up as well.
+    let earlier = host.inner.store.read(|reader| reader.deliveries(&hook.id, 1))?.into_iter().next();
+    let earlier = earlier.filter(|known| known.id == id && known.state == DeliveryState::Retrying);
+    let mut attempts = earlier.as_ref().map_or(0, |known| known.attempts);
+    let mut first = earlier.map(|known| known.first_at.unwrap_or(known.at));
     loop {
         attempts = attempts.saturating_add(1);
         let mut delivery = attempt(host, hook, id, seq, kind, body.clone(), attempts).await?;
         if delivery.state == DeliveryState::Delivered {
             return Ok(Outcome::Delivered(delivery));
         }
+        let since = *first.get_or_insert(delivery.at);
+        delivery.first_at = Some(since).filter(|since| *since != delivery.at);
         // 410: the receiver says that it will never want any.
-        if started.elapsed() >= patience || delivery.status == Some(410) {
+        if host.inner.clock.now().saturating_sub(since) >= patience || delivery.status == Some(410) {
             delivery.state = DeliveryState::Failed;
             return Ok(Outcome::GivenUp(delivery));
         }
@@ -204,7 +209,7 @@ async fn attempt(
     let private = host.settings().webhooks.allow_private;
     let answer = match post::Target::parse(&hook.url) {
         Ok(target) => match address::allowed(&target, private).await {
-            Ok(address) => post::post(&target, address, &headers, body).await,
+            Ok(address) => post::post(&target, address, &host.settings().webhooks.ca_file, &headers, body).await,
             Err(error) => Err(error.message),
         },
         Err(error) => Err(error.message),
@@ -224,6 +229,7 @@ async fn attempt(
         state: if taken { DeliveryState::Delivered } else { DeliveryState::Retrying },
         attempts,
         at: now,
+        first_at: None,
         took_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
         status: answer.ok(),
         error,
@@ -243,6 +249,11 @@ pub(super) async fn test(host: &Host, hook: &Webhook) -> Result<Delivery, StoreE
     Ok(delivery)
 }
 
+/// The risk that tells of a webhook that is switched off.
+pub(super) fn risk_of(id: &WebhookId) -> String {
+    format!("webhook-{id}")
+}
+
 async fn disable(host: &Host, hook: &Webhook, delivery: Delivery) -> Result<(), StoreError> {
     let _one_at_a_time = host.inner.webhooks.changing.lock().await;
     // Deleted meanwhile: that stays.
@@ -254,7 +265,7 @@ async fn disable(host: &Host, hook: &Webhook, delivery: Delivery) -> Result<(), 
     let reason = format!("event {} could not be delivered in {} attempts: {why}", delivery.seq, delivery.attempts);
     let disabled = Webhook { state: WebhookState::Disabled, reason: Some(reason.clone()), ..hook.clone() };
     let risk = Risk {
-        id: format!("webhook-{}", hook.id),
+        id: risk_of(&hook.id),
         project: hook.project.clone(),
         kind: "webhook".into(),
         severity: Severity::Warning,

@@ -12,7 +12,10 @@ use tokio::{
 };
 use tokio_rustls::{
     TlsConnector,
-    rustls::{ClientConfig, RootCertStore, pki_types::ServerName},
+    rustls::{
+        ClientConfig, RootCertStore,
+        pki_types::{CertificateDer, ServerName, pem::PemObject},
+    },
 };
 
 /// How long one attempt may take, from the connection to the head of the answer.
@@ -59,13 +62,14 @@ impl Target {
     }
 }
 
-/// Posts `body` with `headers`, and gives the status of the answer. What the answer says is not read.
+/// Posts `body` with `headers`, over TLS also to who shows a certificate of `ca_file`, and gives the status of the answer. What the answer says is not read.
 ///
 /// # Errors
 /// Why there is no answer, in words.
 pub(crate) async fn post(
     target: &Target,
     address: SocketAddr,
+    ca_file: &str,
     headers: &[(&str, String)],
     body: Bytes,
 ) -> Result<u16, String> {
@@ -74,7 +78,8 @@ pub(crate) async fn post(
         stream.set_nodelay(true).ok();
         if target.tls {
             let name = ServerName::try_from(target.host.clone()).map_err(|error| error.to_string())?;
-            let stream = connector()?.connect(name, stream).await.map_err(|error| format!("TLS failed: {error}"))?;
+            let stream =
+                connector(ca_file)?.connect(name, stream).await.map_err(|error| format!("TLS failed: {error}"))?;
             send(target, stream, headers, body).await
         } else {
             send(target, stream, headers, body).await
@@ -85,9 +90,19 @@ pub(crate) async fn post(
         .unwrap_or_else(|_| Err(format!("no answer within {} s", LIMIT.as_secs())))
 }
 
-fn connector() -> Result<TlsConnector, String> {
+/// Trusts who the public trusts, and who the certificates in `ca_file` (PEM; empty: none) are of. The file is read each time,
+/// so that a newer one counts at once.
+fn connector(ca_file: &str) -> Result<TlsConnector, String> {
     let mut roots = RootCertStore::empty();
     roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    if !ca_file.is_empty() {
+        let wrong = |error: String| format!("webhooks.ca_file ({ca_file}) cannot be used: {error}");
+        let certificates = CertificateDer::pem_file_iter(ca_file).map_err(|error| wrong(error.to_string()))?;
+        for certificate in certificates {
+            let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
+            roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
+        }
+    }
     let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

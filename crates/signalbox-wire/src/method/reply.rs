@@ -552,7 +552,7 @@ replies! {
         version: String,
         /// Since when it runs.
         started_at: UnixMillis,
-        /// Where its data lives.
+        /// Where its data lives; empty for members of some projects, as everything here that is not theirs.
         data_dir: String,
         /// The address it listens on; absent when it does not.
         #[serde(default, skip_serializing_if = "Option::is_none")] url: Option<String>,
