@@ -136,11 +136,14 @@ fn what_is_not_signed_does_nothing_and_learns_nothing() {
     assert!(host.call("run.list", json!({ "project": id })).unwrap()["runs"].as_array().unwrap().is_empty());
 }
 
+/// Heads and bodies.
+type Got = Arc<Mutex<Vec<(String, String)>>>;
+
 /// A receiver that answers with the status that it is told to.
 struct Receiver {
     url: String,
     status: Arc<AtomicU16>,
-    got: Arc<Mutex<Vec<(String, String)>>>,
+    got: Got,
 }
 
 impl Receiver {
@@ -330,7 +333,7 @@ fn the_time_after_which_one_is_given_up_goes_on_over_a_restart() {
 }
 
 /// A receiver over TLS, with a certificate of an authority of its own: gives its port, and what it got.
-fn secret_receiver(folder: &std::path::Path) -> (u16, Arc<Mutex<Vec<(String, String)>>>) {
+fn secret_receiver(folder: &std::path::Path) -> (u16, Got) {
     use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
     let mut authority = CertificateParams::new(Vec::new()).unwrap();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

@@ -47,6 +47,8 @@ struct Stored {
 fn covers(rooms: &[String], room: &str, project: Option<&str>) -> bool {
     rooms.iter().any(|wanted| {
         wanted == room
+            // The feed of everything is those of all projects.
+            || wanted == "activity" && room.starts_with("activity/")
             || wanted.strip_suffix("/**").and_then(|tree| tree.strip_prefix("project/")) == project && project.is_some()
     })
 }
@@ -226,7 +228,8 @@ mod tests {
     fn a_profile_covers_its_rooms_and_its_trees() {
         let rooms = ["project/a/**".to_owned(), "activity".to_owned()];
         assert!(covers(&rooms, "run/r_1", Some("a")) && covers(&rooms, "project/a", Some("a")));
-        assert!(covers(&rooms, "activity", None));
+        assert!(covers(&rooms, "activity", None) && covers(&rooms, "activity/b", Some("b")));
+        assert!(!covers(&rooms[..1], "activity/a", Some("b")));
         assert!(!covers(&rooms, "host", None) && !covers(&rooms, "run/r_1", Some("b")));
     }
 }
