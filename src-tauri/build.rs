@@ -8,7 +8,9 @@ const COMMANDS: &[&str] = &[
     "stream_close",
     "host_list",
     "host_join",
+    "host_rename",
     "host_forget",
+    "wishes",
     "pick_folder",
     "open_external",
 ];

@@ -22,6 +22,7 @@ use tokio::sync::oneshot;
 use crate::{
     elsewhere::{self, Elsewhere, Joined, Known},
     host::Slot,
+    wishes::{Wish, Wishes},
 };
 
 /// The page's open streams.
@@ -107,6 +108,18 @@ pub(crate) async fn host_join(
     name: Option<String>,
 ) -> Result<Joined, Error> {
     Ok(joined.join(&app, &url, token, name).await?)
+}
+
+/// Calls a host that was joined by another name here.
+#[tauri::command]
+pub(crate) async fn host_rename(joined: State<'_, Elsewhere>, id: String, name: String) -> Result<(), Error> {
+    Ok(joined.rename(&id, &name)?)
+}
+
+/// Hears what links and notifications ask for, also what came before the page was there.
+#[tauri::command]
+pub(crate) fn wishes(wishes: State<'_, Wishes>, channel: Channel<Wish>) {
+    wishes.hear(channel);
 }
 
 /// Forgets a host that was joined, and its token.

@@ -7,6 +7,10 @@
 mod agents;
 mod app;
 mod elsewhere;
+mod four;
+mod hosts;
+mod links;
+mod machines;
 mod rate;
 mod webdriver;
 

@@ -32,6 +32,10 @@ const DESKTOP_TESTS: Packages = &[
     ("dbus", "a session bus for the desktop tests"),
     ("webkit2gtk-driver", "drives the real window"),
     ("gnome-keyring", "a keychain for the desktop tests"),
+    ("xdg-utils", "opens links as a person would"),
+    ("iproute2", "machines of their own for several viewers"),
+    ("chromium", "viewers beside the window"),
+    ("chromium-driver", "drives them"),
 ];
 
 /// Names under which a Chromium may be installed. Ubuntu's package of that name is no browser but an installer.

@@ -1,6 +1,6 @@
 import type { ReactNode } from 'react';
 import { isDesktop } from '../platform/environment';
-import { HostSwitch } from '../features/hosts/HostSwitch';
+import { HostList } from '../features/hosts/HostList';
 import { Light } from '../features/connection/Light';
 import { StaleBanner } from '../features/connection/StaleBanner';
 import { useLink } from '../store/client';
@@ -46,7 +46,7 @@ export function Shell({ route, children, onPalette, onHelp }: Props) {
         <span className="brand">
           <img src="/favicon.svg" width="24" height="24" alt="" /> Signalbox
         </span>
-        {isDesktop && <HostSwitch />}
+        {isDesktop && <HostList />}
         <SideLink to="/" icon="projects" label="Projects" current={here('projects')} />
         <SideLink to="/inbox" icon="inbox" label="Inbox" current={here('inbox')} badge={waiting} />
         <SideLink to="/activity" icon="activity" label="Activity" current={here('activity')} />
@@ -60,6 +60,7 @@ export function Shell({ route, children, onPalette, onHelp }: Props) {
             key={project.id}
             to={to.project(project.id)}
             className="side-link side-project"
+            data-testid={`side-${project.id}`}
             aria-current={inProject === project.id ? 'page' : undefined}
           >
             <span className="cut grow">{project.name}</span>

@@ -1,6 +1,8 @@
 import type { Command } from '../features/palette/Palette';
 import type { Project, WorkflowSummary } from '../platform/protocol';
 import { retryNow } from '../store/client';
+import { isDesktop } from '../platform/environment';
+import { showHost, useHosts } from '../store/hosts';
 import { useProjects, useRuns, useWaiting } from '../store/read';
 import { navigate, to } from '../store/route';
 import { setTheme } from '../store/preferences';
@@ -19,6 +21,7 @@ export function useCommands(
   const projects = useProjects();
   const runs = useRuns(project ?? '');
   const open = useWaiting();
+  const hosts = useHosts();
   return [
     ...open.map((asked): Command => ({
       id: asked.id,
@@ -61,6 +64,14 @@ export function useCommands(
         run: () => navigate(to.project(each.id, 'workflows')),
       },
     ]),
+    ...(isDesktop && hosts.length > 1 ? hosts : []).map((host): Command => ({
+      id: `h-${host.id ?? ''}`,
+      label: `Show ${host.name}`,
+      about: host.about,
+      group: 'Host',
+      icon: <Icon name="system" size={16} />,
+      run: () => showHost(host.id),
+    })),
     {
       id: 'go-projects',
       label: 'Projects',

@@ -7,11 +7,11 @@ export const isDesktop = '__TAURI_INTERNALS__' in window;
 /** The build with a made-up host, for looking at screens; never part of a release. */
 export const isDemo = import.meta.env.MODE === 'demo';
 
-/** Finds the way to the host once; the returned function makes one connection attempt. */
-export async function findTransport(): Promise<() => Transport> {
+/** Finds the way to a host once; the returned function makes one connection attempt. Only the desktop has several. */
+export async function findTransport(host: string | undefined): Promise<() => Transport> {
   if (isDesktop) {
-    const [{ ipc }, { shownHost }] = await Promise.all([import('./ipc'), import('./hosts')]);
-    return () => ipc(shownHost);
+    const { ipc } = await import('./ipc');
+    return () => ipc(host);
   }
   if (import.meta.env.MODE === 'demo') return (await import('./fake')).fake;
   return websocket;

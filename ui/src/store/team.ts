@@ -1,8 +1,10 @@
 import { useEffect } from 'react';
 import type { ChatMessage, Notice, Present, PresenceState, ReadMark } from '../platform/protocol';
 import type { Heard } from '../stream/team';
-import { call, placeOf, show, tellPresence, useLink, world } from './client';
+import { beforeSwitch, call, placeOf, show, tellPresence, useLink, world } from './client';
+import type { World } from '../stream/world';
 import type { Route } from './route';
+import type { Session } from './session';
 import { derive, useTopic } from './topics';
 
 const NONE: readonly never[] = [];
@@ -96,6 +98,16 @@ export function answering(project: string, kind: 'approval' | 'permission', id: 
   return { onPointerEnter: begin, onPointerLeave: end, onFocus: begin, onBlur: end };
 }
 
+// Another host must not hear of it, and this one not of what is done there.
+beforeSwitch(() => {
+  if (told !== undefined) tellPresence(projectRoom(told), undefined);
+  told = undefined;
+  doing = undefined;
+  route = { state: {} };
+  clearTimeout(typingEnds);
+  typed = 0;
+});
+
 let typed = 0;
 let typingEnds: ReturnType<typeof setTimeout> | undefined;
 
@@ -134,11 +146,19 @@ export function useUnreadChat(project: string): number {
   return useTopic(`chat:${project}`, () => unreadChat(project, read, me));
 }
 
-function unreadChat(project: string, read: ReadMark | undefined, me: string | undefined): number {
+function unreadChat(project: string, read: ReadMark | undefined, me: string | undefined, of: World = world): number {
   if (read === undefined) return 0;
   let unread = 0;
-  for (const { value } of world.team.chats.get(project)?.values() ?? [])
+  for (const { value } of of.team.chats.get(project)?.values() ?? [])
     if (value.created_at > read.at && value.author !== me && !value.deleted) unread += 1;
+  return unread;
+}
+
+/** Messages of all projects of a host that this person has not read. */
+export function unreadOf({ world: of, link }: Session): number {
+  let unread = 0;
+  for (const project of of.team.chats.keys())
+    unread += unreadChat(project, of.team.marks.get(project), link.member, of);
   return unread;
 }
 

@@ -190,6 +190,8 @@ export class Connection {
 
   #receive(batch: ServerFrame[]): void {
     this.#heard = this.options.clock.now();
+    // A goodbye may be the desktop's own, of a host that it has lost.
+    if (batch.some((frame) => frame.type !== 'bye')) this.#link = { ...this.#link, heardAt: this.#heard };
     this.#batches += 1;
     for (const frame of batch) this.#queue.push(frame);
     this.#cancelFlush ??= this.options.schedule(() => {
@@ -210,8 +212,10 @@ export class Connection {
       if (era !== this.#era || !this.#transport) break;
     }
     if (era === this.#era && this.#transport?.credit && batches > 0) this.#post({ type: 'credit', batches });
-    this.#link = { ...this.#link, heardAt: this.#heard };
-    if (this.#cursor) this.#link.seq = this.#cursor.seq;
+    if (this.#cursor) this.#link = { ...this.#link, seq: this.#cursor.seq };
+    // Not while it catches up: what is shown is as old as it was.
+    if (this.#link.phase === 'live' && this.#link.heardAt !== undefined)
+      this.#link = { ...this.#link, freshAt: this.#link.heardAt };
     this.options.sink.flushed();
     this.options.changed(this.#link);
   }

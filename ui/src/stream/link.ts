@@ -16,6 +16,8 @@ export interface LinkState {
   retryAt?: number;
   /** When the host was last heard. */
   heardAt?: number;
+  /** When what is shown was last up to date. */
+  freshAt?: number;
   roundTripMs?: number;
   closed?: { code: number; reason: string };
   lagging?: number;

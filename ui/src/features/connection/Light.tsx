@@ -30,7 +30,13 @@ export function Light() {
   const silent = link.heardAt === undefined ? undefined : Math.max(0, now - link.heardAt);
   return (
     <Popover.Root>
-      <Popover.Trigger className="light" data-tone={signal.tone} data-testid="light" data-phase={link.phase}>
+      <Popover.Trigger
+        className="light"
+        data-tone={signal.tone}
+        data-testid="light"
+        data-phase={link.phase}
+        data-state={link.phase}
+      >
         <span className="light-bars" aria-hidden="true">
           {[1, 2, 3].map((bar) => (
             <i key={bar} data-on={bar <= signal.bars || undefined} />
