@@ -6,6 +6,7 @@ use signalbox_host::Host;
 use signalbox_model::{Activity, Room, RoomFilter};
 use tauri::{AppHandle, Manager};
 use tauri_plugin_notification::NotificationExt;
+use tokio::sync::Semaphore;
 
 use crate::{
     tray, window,
@@ -15,7 +16,11 @@ pub(crate) use source::Source;
 
 #[cfg(target_os = "linux")]
 mod choices;
+mod quiet;
 mod source;
+
+/// Notifications that may wait for a person at once: each may have a thread. More are shown without buttons.
+static WAITING: Semaphore = Semaphore::const_new(16);
 
 /// An event of the feed. Every other frame has another type.
 #[derive(Deserialize)]
@@ -69,11 +74,31 @@ pub(crate) fn elsewhere(app: &AppHandle, source: &Source, event: &Received) {
 
 fn tell(app: &AppHandle, source: &Source, activity: Activity) {
     let Some(title) = title(&activity) else { return };
+    let Ok(place) = WAITING.try_acquire() else { return show(app, &source.headed(title), &activity.text) };
+    let (app, source) = (app.clone(), source.clone());
+    tauri::async_runtime::spawn(async move {
+        let _place = place;
+        if quiet::holds_back(&app, &source, &activity).await {
+            return;
+        }
+        let title = source.headed(title);
+        #[cfg(target_os = "linux")]
+        choices::ask(app, source, title, activity).await;
+        #[cfg(not(target_os = "linux"))]
+        show(&app, &title, &activity.text);
+    });
+}
+
+/// A notification without choices, which leads to `path` where this system lets it.
+fn tell_plainly(app: &AppHandle, source: &Source, title: &str, text: String, path: String) {
     let title = source.headed(title);
     #[cfg(target_os = "linux")]
-    choices::ask(app.clone(), source.clone(), title, activity);
+    choices::tell(app.clone(), source.clone(), title, text, path);
     #[cfg(not(target_os = "linux"))]
-    show(app, &title, &activity.text);
+    {
+        drop(path);
+        show(app, &title, &text);
+    }
 }
 
 /// A notification without buttons, which leads nowhere.

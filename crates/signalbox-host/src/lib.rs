@@ -25,6 +25,7 @@ mod plan;
 mod planless;
 pub mod private;
 mod projects;
+pub mod quiet;
 pub mod rehearsal;
 mod runtime;
 mod schemas;

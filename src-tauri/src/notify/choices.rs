@@ -6,12 +6,9 @@ use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{Value, json};
 use signalbox_model::{Activity, Approval, Permission, PermissionTopic};
 use tauri::AppHandle;
-use tokio::sync::Semaphore;
 
 use super::Source;
 
-/// Notifications that may wait for a person at once: each has a thread. More are shown without buttons.
-static WAITING: Semaphore = Semaphore::const_new(16);
 /// Buttons of one notification: desktops show three or four.
 const BUTTONS: usize = 4;
 /// What a click on the notification itself is called.
@@ -26,24 +23,30 @@ struct Choice {
 
 /// Shows a line of the feed. A question has its choices as buttons; the one that a person takes is its answer, if it is
 /// the first. A click beside them leads to what it is about.
-pub(super) fn ask(app: AppHandle, source: Source, title: String, activity: Activity) {
-    let Ok(place) = WAITING.try_acquire() else { return super::show(&app, &title, &activity.text) };
-    tauri::async_runtime::spawn(async move {
-        let choices = if super::is_question(&activity) { choices(&source, &activity).await } else { Vec::new() };
-        let names: Vec<String> = choices.iter().map(|choice| choice.label.clone()).collect();
-        let text = activity.text.clone();
-        let taken = tokio::task::spawn_blocking(move || wait(&title, &text, &names)).await;
-        drop(place);
-        match taken.ok().flatten() {
-            None => {}
-            Some(Taken::Itself) => super::open(&app, &source, super::place(&activity)),
-            Some(Taken::Choice(index)) => {
-                let Some(Choice { method, params, .. }) = choices.into_iter().nth(index) else { return };
-                if let Err(error) = source.call::<IgnoredAny>(method, params).await {
-                    // Somebody else was first, or this person may not answer: the inbox says so.
-                    tracing::info!(%error, "an answer from a notification did not count");
-                }
+pub(super) async fn ask(app: AppHandle, source: Source, title: String, activity: Activity) {
+    let choices = if super::is_question(&activity) { choices(&source, &activity).await } else { Vec::new() };
+    let names: Vec<String> = choices.iter().map(|choice| choice.label.clone()).collect();
+    let text = activity.text.clone();
+    let taken = tokio::task::spawn_blocking(move || wait(&title, &text, &names)).await;
+    match taken.ok().flatten() {
+        None => {}
+        Some(Taken::Itself) => super::open(&app, &source, super::place(&activity)),
+        Some(Taken::Choice(index)) => {
+            let Some(Choice { method, params, .. }) = choices.into_iter().nth(index) else { return };
+            if let Err(error) = source.call::<IgnoredAny>(method, params).await {
+                // Somebody else was first, or this person may not answer: the inbox says so.
+                tracing::info!(%error, "an answer from a notification did not count");
             }
+        }
+    }
+}
+
+/// Shows something that asks nothing; a click leads to `path`.
+pub(super) fn tell(app: AppHandle, source: Source, title: String, text: String, path: String) {
+    tauri::async_runtime::spawn(async move {
+        let taken = tokio::task::spawn_blocking(move || wait(&title, &text, &[])).await;
+        if let Ok(Some(Taken::Itself)) = taken {
+            super::open(&app, &source, path);
         }
     });
 }
