@@ -413,6 +413,7 @@ fn check_others(world: &World, member: &Member) {
         let mut calls = vec![
             ("run.log", run_steps.clone()),
             ("run.transcript", run_steps.clone()),
+            ("run.events", json!({ "run": place.run })),
             ("run.diff", run_steps.clone()),
             ("run.log_search", json!({ "run": place.run, "step": "say", "query": "x" })),
             ("run.file", json!({ "run": place.run, "step": "say", "path": "big.txt" })),

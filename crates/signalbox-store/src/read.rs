@@ -297,7 +297,7 @@ impl<'a> Reader<'a> {
         Ok(count)
     }
 
-    fn room_by_id(&self, id: i64) -> Result<Arc<RoomInfo>, StoreError> {
+    pub(crate) fn room_by_id(&self, id: i64) -> Result<Arc<RoomInfo>, StoreError> {
         let mut statement = self.db.prepare_cached("SELECT id, name, project, floor FROM rooms WHERE id = ?1")?;
         let mut rows = statement.query([id])?;
         let row = rows.next()?.ok_or_else(|| StoreError::Row(format!("there is no room {id}")))?;
@@ -400,7 +400,7 @@ impl<'a> Reader<'a> {
         Ok(frames)
     }
 
-    fn frame(&self, row: &rusqlite::Row<'_>, room: &Arc<RoomInfo>) -> Result<Arc<Frame>, StoreError> {
+    pub(crate) fn frame(&self, row: &rusqlite::Row<'_>, room: &Arc<RoomInfo>) -> Result<Arc<Frame>, StoreError> {
         let text = |index: usize| -> Result<&str, StoreError> {
             row.get_ref(index)?.as_str().map_err(|error| StoreError::Row(error.to_string()))
         };
