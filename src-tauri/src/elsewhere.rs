@@ -13,7 +13,7 @@ use serde::Serialize;
 pub(crate) use signalbox_client::Known;
 use signalbox_client::{Client, Ended, JoinError, JoinLink, Options, Pin, Update};
 use signalbox_host::keychain;
-use signalbox_model::{Room, RoomFilter};
+use signalbox_model::RoomFilter;
 use tauri::{AppHandle, Manager, Url};
 
 use crate::notify::{self, Source};
@@ -254,7 +254,7 @@ impl Elsewhere {
                 return;
             }
         };
-        options.rooms = vec![RoomFilter::One(Room::Activity)];
+        options.rooms = vec![RoomFilter::Activity(None)];
         let id = id.to_owned();
         let host = id.clone();
         let app = app.clone();

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use signalbox_client::Received;
 use signalbox_host::Host;
-use signalbox_model::{Activity, Room, RoomFilter};
+use signalbox_model::{Activity, RoomFilter};
 use tauri::{AppHandle, Manager};
 use tauri_plugin_notification::NotificationExt;
 use tokio::sync::Semaphore;
@@ -35,7 +35,7 @@ pub(crate) fn watch(app: AppHandle, host: &Host, trayed: bool) {
     let host = host.clone();
     tauri::async_runtime::spawn(async move {
         let mut session = host.session(host.owner());
-        if let Err(error) = session.join(None, vec![RoomFilter::One(Room::Activity)], None).await {
+        if let Err(error) = session.join(None, vec![RoomFilter::Activity(None)], None).await {
             tracing::warn!(%error, "questions will not be notified; they are in the inbox");
             return;
         }

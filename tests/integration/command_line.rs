@@ -199,3 +199,54 @@ fn a_host_that_was_killed_is_not_taken_for_one_that_runs() {
     let output = run(command(data.path()).args(["run", "quik"]).current_dir(project.path()));
     assert!(stderr(&output).contains("there are quick"), "{}", stderr(&output));
 }
+
+/// Every event of the run, as every other way to read has it: the oracle is the project's whole list.
+#[test]
+fn export_writes_every_event_of_a_run_and_nothing_of_others() {
+    const LOUD: &str = "signalbox: 1\nname: loud\nsteps:\n  a: { kind: command, run: 'echo \"</script>\"; seq 1 9000' }\n  b: { kind: command, needs: [a], run: 'echo done' }\n";
+    let project = Project::new(&[("loud", LOUD), ("ok", OK)]);
+    let data = tempfile::tempdir().unwrap();
+    let host = Host::start(data.path(), &[project.path()]);
+    let start = |workflow: &str| {
+        let run = host.call("run.start", json!({ "project": host.project_id(), "workflow": workflow })).unwrap();
+        run["run"].as_str().unwrap().to_owned()
+    };
+    let runs = [start("ok"), start("loud"), start("ok")];
+    runs.iter().for_each(|run| drop(host.wait_done(run)));
+    let run_id = runs[1].as_str();
+    let wanted: Vec<Value> = host
+        .events(&[&format!("project/{}/**", host.project_id())])
+        .into_iter()
+        .filter(|event| event["run"] == run_id)
+        .collect();
+    assert!(wanted.iter().any(|event| event["data"]["blob"].is_object()), "one text is long");
+    let out = tempfile::tempdir().unwrap();
+    let export = |run_id: &str, name: &str| {
+        run(command(data.path()).args(["export", run_id, "--out"]).arg(out.path().join(name)))
+    };
+    let lines = |text: &str| -> Vec<Value> { text.lines().map(|line| serde_json::from_str(line).unwrap()).collect() };
+    assert_eq!(export(run_id, "run.jsonl").status.code(), Some(0));
+    assert_eq!(lines(&std::fs::read_to_string(out.path().join("run.jsonl")).unwrap()), wanted);
+    assert_eq!(lines(&stdout(&run(command(data.path()).args(["export", run_id, "--out", "-"])))), wanted);
+
+    assert_eq!(export(run_id, "run.html").status.code(), Some(0));
+    let page = std::fs::read_to_string(out.path().join("run.html")).unwrap();
+    let (_, after) = page.split_once("id=\"recording\">").unwrap();
+    // Nothing within the data ends it.
+    let recording: Value = serde_json::from_str(after.split_once("</script>").unwrap().0).unwrap();
+    assert_eq!(recording["events"], json!(wanted));
+    let blobs = recording["blobs"].as_object().unwrap();
+    for blob in wanted.iter().map(|event| &event["data"]["blob"]).filter(|blob| blob.is_object()) {
+        let text = blobs[blob["hash"].as_str().unwrap()].as_str().unwrap();
+        assert_eq!(text.len() as u64, blob["bytes"], "long texts are whole");
+    }
+
+    // What cannot be is said, and leaves nothing behind.
+    for (run_id, name, code) in [(run_id, "run.txt", 2), ("r_00000000", "none.html", 1), (run_id, "no/folder.html", 1)]
+    {
+        assert_eq!(export(run_id, name).status.code(), Some(code), "{name}");
+    }
+    let mut left: Vec<_> = std::fs::read_dir(out.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["run.html", "run.jsonl"]);
+}

@@ -125,6 +125,22 @@ describe('resuming', () => {
     expect(bench.socket.last('hello')?.resume).toBe('aaaa.11');
   });
 
+  test('the feed is joined as a whole, and each of its rooms has a chain of its own', () => {
+    const bench = new Bench();
+    bench.live();
+    const told = (room: string, seq: number, prev: number) =>
+      bench.event(room, seq, prev, { type: 'x_told', data: seq });
+    bench.give(told('activity/shop', 11, 4), told('activity/blog', 12, 0), told('activity/shop', 13, 11));
+    expect(bench.connection.link.gaps).toBe(0);
+    expect(bench.applied.filter((name) => name.startsWith('x_told'))).toEqual(['x_told@11', 'x_told@12', 'x_told@13']);
+    // The one before it, 14, was lost. What came in other rooms since does not hide it.
+    bench.give(told('activity', 15, 2), told('activity/blog', 16, 14));
+    expect(bench.connection.link).toMatchObject({ phase: 'waiting', gaps: 1 });
+    bench.clock.advance(250);
+    bench.socket.handlers.open();
+    expect(bench.socket.last('hello')?.resume).toBe('aaaa.12');
+  });
+
   test("a replay that ends before the room's head is a loss", () => {
     const bench = new Bench();
     bench.live();

@@ -258,6 +258,9 @@ export class Client {
         return;
       case 'snapshot':
         this.#last.delete(frame.room.replace(/\/\*\*$/, ''));
+        // The feed has a room for each project.
+        if (frame.room === 'activity')
+          for (const room of this.#last.keys()) if (room.startsWith('activity/')) this.#last.delete(room);
         this.#bases.set(frame.room, frame.at);
         if (this.#wants(frame.room)) this.#options.onSnapshot?.(frame);
         return;
@@ -305,7 +308,10 @@ export class Client {
   #base(room: string): number {
     const exact = this.#bases.get(room);
     if (exact !== undefined) return exact;
-    const trees = [...this.#bases].filter(([filter]) => filter.endsWith('/**')).map(([, base]) => base);
+    const feed = room.startsWith('activity/');
+    const trees = [...this.#bases]
+      .filter(([filter]) => filter.endsWith('/**') || (feed && filter === 'activity'))
+      .map(([, base]) => base);
     return Math.max(0, ...trees);
   }
 

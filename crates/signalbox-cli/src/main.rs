@@ -4,6 +4,7 @@
 
 mod agent;
 mod doctor;
+mod export;
 mod local;
 mod logs;
 mod output;
@@ -230,6 +231,16 @@ enum Command {
         #[command(subcommand)]
         command: SecretCommand,
     },
+    /// Writes a run to one file: a page that plays it again anywhere, or its events as JSON lines.
+    Export {
+        #[command(flatten)]
+        target: Target,
+        /// The run's id.
+        run: String,
+        /// The file, .html or .jsonl; `-` prints JSON lines.
+        #[arg(long)]
+        out: PathBuf,
+    },
     /// Prints a link that logs a browser in, once.
     Login {
         #[command(flatten)]
@@ -389,6 +400,7 @@ async fn command(command: Command) -> anyhow::Result<End> {
         Command::Secret { command: SecretCommand::Set { of, name } } => secret::set(&of, name).await,
         Command::Secret { command: SecretCommand::Remove { of, name } } => secret::remove(&of, name).await,
         Command::Secret { command: SecretCommand::List { of, json } } => secret::list(&of, json).await,
+        Command::Export { target, run, out } => export::export(&target, &run, &out).await,
         Command::Login { target } => remote::login(&target).await,
         Command::Progress { value, text } => Ok(local::progress(value, text.as_deref())),
     }

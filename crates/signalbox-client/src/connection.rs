@@ -228,7 +228,7 @@ impl State {
                         self.cursor = Some(cursor.clone());
                     }
                     for room in &rooms {
-                        self.last.remove(&room.to_string());
+                        self.forget(room);
                     }
                 }
                 self.next_rid += 1;
@@ -256,7 +256,7 @@ impl State {
             }
             Control::Snapshot { room, at, state } => {
                 // The room's last event is at or before the snapshot's place: the first event after it must agree.
-                self.last.remove(room.to_string().trim_end_matches("/**"));
+                self.forget(&room);
                 self.set_base(&room, at);
                 if self.wants(&room.to_string()) {
                     self.updates.send(Update::Snapshot { room, at, state }).await.ok();
@@ -285,6 +285,14 @@ impl State {
         !room.starts_with("member/") || self.rooms.iter().any(|known| known.to_string() == room)
     }
 
+    /// The chain of a room begins anew.
+    fn forget(&mut self, room: &RoomFilter) {
+        if matches!(room, RoomFilter::Activity(_)) {
+            self.last.retain(|known, _| !known.starts_with("activity/"));
+        }
+        self.last.remove(room.to_string().trim_end_matches("/**"));
+    }
+
     fn set_base(&mut self, room: &RoomFilter, base: u64) {
         match self.bases.iter_mut().find(|(known, _)| known == room) {
             Some((_, known)) => *known = base,
@@ -292,13 +300,19 @@ impl State {
         }
     }
 
-    /// Where the subscription of a room begins. The room of a run does not say its project: any project's will do.
+    /// Where the subscription of a room begins. The room of a run does not say its project: any project's will do. Rooms of
+    /// the feed are of the whole feed too.
     fn base_of(&self, room: &str) -> u64 {
+        let feed = room.starts_with("activity/");
         let exact = self.bases.iter().find(|(filter, _)| filter.to_string() == room).map(|(_, base)| *base);
         let of_trees = || {
             self.bases
                 .iter()
-                .filter(|(filter, _)| matches!(filter, RoomFilter::ProjectTree(_)))
+                .filter(|(filter, _)| match filter {
+                    RoomFilter::ProjectTree(_) => true,
+                    RoomFilter::Activity(_) => feed,
+                    RoomFilter::One(_) => false,
+                })
                 .map(|(_, base)| *base)
                 .max()
         };

@@ -103,7 +103,7 @@ impl Output {
             step: None,
             to: Vec::new(),
         };
-        self.event(Room::Activity, actor, EventData::ActivityCreated(activity));
+        self.event(Room::Feed(run.project.clone()), actor, EventData::ActivityCreated(activity));
     }
 }
 

@@ -1,10 +1,10 @@
 //! Events that other programs post, and those that somebody asks for.
 
-use signalbox_model::{Activity, CustomType, EventBody, EventData, NewEvent, Room};
-use signalbox_store::{Batch, Committed, KeyClaim, Search, StoreError};
+use signalbox_model::{Activity, Cursor, CustomType, EventBody, EventData, NewEvent, Room};
+use signalbox_store::{Batch, Committed, KeyClaim, Page, Reader, Search, StoreError};
 use signalbox_wire::{
     CallError, Caller, ErrorCode,
-    method::{EventList, EventPage, EventPublish, EventSearch, Published},
+    method::{EventList, EventPage, EventPublish, EventSearch, Published, RunEvents},
 };
 
 use crate::{
@@ -32,13 +32,14 @@ impl Host {
                 step: None,
                 to: Vec::new(),
             };
-            events.push(NewEvent::new(Room::Activity, caller.actor.clone(), EventData::ActivityCreated(activity)));
+            let room = Room::feed(activity.project.clone());
+            events.push(NewEvent::new(room, caller.actor.clone(), EventData::ActivityCreated(activity)));
         }
         let epoch = self.inner.store.epoch().clone();
         // The event itself is the first of the batch.
         let published = move |committed: &Committed| Published {
             seq: committed.first,
-            cursor: signalbox_model::Cursor { epoch: epoch.clone(), seq: committed.first },
+            cursor: Cursor { epoch: epoch.clone(), seq: committed.first },
         };
         let for_key = published.clone();
         let key = caller.key.clone().map(|key| KeyClaim {
@@ -55,7 +56,7 @@ impl Host {
         }
     }
 
-    pub(crate) async fn list_events(&self, caller: &Caller, params: EventList) -> Reply<EventPage> {
+    pub(crate) async fn list_events(&self, caller: &Caller, mut params: EventList) -> Reply<EventPage> {
         let limit = bounded(params.limit, 200, 1000)?;
         if params.rooms.is_empty() || params.rooms.len() > 128 {
             return Err(CallError::bad_request("name 1 to 128 rooms"));
@@ -63,19 +64,39 @@ impl Host {
         for room in &params.rooms {
             self.check_room(caller, room)?;
         }
-        let after = match params.after {
+        params.rooms = params.rooms.into_iter().map(|room| room.seen_by(&caller.projects)).collect();
+        let after = self.place_after(params.after)?;
+        self.event_page(move |reader| reader.events(&params.rooms, after, reader.head()?, limit)).await
+    }
+
+    pub(crate) async fn events_of_run(&self, caller: &Caller, params: RunEvents) -> Reply<EventPage> {
+        let limit = bounded(params.limit, 200, 1000)?;
+        let run = self.visible_run(caller, &params.run)?;
+        let after = self.place_after(params.after)?;
+        self.event_page(move |reader| reader.run_events(&run, after, limit)).await
+    }
+
+    /// Where to go on after a cursor; 0 without one.
+    fn place_after(&self, cursor: Option<Cursor>) -> Reply<u64> {
+        match cursor {
             Some(cursor) if cursor.epoch != *self.inner.store.epoch() => {
-                return Err(CallError::conflict("this cursor is of another log")
-                    .hint("leave `after` out to begin with the oldest event kept"));
+                Err(CallError::conflict("this cursor is of another log")
+                    .hint("leave `after` out to begin with the oldest event kept"))
             }
-            Some(cursor) => cursor.seq,
-            None => 0,
-        };
+            Some(cursor) => Ok(cursor.seq),
+            None => Ok(0),
+        }
+    }
+
+    async fn event_page(
+        &self,
+        read: impl FnOnce(&Reader<'_>) -> Result<Page, StoreError> + Send + 'static,
+    ) -> Reply<EventPage> {
         let host = self.clone();
         let read = move || {
-            let page = host.read(|reader| reader.events(&params.rooms, after, reader.head()?, limit))?;
+            let page = host.read(read)?;
             let events = page.frames.iter().map(|frame| raw(frame)).collect::<Reply<_>>()?;
-            let cursor = signalbox_model::Cursor { epoch: host.inner.store.epoch().clone(), seq: page.upto };
+            let cursor = Cursor { epoch: host.inner.store.epoch().clone(), seq: page.upto };
             Ok(EventPage { events, cursor, more: page.more })
         };
         tokio::task::spawn_blocking(read)
@@ -119,11 +140,7 @@ impl Host {
             })?;
             let last = frames.last().map_or(0, |frame| frame.seq);
             let events = frames.iter().map(|frame| raw(frame)).collect::<Reply<_>>()?;
-            Ok(EventPage {
-                events,
-                cursor: signalbox_model::Cursor { epoch: host.inner.store.epoch().clone(), seq: last },
-                more,
-            })
+            Ok(EventPage { events, cursor: Cursor { epoch: host.inner.store.epoch().clone(), seq: last }, more })
         };
         tokio::task::spawn_blocking(read)
             .await

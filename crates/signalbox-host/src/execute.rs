@@ -136,7 +136,8 @@ impl Job {
             step: Some(self.key.clone()),
             to: Vec::new(),
         };
-        self.append(NewEvent::new(Room::Activity, Actor::engine(), EventData::ActivityCreated(activity))).await;
+        let room = Room::feed(activity.project.clone());
+        self.append(NewEvent::new(room, Actor::engine(), EventData::ActivityCreated(activity))).await;
     }
 
     /// Text for an event: of a large one the beginning, with the whole in a blob.

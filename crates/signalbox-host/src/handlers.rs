@@ -345,6 +345,10 @@ impl Handlers for Host {
         self.answer_permission(caller, params).await
     }
 
+    async fn run_events(&self, caller: &Caller, params: RunEvents) -> Reply<EventPage> {
+        self.events_of_run(caller, params).await
+    }
+
     async fn run_transcript(&self, caller: &Caller, params: RunTranscript) -> Reply<TranscriptPage> {
         self.transcript_page(caller, &params)
     }

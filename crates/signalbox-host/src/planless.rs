@@ -85,6 +85,7 @@ pub(crate) fn end(mut run: Run, steps: Vec<Step>, approvals: Vec<Approval>, now:
     let event = |room, data| NewEvent::new(room, Actor::engine(), data).of_run(of.clone());
     events.push(event(room.clone(), EventData::RunUpdated(Arc::new(run))));
     events.push(event(room, EventData::Completion(completion)));
-    events.push(NewEvent::new(Room::Activity, Actor::engine(), EventData::ActivityCreated(activity)));
+    let feed = Room::feed(activity.project.clone());
+    events.push(NewEvent::new(feed, Actor::engine(), EventData::ActivityCreated(activity)));
     events
 }

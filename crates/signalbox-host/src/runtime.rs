@@ -499,7 +499,8 @@ impl Loop {
                     step: Some(job.key.clone()),
                     to: notice.to.iter().map(|to| to.as_str().to_owned()).collect(),
                 };
-                let event = NewEvent::new(Room::Activity, Actor::engine(), EventData::ActivityCreated(activity));
+                let room = Room::feed(activity.project.clone());
+                let event = NewEvent::new(room, Actor::engine(), EventData::ActivityCreated(activity));
                 let (store, inputs) = (self.parts.store.clone(), self.inputs.clone());
                 tokio::spawn(async move {
                     let input = match store.append(Batch::of(vec![event])).await {

@@ -69,11 +69,12 @@ impl Host {
     /// Refuses a room that the caller may not read, in the words of one that is not there.
     pub(crate) fn check_room(&self, caller: &Caller, room: &RoomFilter) -> Reply<()> {
         match room {
+            RoomFilter::Activity(_) => Ok(()),
             RoomFilter::One(Room::Host | Room::Activity) if caller.projects.is_empty() => Ok(()),
             RoomFilter::One(Room::Host | Room::Activity) => {
                 Err(CallError::new(ErrorCode::Forbidden, format!("the room {room} is for members of all projects")))
             }
-            RoomFilter::One(Room::Project(project)) | RoomFilter::ProjectTree(project) => {
+            RoomFilter::One(Room::Project(project) | Room::Feed(project)) | RoomFilter::ProjectTree(project) => {
                 self.project(caller, project).map(|_| ())
             }
             RoomFilter::One(Room::Run(run)) => self.visible_run(caller, run).map(|_| ()),

@@ -63,12 +63,13 @@ impl Host {
     /// rooms are joined, with them, and after, with those that could be.
     pub fn follow(&self, caller: &Caller, connection: &Arc<Connection>, rooms: Vec<RoomFilter>) {
         let find = |room: &Room| self.project_of_room(room);
+        let rooms = rooms.into_iter().map(|room| room.seen_by(&caller.projects)).collect();
         self.inner.connections.presence().follow(connection, &caller.projects, rooms, find);
     }
 
     fn project_of_room(&self, room: &Room) -> Option<ProjectId> {
         match room {
-            Room::Project(project) => Some(project.clone()),
+            Room::Project(project) | Room::Feed(project) => Some(project.clone()),
             Room::Run(run) => self.inner.store.read(|reader| reader.run(run)).ok()?.map(|run| run.project.clone()),
             Room::Host | Room::Activity | Room::Member(_) => None,
         }

@@ -16,8 +16,10 @@ use crate::{IdError, MemberId, ProjectId, RunId};
 pub enum Room {
     /// `host`: system status, projects, members, connections.
     Host,
-    /// `activity`: the global feed that a person reads.
+    /// `activity`: what the feed that a person reads says of no project in particular.
     Activity,
+    /// `activity/<project>`: what it says of one.
+    Feed(ProjectId),
     /// `project/<id>`: state changes of a project.
     Project(ProjectId),
     /// `run/<id>`: the detail of one run.
@@ -34,16 +36,44 @@ pub enum Room {
 pub enum RoomFilter {
     /// One room.
     One(Room),
-    /// `project/<id>/**`: a project's room and the rooms of its runs, present and future.
+    /// `activity`: the feed, of all projects and of none in particular; or of these alone, for a member who sees no others.
+    /// A client always asks for all: the host gives what its member may see.
+    Activity(Option<Vec<ProjectId>>),
+    /// `project/<id>/**`: a project's room, its feed, and the rooms of its runs, present and future.
     ProjectTree(ProjectId),
 }
 
+impl Room {
+    /// Whether it is of the feed.
+    #[must_use]
+    pub fn is_of_feed(&self) -> bool {
+        matches!(self, Self::Activity | Self::Feed(_))
+    }
+
+    /// Where the feed speaks of `project`, or of none in particular.
+    #[must_use]
+    pub fn feed(project: Option<ProjectId>) -> Self {
+        project.map_or(Self::Activity, Self::Feed)
+    }
+}
+
 impl RoomFilter {
+    /// What a member gets who may see these projects; none means all.
+    #[must_use]
+    pub fn seen_by(self, projects: &[ProjectId]) -> Self {
+        match self {
+            Self::Activity(_) if !projects.is_empty() => Self::Activity(Some(projects.to_vec())),
+            filter => filter,
+        }
+    }
+
     /// Whether this asks for `room`, which belongs to `project` (none for `host`, `activity` and members).
     #[must_use]
     pub fn covers(&self, room: &Room, project: Option<&ProjectId>) -> bool {
         match self {
             Self::One(one) => one == room,
+            Self::Activity(None) => room.is_of_feed(),
+            Self::Activity(Some(projects)) => matches!(room, Room::Feed(of) if projects.contains(of)),
             Self::ProjectTree(tree) => project == Some(tree),
         }
     }
@@ -52,8 +82,10 @@ impl RoomFilter {
 /// Why a text names no room.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RoomError {
-    /// None of the five kinds.
-    #[error("a room is 'host', 'activity', 'project/<id>', 'run/<id>' or 'member/<id>', found {0:?}")]
+    /// None of the six kinds.
+    #[error(
+        "a room is 'host', 'activity', 'activity/<project>', 'project/<id>', 'run/<id>' or 'member/<id>', found {0:?}"
+    )]
     Kind(String),
     /// The kind is right, the identifier is not.
     #[error(transparent)]
@@ -65,6 +97,7 @@ impl fmt::Display for Room {
         match self {
             Self::Host => f.write_str("host"),
             Self::Activity => f.write_str("activity"),
+            Self::Feed(id) => write!(f, "activity/{id}"),
             Self::Project(id) => write!(f, "project/{id}"),
             Self::Run(id) => write!(f, "run/{id}"),
             Self::Member(id) => write!(f, "member/{id}"),
@@ -78,6 +111,7 @@ impl FromStr for Room {
         match text.split_once('/') {
             None if text == "host" => Ok(Self::Host),
             None if text == "activity" => Ok(Self::Activity),
+            Some(("activity", id)) => Ok(Self::Feed(ProjectId::new(id)?)),
             Some(("project", id)) => Ok(Self::Project(ProjectId::new(id)?)),
             Some(("run", id)) => Ok(Self::Run(RunId::new(id)?)),
             Some(("member", id)) => Ok(Self::Member(MemberId::new(id)?)),
@@ -90,6 +124,7 @@ impl fmt::Display for RoomFilter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::One(room) => room.fmt(f),
+            Self::Activity(_) => f.write_str("activity"),
             Self::ProjectTree(id) => write!(f, "project/{id}/**"),
         }
     }
@@ -104,7 +139,10 @@ impl FromStr for RoomFilter {
                 _ => Err(RoomError::Kind(text.chars().take(80).collect())),
             };
         }
-        Ok(Self::One(text.parse()?))
+        Ok(match text.parse()? {
+            Room::Activity => Self::Activity(None),
+            room => Self::One(room),
+        })
     }
 }
 
@@ -131,9 +169,15 @@ mod tests {
 
     #[test]
     fn names_round_trip() {
-        for text in
-            ["host", "activity", "project/checkout", "run/r_01jabcdef", "project/checkout/**", "member/m_01jabcdef"]
-        {
+        for text in [
+            "host",
+            "activity",
+            "activity/checkout",
+            "project/checkout",
+            "run/r_01jabcdef",
+            "project/checkout/**",
+            "member/m_01jabcdef",
+        ] {
             assert_eq!(text.parse::<RoomFilter>().unwrap().to_string(), text);
         }
     }
@@ -147,6 +191,9 @@ mod tests {
             "project",
             "project/",
             "project/*",
+            "activity/",
+            "activity/**",
+            "activity/checkout/**",
             "**",
             "run/r_01jabcdef/**",
             "member/m_01jabcdef/**",

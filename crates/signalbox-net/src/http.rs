@@ -369,7 +369,8 @@ pub(crate) async fn check_rooms(net: &Net, caller: &Caller, rooms: &[RoomFilter]
     for room in rooms {
         // The same answer as the methods give: what is not theirs is as if it were not there.
         let (method, params) = match room {
-            RoomFilter::ProjectTree(project) | RoomFilter::One(Room::Project(project)) => {
+            RoomFilter::Activity(_) => continue,
+            RoomFilter::ProjectTree(project) | RoomFilter::One(Room::Project(project) | Room::Feed(project)) => {
                 ("project.get", json!({ "project": project }))
             }
             RoomFilter::One(Room::Run(run)) => ("run.get", json!({ "run": run })),

@@ -26,6 +26,7 @@ mod plans;
 mod projection;
 mod read;
 mod readers;
+mod recorded;
 mod retain;
 mod schema;
 mod search;

@@ -69,6 +69,11 @@ pub struct Page {
 pub(crate) const ROOM_HEAD: &str = "SELECT head FROM room_heads WHERE name = ?1";
 pub(crate) const ROOM: &str = "SELECT id, name, project, floor FROM rooms WHERE name = ?1 AND head > ?2";
 pub(crate) const ROOMS_OF_PROJECT: &str = "SELECT id, name, project, floor FROM rooms WHERE project = ?1 AND head > ?2";
+/// A room of the feed is `activity`, or begins with `activity/`; `0` is the sign after the slash.
+pub(crate) const ROOMS_OF_FEED: &str = "SELECT id, name, project, floor FROM rooms
+     WHERE (name = ?1 OR name > 'activity/' AND name < 'activity0') AND head > ?2";
+pub(crate) const FEED_HEAD: &str = "SELECT coalesce(max(head), 0) FROM room_heads
+     WHERE name = 'activity' OR name > 'activity/' AND name < 'activity0'";
 pub(crate) const COUNT: &str = "SELECT count(*) FROM (SELECT 1 FROM events WHERE room = ?1 AND seq > ?2 LIMIT ?3)";
 pub(crate) const NEXT_OF_ANY: &str = "SELECT seq, prev, ts, type, actor, run, step, data, room FROM events
      WHERE seq > ?1 AND seq <= ?2 ORDER BY seq";
@@ -134,12 +139,19 @@ impl<'a> Reader<'a> {
 
     /// The newest event of the rooms of `filter`; 0 for none.
     pub fn room_head(&self, filter: &RoomFilter) -> Result<u64, StoreError> {
-        let name = match filter {
-            RoomFilter::One(room) => room.to_string(),
-            RoomFilter::ProjectTree(project) => Room::Project(project.clone()).to_string(),
+        let of = |name: String| -> Result<u64, StoreError> {
+            let head: Option<u64> =
+                self.db.prepare_cached(ROOM_HEAD)?.query_row([name], |row| row.get(0)).optional()?;
+            Ok(head.unwrap_or(0))
         };
-        let head: Option<u64> = self.db.prepare_cached(ROOM_HEAD)?.query_row([name], |row| row.get(0)).optional()?;
-        Ok(head.unwrap_or(0))
+        match filter {
+            RoomFilter::One(room) => of(room.to_string()),
+            RoomFilter::ProjectTree(project) => of(Room::Project(project.clone()).to_string()),
+            RoomFilter::Activity(None) => Ok(self.db.prepare_cached(FEED_HEAD)?.query_row([], |row| row.get(0))?),
+            RoomFilter::Activity(Some(projects)) => {
+                projects.iter().try_fold(0, |head, project| Ok(of(Room::Feed(project.clone()).to_string())?.max(head)))
+            }
+        }
     }
 
     fn room_row(&self, row: &rusqlite::Row<'_>) -> Result<RoomRow, StoreError> {
@@ -163,16 +175,23 @@ impl<'a> Reader<'a> {
         mut each: impl FnMut(RoomRow) -> Result<ControlFlow<B>, StoreError>,
     ) -> Result<ControlFlow<B>, StoreError> {
         let mut seen = HashSet::new();
+        let mut wanted = Vec::with_capacity(filters.len());
         for filter in filters {
-            let (sql, name) = match filter {
-                RoomFilter::One(room) => (ROOM, room.to_string()),
-                RoomFilter::ProjectTree(project) => (ROOMS_OF_PROJECT, project.to_string()),
-            };
+            match filter {
+                RoomFilter::One(room) => wanted.push((ROOM, room.to_string())),
+                RoomFilter::ProjectTree(project) => wanted.push((ROOMS_OF_PROJECT, project.to_string())),
+                RoomFilter::Activity(None) => wanted.push((ROOMS_OF_FEED, Room::Activity.to_string())),
+                RoomFilter::Activity(Some(projects)) => {
+                    wanted.extend(projects.iter().map(|project| (ROOM, Room::Feed(project.clone()).to_string())));
+                }
+            }
+        }
+        for (sql, name) in &wanted {
             let mut statement = self.db.prepare_cached(sql)?;
             let mut rows = statement.query(params![name, after])?;
             while let Some(row) = rows.next()? {
                 let room = self.room_row(row)?;
-                if (filters.len() == 1 || seen.insert(room.info.id))
+                if (wanted.len() == 1 || seen.insert(room.info.id))
                     && let ControlFlow::Break(end) = each(room)?
                 {
                     return Ok(ControlFlow::Break(end));
@@ -233,12 +252,7 @@ impl<'a> Reader<'a> {
         limit: usize,
         frames: &mut Vec<Arc<Frame>>,
     ) -> Result<u64, StoreError> {
-        let covered = |room: &RoomInfo| {
-            filters.iter().any(|filter| match filter {
-                RoomFilter::One(one) => *one == room.room,
-                RoomFilter::ProjectTree(project) => room.project.as_ref() == Some(project),
-            })
-        };
+        let covered = |room: &RoomInfo| filters.iter().any(|filter| filter.covers(&room.room, room.project.as_ref()));
         let mut rooms: HashMap<i64, Option<Arc<RoomInfo>>> = HashMap::new();
         let mut statement = self.db.prepare_cached(NEXT_OF_ANY)?;
         let mut rows = statement.query(params![after, upto])?;
@@ -283,7 +297,7 @@ impl<'a> Reader<'a> {
         Ok(count)
     }
 
-    fn room_by_id(&self, id: i64) -> Result<Arc<RoomInfo>, StoreError> {
+    pub(crate) fn room_by_id(&self, id: i64) -> Result<Arc<RoomInfo>, StoreError> {
         let mut statement = self.db.prepare_cached("SELECT id, name, project, floor FROM rooms WHERE id = ?1")?;
         let mut rows = statement.query([id])?;
         let row = rows.next()?.ok_or_else(|| StoreError::Row(format!("there is no room {id}")))?;
@@ -323,9 +337,20 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// The newest `limit` events of one room, oldest first.
-    pub fn latest_of_room(&self, room: &Room, limit: usize) -> Result<Vec<Arc<Frame>>, StoreError> {
-        self.newest_of_room(room, LATEST_OF_ROOM, &[&limit])
+    /// The newest `limit` events of what `filter` covers, oldest first.
+    pub fn latest(&self, filter: &RoomFilter, limit: usize) -> Result<Vec<Arc<Frame>>, StoreError> {
+        let mut frames = Vec::new();
+        let _: ControlFlow<()> = self.rooms(std::slice::from_ref(filter), 0, |room| {
+            let mut statement = self.db.prepare_cached(LATEST_OF_ROOM)?;
+            let mut rows = statement.query(params![room.info.id, limit])?;
+            while let Some(row) = rows.next()? {
+                frames.push(self.frame(row, &room.info)?);
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        frames.sort_unstable_by_key(|frame| frame.seq);
+        frames.drain(..frames.len().saturating_sub(limit));
+        Ok(frames)
     }
 
     /// Events of a room by a statement that finds the newest first; its first value is the room. Returned in order.
@@ -375,7 +400,7 @@ impl<'a> Reader<'a> {
         Ok(frames)
     }
 
-    fn frame(&self, row: &rusqlite::Row<'_>, room: &Arc<RoomInfo>) -> Result<Arc<Frame>, StoreError> {
+    pub(crate) fn frame(&self, row: &rusqlite::Row<'_>, room: &Arc<RoomInfo>) -> Result<Arc<Frame>, StoreError> {
         let text = |index: usize| -> Result<&str, StoreError> {
             row.get_ref(index)?.as_str().map_err(|error| StoreError::Row(error.to_string()))
         };

@@ -450,7 +450,7 @@ fn open_room(db: &Connection, room: &Room) -> Result<(RoomState, bool), StoreErr
         Some((id, project, head, live)) => (id, project.map(parse).transpose()?, head, live),
         None => {
             let project = match room {
-                Room::Project(project) => Some(project.clone()),
+                Room::Project(project) | Room::Feed(project) => Some(project.clone()),
                 Room::Run(run) => Some(projection::project_of_run(db, run)?),
                 Room::Host | Room::Activity | Room::Member(_) => None,
             };

@@ -123,6 +123,7 @@ impl Model {
         match n {
             0 => Room::Host,
             1 => Room::Activity,
+            2 => Room::Feed(project()),
             n if n > 2 && self.runs > 0 => Room::Run(run_id(u32::try_from(n).unwrap() % self.runs)),
             _ => Room::Project(project()),
         }
@@ -140,7 +141,9 @@ impl Model {
     fn covered<'a>(&'a self, filter: &'a RoomFilter) -> impl Iterator<Item = &'a RoomModel> {
         let covers = |room: &Room| match filter {
             RoomFilter::One(one) => room == one,
-            RoomFilter::ProjectTree(_) => matches!(room, Room::Project(_) | Room::Run(_)),
+            RoomFilter::Activity(None) => matches!(room, Room::Activity | Room::Feed(_)),
+            RoomFilter::Activity(Some(_)) => matches!(room, Room::Feed(_)),
+            RoomFilter::ProjectTree(_) => matches!(room, Room::Project(_) | Room::Run(_) | Room::Feed(_)),
         };
         self.rooms.iter().filter(move |(room, _)| covers(room)).map(|(_, state)| state)
     }
@@ -246,17 +249,27 @@ impl Log {
         assert_eq!(self.store.head(), model.head);
         let rooms = model.rooms.keys().cloned().map(RoomFilter::One);
         // Of hundreds of runs a few say enough.
-        let filters: Vec<_> = rooms.take(12).chain([RoomFilter::ProjectTree(project())]).collect();
+        let trees = [
+            RoomFilter::ProjectTree(project()),
+            RoomFilter::Activity(None),
+            RoomFilter::Activity(Some(vec![project()])),
+        ];
+        let filters: Vec<_> = rooms.take(12).chain(trees).collect();
         let cursor = Cursor { epoch: self.store.epoch().clone(), seq: after };
         self.store
             .read(|reader| {
                 assert_eq!(reader.head()?, model.head);
                 for filter in &filters {
-                    let own = match filter {
-                        RoomFilter::One(room) => room.clone(),
-                        RoomFilter::ProjectTree(project) => Room::Project(project.clone()),
+                    let own = |room: &Room| match filter {
+                        RoomFilter::One(one) => one == room,
+                        RoomFilter::Activity(projects) => match room {
+                            Room::Feed(_) => true,
+                            room => *room == Room::Activity && projects.is_none(),
+                        },
+                        RoomFilter::ProjectTree(_) => matches!(room, Room::Project(_)),
                     };
-                    let head = model.rooms.get(&own).map_or(0, |room| room.head);
+                    let heads = model.rooms.iter().filter(|(room, _)| own(room)).map(|(_, room)| room.head);
+                    let head = heads.max().unwrap_or(0);
                     assert_eq!(reader.room_head(filter)?, head, "head of {filter:?}");
                     let one = std::slice::from_ref(filter);
                     assert_eq!(

@@ -90,6 +90,8 @@ struct Core {
     ids: HashMap<Audience, usize>,
     rooms: HashMap<Room, Vec<usize>>,
     trees: HashMap<ProjectId, Vec<usize>>,
+    /// Those that follow the whole feed.
+    feed: Vec<usize>,
 }
 
 /// Writes new events to the connections that are up to date.
@@ -150,6 +152,7 @@ impl Fanout {
             ids: HashMap::new(),
             rooms: HashMap::new(),
             trees: HashMap::new(),
+            feed: Vec::new(),
         };
         let alarm = Arc::new(Alarm { bell: Bell::new(), stopping: AtomicBool::new(false), thread: OnceLock::new() });
         Arc::new(Self {
@@ -290,6 +293,7 @@ impl Fanout {
                 core.ids.clear();
                 core.rooms.clear();
                 core.trees.clear();
+                core.feed.clear();
             }
             Taken::Frames(frames, looked) => {
                 core.done = looked;
@@ -322,6 +326,12 @@ impl Core {
                     match room {
                         RoomFilter::One(room) => self.rooms.entry(room.clone()).or_default().push(id),
                         RoomFilter::ProjectTree(project) => self.trees.entry(project.clone()).or_default().push(id),
+                        RoomFilter::Activity(None) => self.feed.push(id),
+                        RoomFilter::Activity(Some(projects)) => {
+                            for project in projects {
+                                self.rooms.entry(Room::Feed(project.clone())).or_default().push(id);
+                            }
+                        }
                     }
                 }
                 id
@@ -351,6 +361,12 @@ impl Core {
             match room {
                 RoomFilter::One(room) => forget(&mut self.rooms, room, id),
                 RoomFilter::ProjectTree(project) => forget(&mut self.trees, project, id),
+                RoomFilter::Activity(None) => self.feed.retain(|known| *known != id),
+                RoomFilter::Activity(Some(projects)) => {
+                    for project in projects {
+                        forget(&mut self.rooms, &Room::Feed(project.clone()), id);
+                    }
+                }
             }
         }
     }
@@ -361,7 +377,8 @@ impl Core {
         for frame in frames {
             let one = self.rooms.get(&frame.room.room).into_iter().flatten();
             let trees = frame.room.project.as_ref().and_then(|project| self.trees.get(project));
-            for id in one.chain(trees.into_iter().flatten()) {
+            let feed: &[usize] = if frame.room.room.is_of_feed() { &self.feed } else { &[] };
+            for id in one.chain(trees.into_iter().flatten()).chain(feed) {
                 let Some(channel) = self.channels.get_mut(id) else { continue };
                 match channel.frames.last() {
                     // A room and the tree that it is in, both of one channel.

@@ -59,6 +59,35 @@ impl Waker {
 struct Interest {
     rooms: HashMap<Room, Vec<Arc<Waker>>>,
     trees: HashMap<ProjectId, Vec<Arc<Waker>>>,
+    /// Those who follow the whole feed.
+    feed: Vec<Arc<Waker>>,
+}
+
+impl Interest {
+    /// The lists in which somebody who follows `filter` stands.
+    fn change(&mut self, filter: &RoomFilter, change: impl Fn(&mut Vec<Arc<Waker>>)) {
+        fn of<K: std::hash::Hash + Eq + Clone>(
+            map: &mut HashMap<K, Vec<Arc<Waker>>>,
+            key: &K,
+            change: impl Fn(&mut Vec<Arc<Waker>>),
+        ) {
+            let wakers = map.entry(key.clone()).or_default();
+            change(wakers);
+            if wakers.is_empty() {
+                map.remove(key);
+            }
+        }
+        match filter {
+            RoomFilter::One(room) => of(&mut self.rooms, room, change),
+            RoomFilter::ProjectTree(project) => of(&mut self.trees, project, change),
+            RoomFilter::Activity(None) => change(&mut self.feed),
+            RoomFilter::Activity(Some(projects)) => {
+                for project in projects {
+                    of(&mut self.rooms, &Room::Feed(project.clone()), &change);
+                }
+            }
+        }
+    }
 }
 
 /// Where the log's writer puts what it committed, and sessions take it. Shared by all of them.
@@ -187,6 +216,9 @@ impl Hub {
             }
             last_room = frame.room.id;
             interest.rooms.get(&frame.room.room).into_iter().flatten().for_each(|waker| waker.wake());
+            if frame.room.room.is_of_feed() {
+                interest.feed.iter().for_each(|waker| waker.wake());
+            }
             if let Some(project) = &frame.room.project {
                 interest.trees.get(project).into_iter().flatten().for_each(|waker| waker.wake());
             }
@@ -198,37 +230,23 @@ impl Hub {
     }
 
     pub(crate) fn watch(&self, filter: &RoomFilter, waker: &Arc<Waker>) {
-        let mut interest = self.interest();
-        let wakers = match filter {
-            RoomFilter::One(room) => interest.rooms.entry(room.clone()).or_default(),
-            RoomFilter::ProjectTree(project) => interest.trees.entry(project.clone()).or_default(),
-        };
-        wakers.push(Arc::clone(waker));
+        self.interest().change(filter, |wakers| wakers.push(Arc::clone(waker)));
     }
 
     pub(crate) fn unwatch(&self, filter: &RoomFilter, waker: &Arc<Waker>) {
-        fn remove<K: std::hash::Hash + Eq>(map: &mut HashMap<K, Vec<Arc<Waker>>>, key: &K, waker: &Arc<Waker>) {
-            if let Some(wakers) = map.get_mut(key) {
-                if let Some(at) = wakers.iter().position(|known| Arc::ptr_eq(known, waker)) {
-                    wakers.swap_remove(at);
-                }
-                if wakers.is_empty() {
-                    map.remove(key);
-                }
+        self.interest().change(filter, |wakers| {
+            if let Some(at) = wakers.iter().position(|known| Arc::ptr_eq(known, waker)) {
+                wakers.swap_remove(at);
             }
-        }
-        let mut interest = self.interest();
-        match filter {
-            RoomFilter::One(room) => remove(&mut interest.rooms, room, waker),
-            RoomFilter::ProjectTree(project) => remove(&mut interest.trees, project, waker),
-        }
+        });
     }
 
     /// How many subscriptions there are: back at its start value when every session is gone.
     #[must_use]
     pub fn subscriptions(&self) -> usize {
         let interest = self.interest();
-        interest.rooms.values().map(Vec::len).sum::<usize>() + interest.trees.values().map(Vec::len).sum::<usize>()
+        let rooms: usize = interest.rooms.values().map(Vec::len).sum();
+        rooms + interest.trees.values().map(Vec::len).sum::<usize>() + interest.feed.len()
     }
 
     /// Bytes of the newest `count` events, as far as they are in the ring.

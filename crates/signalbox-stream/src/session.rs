@@ -159,6 +159,7 @@ impl Session {
     ) -> Result<(), SessionError> {
         let mut fresh: Vec<RoomFilter> = Vec::with_capacity(rooms.len());
         for room in rooms {
+            let room = room.seen_by(&self.caller.projects);
             if !fresh.contains(&room) {
                 fresh.push(room);
             }
@@ -294,7 +295,7 @@ impl Session {
         let frames = rooms
             .iter()
             .map(|room| {
-                self.remove(room);
+                self.remove(&room.clone().seen_by(&self.caller.projects));
                 json(&HostFrame::Left { room: room.clone(), code: "unsubscribed".into() })
             })
             .collect();
@@ -499,7 +500,9 @@ fn may_join(
     room: &RoomFilter,
 ) -> Result<Result<(), &'static str>, StoreError> {
     let project = match room {
-        // The host's room and the global feed speak of every project.
+        // The feed is of the projects that the member may see.
+        RoomFilter::Activity(_) => return Ok(Ok(())),
+        // The host's room speaks of every project.
         RoomFilter::One(Room::Host | Room::Activity) => {
             return Ok(if caller.projects.is_empty() { Ok(()) } else { Err("forbidden") });
         }
@@ -507,7 +510,9 @@ fn may_join(
         RoomFilter::One(Room::Member(member)) => {
             return Ok(if *member == caller.member { Ok(()) } else { Err("not_found") });
         }
-        RoomFilter::One(Room::Project(project)) | RoomFilter::ProjectTree(project) => project.clone(),
+        RoomFilter::One(Room::Project(project) | Room::Feed(project)) | RoomFilter::ProjectTree(project) => {
+            project.clone()
+        }
         RoomFilter::One(Room::Run(run)) => match reader.run(run)? {
             Some(run) => run.project.clone(),
             None => return Ok(Err("not_found")),

@@ -55,7 +55,7 @@ pub fn snapshot(
             marks: reader.marks(member)?,
             profile: reader.profile(member)?,
         }))),
-        RoomFilter::One(Room::Activity) => activity(reader),
+        RoomFilter::Activity(_) | RoomFilter::One(Room::Activity | Room::Feed(_)) => activity(reader, room),
         RoomFilter::One(Room::Project(project)) | RoomFilter::ProjectTree(project) => {
             let found = reader.project(project)?.ok_or_else(|| StoreError::NotFound(format!("project {project}")))?;
             let mut runs = reader.runs(project, None, None, RUNS)?;
@@ -126,7 +126,7 @@ fn tail(reader: &Reader<'_>, step: &Step) -> Result<Option<LogTail>, StoreError>
     Ok(Some(LogTail { chunks, lines: index.lines, bytes: index.bytes }))
 }
 
-fn activity(reader: &Reader<'_>) -> Result<Snapshot, StoreError> {
+fn activity(reader: &Reader<'_>, feed: &RoomFilter) -> Result<Snapshot, StoreError> {
     #[derive(serde::Deserialize)]
     struct Line<'a> {
         seq: u64,
@@ -137,7 +137,7 @@ fn activity(reader: &Reader<'_>) -> Result<Snapshot, StoreError> {
         data: &'a serde_json::value::RawValue,
     }
     let mut entries = Vec::new();
-    for frame in reader.latest_of_room(&Room::Activity, ACTIVITIES)? {
+    for frame in reader.latest(feed, ACTIVITIES)? {
         let line: Line<'_> = serde_json::from_slice(&frame.json)?;
         if let EventBody::Known(EventData::ActivityCreated(data)) = EventBody::parse(line.kind, line.data.get())? {
             entries.push(ActivityEntry { seq: line.seq, ts: line.ts, data });

@@ -224,6 +224,8 @@ methods! {
     /// Answers an agent's question. The first valid answer wins; `conflict` if it is settled.
     permission_answer = "permission.answer" Operator write (PermissionAnswer) -> PermissionReply;
 
+    /// Every event about a run, in its own room and in its project's, in order: what an export holds.
+    run_events = "run.events" Viewer read (RunEvents) -> EventPage;
     /// What agents said and did in an attempt of a step: the newest events, in order.
     run_transcript = "run.transcript" Viewer read (RunTranscript) -> TranscriptPage;
     /// How files differ from the commit that a step began with.

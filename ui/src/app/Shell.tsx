@@ -5,6 +5,7 @@ import { Light } from '../features/connection/Light';
 import { StaleBanner } from '../features/connection/StaleBanner';
 import { useLink } from '../store/client';
 import { useProjects, useRisks, useWaiting } from '../store/read';
+import { QuietMark } from '../features/team/Quiet';
 import { to } from '../store/route';
 import { useNotices, useUnreadChat } from '../store/team';
 import type { Route } from '../store/route';
@@ -87,6 +88,7 @@ export function Shell({ route, children, onPalette, onHelp }: Props) {
             {link.memberName}
             {link.role === 'viewer' && ' (may only look)'}
           </span>
+          <QuietMark />
           <Light />
         </div>
         <StaleBanner />

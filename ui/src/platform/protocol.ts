@@ -1465,7 +1465,7 @@ hint?: string, };
 /**
  * The data of each event type of Signalbox itself. The wire form is `"type"` and `"data"`.
  */
-export type EventData = { "type": "run_updated", "data": Run } | { "type": "step_updated", "data": Step } | { "type": "step_completed", "data": Step } | { "type": "log", "data": LogChunk } | { "type": "completion", "data": Completion } | { "type": "progress_update", "data": Progress } | { "type": "approval_requested", "data": Approval } | { "type": "approval_resolved", "data": Approval } | { "type": "verify_result", "data": VerifyResult } | { "type": "agent_session", "data": AgentSession } | { "type": "agent_message", "data": AgentText } | { "type": "agent_thought", "data": AgentText } | { "type": "tool_call", "data": ToolCall } | { "type": "plan_update", "data": AgentPlan } | { "type": "file_diff", "data": FileDiff } | { "type": "usage_update", "data": AgentUsage } | { "type": "agent_error", "data": AgentError } | { "type": "permission_requested", "data": Permission } | { "type": "permission_resolved", "data": Permission } | { "type": "correction", "data": Correction } | { "type": "goal_check", "data": GoalVerdict } | { "type": "risk_alert", "data": Risk } | { "type": "commit", "data": Commit } | { "type": "chat_message", "data": ChatMessage } | { "type": "webhook_updated", "data": Webhook } | { "type": "notice", "data": Notice } | { "type": "notices_updated", "data": NoticesUpdated } | { "type": "mark_updated", "data": ReadMark } | { "type": "profile_updated", "data": Profile } | { "type": "queue_update", "data": QueueState } | { "type": "project_updated", "data": Project } | { "type": "activity_created", "data": Activity } | { "type": "system_status", "data": SystemStatus } | { "type": "health_check", "data": HealthCheck } | { "type": "member_updated", "data": Member } | { "type": "engine_recovered", "data": EngineRecovered } | { "type": "error", "data": ErrorReport };
+export type EventData = { "type": "run_updated", "data": Run } | { "type": "step_updated", "data": Step } | { "type": "step_completed", "data": Step } | { "type": "log", "data": LogChunk } | { "type": "completion", "data": Completion } | { "type": "progress_update", "data": Progress } | { "type": "approval_requested", "data": Approval } | { "type": "approval_resolved", "data": Approval } | { "type": "verify_result", "data": VerifyResult } | { "type": "agent_session", "data": AgentSession } | { "type": "agent_message", "data": AgentText } | { "type": "agent_thought", "data": AgentText } | { "type": "tool_call", "data": ToolCall } | { "type": "plan_update", "data": AgentPlan } | { "type": "file_diff", "data": FileDiff } | { "type": "usage_update", "data": AgentUsage } | { "type": "agent_error", "data": AgentError } | { "type": "permission_requested", "data": Permission } | { "type": "permission_resolved", "data": Permission } | { "type": "correction", "data": Correction } | { "type": "goal_check", "data": GoalVerdict } | { "type": "risk_alert", "data": Risk } | { "type": "commit", "data": Commit } | { "type": "chat_message", "data": ChatMessage } | { "type": "webhook_updated", "data": Webhook } | { "type": "notice", "data": Notice } | { "type": "notices_updated", "data": NoticesUpdated } | { "type": "mark_updated", "data": ReadMark } | { "type": "profile_updated", "data": Profile } | { "type": "queue_update", "data": QueueState } | { "type": "project_updated", "data": Project } | { "type": "workflow_updated", "data": WorkflowSaved } | { "type": "activity_created", "data": Activity } | { "type": "system_status", "data": SystemStatus } | { "type": "health_check", "data": HealthCheck } | { "type": "member_updated", "data": Member } | { "type": "engine_recovered", "data": EngineRecovered } | { "type": "error", "data": ErrorReport };
 
 /**
  * Which events.
@@ -2908,6 +2908,10 @@ step?: StepKey,
  */
 file?: string, 
 /**
+ * The file in view has changes of this member that were not saved.
+ */
+unsaved?: boolean, 
+/**
  * The question that this member is answering.
  */
 approval?: ApprovalId, 
@@ -3566,6 +3570,23 @@ step: StepKey,
  * The attempt, from 1; the newest if absent.
  */
 attempt?: number, };
+
+/**
+ * Which events of a run.
+ */
+export type RunEvents = { 
+/**
+ * Of this run.
+ */
+run: RunId, 
+/**
+ * Only events after this cursor; absent: from the first on.
+ */
+after?: Cursor, 
+/**
+ * At most this many, 1 to 1,000; 200 if absent.
+ */
+limit?: number, };
 
 /**
  * Which file of a step.
@@ -4689,6 +4710,23 @@ text: string,
 base_hash?: string, };
 
 /**
+ * A workflow's file was saved through the host. Who did is the event's actor.
+ */
+export type WorkflowSaved = { 
+/**
+ * The project.
+ */
+project: ProjectId, 
+/**
+ * The workflow's name.
+ */
+workflow: string, 
+/**
+ * The hash of its text, as in `workflow.get`.
+ */
+hash: string, };
+
+/**
  * A workflow in a list.
  */
 export type WorkflowSummary = { 
@@ -4893,6 +4931,8 @@ export interface Methods {
   "permission.list": { params: PermissionList; reply: Permissions };
   /** Answers an agent's question. The first valid answer wins; `conflict` if it is settled. */
   "permission.answer": { params: PermissionAnswer; reply: PermissionReply };
+  /** Every event about a run, in its own room and in its project's, in order: what an export holds. */
+  "run.events": { params: RunEvents; reply: EventPage };
   /** What agents said and did in an attempt of a step: the newest events, in order. */
   "run.transcript": { params: RunTranscript; reply: TranscriptPage };
   /** How files differ from the commit that a step began with. */

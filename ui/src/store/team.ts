@@ -53,14 +53,28 @@ export function useHavingOpen(project: string, file: string): readonly string[] 
 let route: { project?: string; state: PresenceState } = { state: {} };
 let doing: { project: string; state: PresenceState } | undefined;
 let told: string | undefined;
+let unsaved = false;
 
 function tell(): void {
   const project = doing?.project ?? route.project;
   if (told !== undefined && told !== project) tellPresence(projectRoom(told), undefined);
   told = project;
   if (project === undefined) return;
-  const state = route.project === project ? { ...route.state } : {};
+  const state: PresenceState = route.project === project ? { ...route.state } : {};
+  if (unsaved && state.file !== undefined) state.unsaved = true;
   tellPresence(projectRoom(project), { ...state, ...doing?.state });
+}
+
+/** Names of others who have changes of a file that they did not save. */
+export function useUnsaved(project: string, file: string): readonly string[] {
+  return useNames(project, (at) => at.file === file && at.unsaved);
+}
+
+/** Tells the others whether this person has changes that are not saved. */
+export function tellUnsaved(now: boolean): void {
+  if (unsaved === now) return;
+  unsaved = now;
+  tell();
 }
 
 /** By what a workflow that is being edited is known to others. */
@@ -104,6 +118,7 @@ beforeSwitch(() => {
   told = undefined;
   doing = undefined;
   route = { state: {} };
+  unsaved = false;
   clearTimeout(typingEnds);
   typed = 0;
 });

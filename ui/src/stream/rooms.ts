@@ -3,8 +3,15 @@ import type { EventEnvelope } from '../platform/protocol';
 interface Held {
   /** The newest event of this room that the state contains. */
   last: number;
+  /** The same for each room of the feed: it is joined as a whole, and each has a chain of its own. */
+  parts: Map<string, number>;
   /** The snapshot's place in the whole log; events up to it are in the state. */
   at: number;
+}
+
+/** What is joined to get the events of `room`. */
+function joinedAs(room: string): string {
+  return room.startsWith('activity/') ? 'activity' : room;
 }
 
 export type Verdict = 'apply' | 'duplicate' | 'gap' | 'stranger';
@@ -54,7 +61,8 @@ export class Rooms {
   }
 
   last(room: string): number | undefined {
-    return this.#held.get(room)?.last;
+    const held = this.#held.get(joinedAs(room));
+    return held && joinedAs(room) !== room ? (held.parts.get(room) ?? held.at) : held?.last;
   }
 
   forgetAll(): void {
@@ -70,24 +78,27 @@ export class Rooms {
   joined(room: string, mode: 'resumed' | 'snapshot' | 'live', head: number): void {
     this.#joining.set(room, head);
     // Resumed: what was missed follows, so `last` stays where we were, else the replay would look like a gap.
-    if (mode !== 'snapshot' && !this.#held.has(room)) this.#held.set(room, { last: head, at: 0 });
+    if (mode !== 'snapshot' && !this.#held.has(room)) this.#held.set(room, { last: head, parts: new Map(), at: 0 });
   }
 
   snapshot(room: string, at: number): void {
-    this.#held.set(room, { last: this.#joining.get(room) ?? 0, at });
+    this.#held.set(room, { last: this.#joining.get(room) ?? 0, parts: new Map(), at });
   }
 
   judge(event: EventEnvelope): Verdict {
-    const held = this.#held.get(event.room);
+    const held = this.#held.get(joinedAs(event.room));
     if (!held) return 'stranger';
-    if (event.seq <= held.last || event.seq <= held.at) return 'duplicate';
-    if (event.prev !== held.last && event.prev > held.at) return 'gap';
+    const last = joinedAs(event.room) === 'activity' ? (held.parts.get(event.room) ?? held.at) : held.last;
+    if (event.seq <= last || event.seq <= held.at) return 'duplicate';
+    if (event.prev !== last && event.prev > held.at) return 'gap';
     return 'apply';
   }
 
   advance(event: EventEnvelope): void {
-    const held = this.#held.get(event.room);
-    if (held) held.last = Math.max(held.last, event.seq);
+    const held = this.#held.get(joinedAs(event.room));
+    if (!held) return;
+    held.last = Math.max(held.last, event.seq);
+    if (joinedAs(event.room) === 'activity') held.parts.set(event.room, event.seq);
   }
 
   /** At `synced`: a room whose replay ended before its head has lost something. The answer is where to resume. */

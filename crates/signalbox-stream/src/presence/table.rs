@@ -92,18 +92,20 @@ impl<L> Default for Table<L> {
     }
 }
 
-/// The room in which who follows `filter` is present. What is for one member alone has nobody to be seen by.
+/// The room in which who follows `filter` is present. What is for one member alone has nobody to be seen by, and who follows
+/// a part of the feed is seen in its projects.
 fn place(filter: &RoomFilter) -> Option<Room> {
     match filter {
-        RoomFilter::One(Room::Member(_)) => None,
+        RoomFilter::One(Room::Member(_)) | RoomFilter::Activity(Some(_)) => None,
         RoomFilter::One(room) => Some(room.clone()),
+        RoomFilter::Activity(None) => Some(Room::Activity),
         RoomFilter::ProjectTree(project) => Some(Room::Project(project.clone())),
     }
 }
 
 fn project_of<'a>(room: &'a Room, projects: &'a HashMap<Room, ProjectId>) -> Option<&'a ProjectId> {
     match room {
-        Room::Project(project) => Some(project),
+        Room::Project(project) | Room::Feed(project) => Some(project),
         room => projects.get(room),
     }
 }

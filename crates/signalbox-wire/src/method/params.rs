@@ -193,6 +193,15 @@ params! {
         /// At most this many, 1 to 2,000; 500 if absent.
         #[serde(default, skip_serializing_if = "Option::is_none")] limit: Option<u32>,
     }
+    /// Which events of a run.
+    RunEvents {
+        /// Of this run.
+        run: RunId,
+        /// Only events after this cursor; absent: from the first on.
+        #[serde(default, skip_serializing_if = "Option::is_none")] after: Option<Cursor>,
+        /// At most this many, 1 to 1,000; 200 if absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")] limit: Option<u32>,
+    }
     /// Which changes.
     RunDiff {
         /// Of this run.

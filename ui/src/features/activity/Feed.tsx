@@ -1,6 +1,5 @@
 import { useState } from 'react';
 import type { ActivityEntry, Priority } from '../../platform/protocol';
-import { useRoom } from '../../store/client';
 import { useActivity, useProjects } from '../../store/read';
 import { to } from '../../store/route';
 import { Ago, Empty, Link } from '../../shared/parts';
@@ -13,7 +12,6 @@ const RANK: Record<Priority, number> = { low: 0, normal: 1, high: 2 };
 export function Feed() {
   const entries = useActivity();
   const projects = useProjects();
-  const refused = typeof useRoom('activity') === 'object';
   const [kind, setKind] = useState('');
   const [project, setProject] = useState('');
   const [least, setLeast] = useState<Priority>('low');
@@ -61,21 +59,11 @@ export function Feed() {
         </select>
       </div>
       {shown.length === 0 ? (
-        <Empty
-          title={
-            refused
-              ? 'The feed is about all projects, and you see some of them'
-              : entries.length === 0
-                ? 'Nothing has happened yet'
-                : 'Nothing fits these filters'
-          }
-        >
+        <Empty title={entries.length === 0 ? 'Nothing has happened yet' : 'Nothing fits these filters'}>
           <p>
-            {refused
-              ? 'What happens in yours is on their own pages, in your inbox and in what happened while you were away.'
-              : entries.length === 0
-                ? 'Runs that start and end, questions and failures are told here as they happen.'
-                : 'Widen them to see more.'}
+            {entries.length === 0
+              ? 'Runs that start and end, questions and failures are told here as they happen.'
+              : 'Widen them to see more.'}
           </p>
         </Empty>
       ) : (

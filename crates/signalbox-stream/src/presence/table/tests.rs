@@ -154,6 +154,7 @@ proptest! {
                     let Some((id, _)) = devices[device].connection else { continue };
                     let room = match &rooms[room] {
                         RoomFilter::One(room) => room.clone(),
+                        RoomFilter::Activity(_) => Room::Activity,
                         RoomFilter::ProjectTree(project) => Room::Project(project.clone()),
                     };
                     let state = PresenceState {
