@@ -21,6 +21,7 @@ export class Session {
   /** Where this person was when another host was shown. */
   path = '/';
   readonly #early = new Set<string>();
+  readonly #present = new Map<string, PresenceState>();
   readonly #followed = new Set<string>();
   #starting: Promise<void> | undefined;
   #ended = false;
@@ -69,6 +70,9 @@ export class Session {
     });
     for (const room of ['host', 'activity', ...this.#early]) this.connection.join(room);
     this.#early.clear();
+    // A page that is opened at its address says where it is before there is a connection.
+    for (const [room, state] of this.#present) this.connection.presence(room, state);
+    this.#present.clear();
     this.connection.start();
   }
 
@@ -103,7 +107,9 @@ export class Session {
   }
 
   presence(room: string, state: PresenceState | undefined): void {
-    this.connection?.presence(room, state);
+    if (this.connection) this.connection.presence(room, state);
+    else if (state) this.#present.set(room, state);
+    else this.#present.delete(room);
   }
 
   /** Asks the host. Waits for a connection if there is none, and survives the loss of one. */

@@ -124,6 +124,12 @@ export class Connection {
     if (this.#link.phase === 'live') this.#post({ type: 'presence', room, state: state ?? {} });
   }
 
+  /** In a room that is joined late: the host hears nothing of rooms that a connection does not follow. */
+  #sayPresence(room: string): void {
+    const state = this.#presence.get(room);
+    if (state && this.#link.phase === 'live') this.#post({ type: 'presence', room, state });
+  }
+
   leave(room: string): void {
     if (this.rooms.release(room) && this.#welcomed) {
       this.#post({ type: 'unsubscribe', rid: this.calls.nextRid(), rooms: [room] });
@@ -227,6 +233,7 @@ export class Connection {
         return;
       case 'subscribed':
         this.rooms.joined(frame.room, frame.mode, frame.head);
+        this.#sayPresence(frame.room);
         return;
       case 'snapshot':
         if (!this.rooms.isWanted(frame.room)) return;

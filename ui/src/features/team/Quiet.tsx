@@ -133,7 +133,7 @@ export function Quiet() {
               }
             }}
           />
-          Every day at the same hours
+          Always at these hours
         </label>
         {on && (
           <>
