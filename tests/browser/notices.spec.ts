@@ -154,3 +154,42 @@ test('quiet hours hold on every device, hold notifications back, and one tells o
   await host.call('run.cancel', { run });
   await context.close();
 });
+
+test('a certificate that the browser does not trust allows no buttons, and the settings say so', async ({
+  browser,
+}) => {
+  await host.call('share.start', { bind: '127.0.0.1', port: 0 });
+  const { link } = await host.call<{ link: string }>('invite.create', { role: 'operator' });
+  // As somebody who clicked the warning away: good for the page, not for a worker.
+  const context = await browser.newContext({ ignoreHTTPSErrors: true });
+  await context.grantPermissions(['notifications'], { origin: new URL(link).origin });
+  const page = await context.newPage();
+  await page.addInitScript(() => {
+    const shown: string[] = [];
+    class Note extends EventTarget {
+      static permission = 'granted';
+      constructor(title: string) {
+        super();
+        shown.push(title);
+      }
+      close() {
+        shown.pop();
+      }
+    }
+    Object.assign(document, { hasFocus: () => false });
+    Object.assign(window, { shown, Notification: Note });
+  });
+  await page.goto(link);
+  await page.getByTestId('join-name').fill('Ada');
+  await page.getByTestId('join-submit').click();
+  await page.getByTestId('nav-settings').click();
+  await expect(page.getByTestId('notifications-buttons')).toHaveAttribute('data-state', 'no');
+  await expect(page.getByTestId('notifications-buttons')).toContainText("does not trust the host's certificate");
+  // It tells of questions all the same, and takes back what was answered.
+  const { run } = await host.call<{ run: string }>('run.start', { project: 'shop', workflow: 'gate' });
+  await expect.poll(() => page.evaluate('shown')).toEqual(['Ship it?']);
+  await host.call('run.cancel', { run });
+  await expect.poll(() => page.evaluate('shown')).toEqual([]);
+  await host.call('share.stop', {});
+  await context.close();
+});

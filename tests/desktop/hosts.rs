@@ -104,6 +104,8 @@ fn hosts_are_in_sight_side_by_side_and_each_is_shown_at_once() {
     // Back and forth in the history leads to the host whose page it was.
     app.back();
     app.wait_text("view-inbox", "Shall it go on?");
+    digit(&app, '1');
+    app.wait("run-workflow-hello");
     for key in ['1', '2', '1', '2', '1'] {
         digit(&app, key);
         let shown = if key == '1' { "host-own" } else { row.as_str() };

@@ -11,6 +11,7 @@ mod four;
 mod hosts;
 mod links;
 mod machines;
+mod quiet;
 mod rate;
 mod webdriver;
 

@@ -91,7 +91,12 @@ interface Entry {
   host?: string;
 }
 
+const place = () => location.pathname + location.search + location.hash;
+/** Where this person is, as a path. While the history leads to another host, still where they were. */
+let at = place();
+
 function changed(): void {
+  at = place();
   current = parseRoute(location.pathname, location.search, location.hash);
   publish(['route']);
 }
@@ -103,9 +108,8 @@ window.addEventListener('popstate', (event) => {
 });
 window.addEventListener('hashchange', changed);
 
-/** Where this person is, as a path. */
 export function here(): string {
-  return location.pathname + location.search + location.hash;
+  return at;
 }
 
 /** Notes whose pages follow; `back` is called when the history leads to those of another host. */
