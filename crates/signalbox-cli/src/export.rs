@@ -11,7 +11,6 @@ use anyhow::{Context, bail};
 use serde::Serialize;
 use serde_json::{json, value::RawValue};
 use signalbox_client::Client;
-use signalbox_model::UnixMillis;
 use signalbox_wire::method::{BlobText, EventPage, RunReply};
 
 use crate::{
@@ -28,7 +27,6 @@ const TEXTS: u64 = 64 * 1024 * 1024;
 /// What the page shows.
 #[derive(Serialize)]
 struct Recording {
-    exported_at: UnixMillis,
     host_version: String,
     events: Vec<Box<RawValue>>,
     /// Long texts, by their hash.
@@ -130,9 +128,6 @@ fn finish(file: BufWriter<File>) -> io::Result<()> {
 
 async fn write_page(client: &Client, run: &str, mut file: BufWriter<File>) -> anyhow::Result<u64> {
     let mut recording = Recording {
-        exported_at: std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .map_or(0, |now| i64::try_from(now.as_millis()).unwrap_or(i64::MAX)),
         host_version: env!("CARGO_PKG_VERSION").into(),
         events: Vec::new(),
         blobs: BTreeMap::new(),

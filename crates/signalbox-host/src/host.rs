@@ -139,6 +139,7 @@ pub(crate) struct Inner {
     pub(crate) token: String,
     pub(crate) owner: Member,
     pub(crate) share: sharing::Share,
+    pub(crate) projects: Mutex<crate::projects::Known>,
     /// Held to change what members may do; shared by those that let connections in.
     pub(crate) rights: tokio::sync::RwLock<()>,
     /// How often that was changed.
@@ -225,6 +226,7 @@ impl Host {
                 jwt,
                 joining: tokio::sync::Mutex::new(()),
                 numbers: tokio::sync::Mutex::new(()),
+                projects: Mutex::default(),
                 team: Team::default(),
                 webhooks: webhooks::Desk::default(),
                 closed: Mutex::new(false),

@@ -1,13 +1,40 @@
 //! Projects: folders that were opened.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::MutexGuard,
+};
 
 use signalbox_model::{EventData, NewEvent, Project, ProjectId, Room};
 use signalbox_wire::{CallError, Caller, ErrorCode, method};
 
 use crate::{Host, host::store_error, ids};
 
+/// Projects as they were read last: almost every call asks for one.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    projects: HashMap<ProjectId, Project>,
+    /// How often a project was changed: what was read before a change is not kept after it.
+    changes: u64,
+}
+
+/// Forgets a project when it is dropped: also when whoever changes it is not there any more to hear of it.
+struct Changing<'a>(&'a Host, ProjectId);
+
+impl Drop for Changing<'_> {
+    fn drop(&mut self) {
+        let mut known = self.0.known_projects();
+        known.changes += 1;
+        known.projects.remove(&self.1);
+    }
+}
+
 impl Host {
+    fn known_projects(&self) -> MutexGuard<'_, Known> {
+        self.inner.projects.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
     /// Opens a folder as a project, or gives the project that it already is.
     pub(crate) async fn open_project(
         &self,
@@ -39,6 +66,7 @@ impl Host {
     }
 
     pub(crate) async fn put_project(&self, caller: &Caller, project: Project) -> Result<Project, CallError> {
+        let _changing = Changing(self, project.id.clone());
         let event = NewEvent::new(Room::Host, caller.actor.clone(), EventData::ProjectUpdated(project.clone()));
         self.publish(event).await.map_err(store_error)?;
         Ok(project)
@@ -47,8 +75,20 @@ impl Host {
     /// A project that the caller may see.
     pub(crate) fn project(&self, caller: &Caller, id: &ProjectId) -> Result<Project, CallError> {
         caller.check_project(id)?;
+        let changes = {
+            let known = self.known_projects();
+            if let Some(project) = known.projects.get(id) {
+                return Ok(project.clone());
+            }
+            known.changes
+        };
         let found = self.inner.store.read(|reader| reader.project(id)).map_err(store_error)?;
-        found.ok_or_else(|| CallError::not_found("project", id))
+        let project = found.ok_or_else(|| CallError::not_found("project", id))?;
+        let mut known = self.known_projects();
+        if known.changes == changes {
+            known.projects.insert(id.clone(), project.clone());
+        }
+        Ok(project)
     }
 
     /// A project that is open and whose folder is there.

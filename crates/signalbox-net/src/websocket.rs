@@ -1,6 +1,11 @@
 //! WebSocket (RFC 6455): the full protocol, and the naive one for a single project.
 
-use std::{sync::Arc, sync::atomic::Ordering, time::Duration};
+use std::{
+    borrow::Cow,
+    pin::Pin,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use axum::{
     Extension,
@@ -12,11 +17,12 @@ use bytes::{BufMut, BytesMut};
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use hyper::upgrade::Parts;
 use hyper_util::rt::TokioIo;
+use serde_json::value::RawValue;
 use signalbox_host::NotAdmitted;
 use signalbox_model::{Role, RoomFilter};
 use signalbox_stream::{Feed, FeedError, Framing, Listed, Outlet, Registration, SessionError, Transport};
 use signalbox_wire::{
-    CallError, Caller, ClientFrame, CloseCode, ErrorCode, Hello, HostFrame, PROTOCOL_VERSION, SUBPROTOCOL,
+    CallError, CallFrame, Caller, ClientFrame, CloseCode, ErrorCode, Hello, HostFrame, PROTOCOL_VERSION, SUBPROTOCOL,
 };
 use tokio::time::Instant;
 use tokio_tungstenite::{
@@ -171,6 +177,12 @@ fn upgrade<F: Future<Output = ()> + Send>(
 /// What the library reads at most; the limit of the settings is checked on top of it, with a code that says so.
 const LARGEST: usize = 1024 * 1024;
 
+/// A frame of the client. A call keeps its parameters as they came, for the method to read.
+enum Received {
+    Call { rid: u64, method: String, params: Option<Box<RawValue>>, key: Option<String> },
+    Other(ClientFrame),
+}
+
 struct Connection {
     net: Arc<Net>,
     peer: Peer,
@@ -199,10 +211,7 @@ impl Connection {
     }
 
     /// The next frame of the client; none for what is no frame of ours but a sign of life.
-    fn parse(
-        &self,
-        message: Option<Result<Message, tokio_tungstenite::tungstenite::Error>>,
-    ) -> Step<Option<ClientFrame>> {
+    fn parse(&self, message: Option<Result<Message, tokio_tungstenite::tungstenite::Error>>) -> Step<Option<Received>> {
         match message {
             None | Some(Ok(Message::Close(_))) => Err(Over(None)),
             Some(Err(error)) => {
@@ -217,7 +226,11 @@ impl Connection {
                 if limit > 0 && text.len() as u64 > limit {
                     return Err(Over(Some(CloseCode::BadRequest)));
                 }
-                serde_json::from_str(&text).map(Some).map_err(|error| {
+                if let Some(CallFrame { rid, method, params, key, .. }) = CallFrame::read(&text) {
+                    let (method, params) = (method.into_owned(), params.map(ToOwned::to_owned));
+                    return Ok(Some(Received::Call { rid, method, params, key: key.map(Cow::into_owned) }));
+                }
+                serde_json::from_str(&text).map(|frame| Some(Received::Other(frame))).map_err(|error| {
                     tracing::debug!(peer = %self.peer.0, %error, "a malformed frame");
                     Over(Some(CloseCode::BadRequest))
                 })
@@ -237,7 +250,7 @@ impl Connection {
             };
             let message = message.map_err(|_| Over(Some(CloseCode::NoHello)))?;
             match self.parse(message)? {
-                Some(ClientFrame::Hello(hello)) => return Ok(hello),
+                Some(Received::Other(ClientFrame::Hello(hello))) => return Ok(hello),
                 Some(_) => return Err(Over(Some(CloseCode::NoHello))),
                 None => {}
             }
@@ -348,9 +361,16 @@ impl Connection {
             // Who does not read its answers is not asked for more.
             let reads = self.outlet.unsent() < UNSENT;
             tokio::select! {
+                // In this order: what came together is taken together, before the first of it is done.
+                biased;
                 code = listed.closed() => return Err(Over(Some(code))),
                 () = &mut expired => return Err(Over(Some(CloseCode::TokenExpired))),
                 () = self.net.closed() => return Err(Over(Some(CloseCode::Shutdown))),
+                error = feed.run() => return Err(match error {
+                    FeedError::Session(error) => over(&error),
+                    FeedError::Socket(_) => Over(None),
+                    FeedError::Stalled => Over(Some(CloseCode::Slow)),
+                }),
                 message = self.socket.next(), if reads && calls.len() < CALLS => {
                     answer_by = None;
                     if says_goodbye(message.as_ref()) {
@@ -358,30 +378,9 @@ impl Connection {
                     }
                     match self.parse(message)? {
                         None => {}
-                        Some(ClientFrame::Pong {}) => {
-                            let micros = u64::try_from(pinged_at.elapsed().as_micros()).unwrap_or(u64::MAX);
-                            listed.round_trip_us.store(micros.max(1), Ordering::Relaxed);
-                            self.net.host.metrics().round_trip(pinged_at.elapsed());
-                        }
-                        Some(ClientFrame::Hello(_)) => return Err(Over(Some(CloseCode::BadRequest))),
-                        Some(ClientFrame::Subscribe { rid, rooms, resume }) => {
-                            let wanted = feed.rooms().chain(&rooms).cloned().collect();
-                            self.net.host.follow(&caller, &listed, wanted);
-                            if let Err(error) = Box::pin(feed.join(rid, rooms, resume)).await {
-                                join_failed(&feed, rid, &error)?;
-                            }
-                            self.joined(&caller, &listed, &feed, mode);
-                        }
-                        Some(ClientFrame::Unsubscribe { rid, rooms }) => {
-                            feed.leave(&rooms);
-                            self.joined(&caller, &listed, &feed, mode);
-                            if let Some(rid) = rid {
-                                reply(&feed, rid, Err(None))?;
-                            }
-                        }
-                        Some(ClientFrame::Call { rid, method, params, key }) => {
+                        Some(Received::Call { rid, method, params, key }) => {
                             match self.net.calls.take(&caller.member, std::time::Instant::now()) {
-                                Ok(()) => calls.push(Box::pin(call(Arc::clone(&self.net), caller.clone(), rid, method, params, key))),
+                                Ok(()) => calls.push(call(Arc::clone(&self.net), caller.clone(), rid, method, params, key)),
                                 Err(error) => {
                                     self.refusals += 1;
                                     self.net.host.metrics().refused();
@@ -392,25 +391,44 @@ impl Connection {
                                 }
                             }
                         }
-                        Some(ClientFrame::Presence { room, state }) => {
+                        Some(Received::Other(frame)) => match frame {
+                        ClientFrame::Pong {} => {
+                            let micros = u64::try_from(pinged_at.elapsed().as_micros()).unwrap_or(u64::MAX);
+                            listed.round_trip_us.store(micros.max(1), Ordering::Relaxed);
+                            self.net.host.metrics().round_trip(pinged_at.elapsed());
+                        }
+                        // Calls are read apart; a second hello is a mistake.
+                        ClientFrame::Call { .. } | ClientFrame::Hello(_) => return Err(Over(Some(CloseCode::BadRequest))),
+                        ClientFrame::Subscribe { rid, rooms, resume } => {
+                            let wanted = feed.rooms().chain(&rooms).cloned().collect();
+                            self.net.host.follow(&caller, &listed, wanted);
+                            if let Err(error) = Box::pin(feed.join(rid, rooms, resume)).await {
+                                join_failed(&feed, rid, &error)?;
+                            }
+                            self.joined(&caller, &listed, &feed, mode);
+                        }
+                        ClientFrame::Unsubscribe { rid, rooms } => {
+                            feed.leave(&rooms);
+                            self.joined(&caller, &listed, &feed, mode);
+                            if let Some(rid) = rid {
+                                reply(&feed, rid, Err(None))?;
+                            }
+                        }
+                        ClientFrame::Presence { room, state } => {
                             self.net.host.say_presence(&listed, room, state);
                         }
                         // Belongs to another transport; a sign of life.
-                        Some(ClientFrame::Credit { .. }) => {}
+                        ClientFrame::Credit { .. } => {}
+                        },
                     }
                 }
+                Some((rid, answer)) = calls.next(), if reads && !calls.is_empty() => reply(&feed, rid, answer)?,
                 // Only while nothing else waits: what is worth sending while it is new gives way to everything else.
                 () = listed.mailbox.ready(|| self.outlet.unsent() > 0) => {
                     for frame in listed.mailbox.take() {
                         feed.say(&frame).map_err(|_| Over(None))?;
                     }
                 }
-                Some((rid, answer)) = calls.next(), if reads && !calls.is_empty() => reply(&feed, rid, answer)?,
-                error = feed.run() => return Err(match error {
-                    FeedError::Session(error) => over(&error),
-                    FeedError::Socket(_) => Over(None),
-                    FeedError::Stalled => Over(Some(CloseCode::Slow)),
-                }),
                 () = tokio::time::sleep_until(deadline) => {
                     let now = Instant::now();
                     if answer_by.is_some_and(|answer| answer <= now) {
@@ -475,25 +493,31 @@ fn join_failed(feed: &Feed, rid: Option<u64>, error: &SessionError) -> Step<()> 
 fn reply(feed: &Feed, rid: u64, reply: Reply) -> Step<()> {
     let (result, error) = match reply {
         Ok(result) => (Some(result), None),
-        Err(None) => (serde_json::value::RawValue::from_string("{}".into()).ok(), None),
+        Err(None) => (RawValue::from_string("{}".into()).ok(), None),
         Err(error) => (None, error),
     };
     say(feed, &HostFrame::Reply { rid, result, error })
 }
 
-type Reply = Result<Box<serde_json::value::RawValue>, Option<CallError>>;
+type Reply = Result<Box<RawValue>, Option<CallError>>;
 
-async fn call(
+/// Boxed: it waits among others.
+fn call(
     net: Arc<Net>,
     mut caller: Caller,
     rid: u64,
     method: String,
-    params: Option<serde_json::Value>,
+    params: Option<Box<RawValue>>,
     key: Option<String>,
-) -> (u64, Reply) {
+) -> Pin<Box<dyn Future<Output = (u64, Reply)> + Send>> {
     caller.key = key;
-    let params = params.and_then(|params| serde_json::value::to_raw_value(&params).ok());
-    (rid, net.host.call(&caller, &method, params.as_deref()).await.map_err(Some))
+    // Said before the first of the calls that came together begins, so that they share a commit.
+    let coming = signalbox_wire::method::writes(&method).then(|| net.host.store().announce());
+    Box::pin(async move {
+        let reply = net.host.call(&caller, &method, params.as_deref()).await.map_err(Some);
+        drop(coming);
+        (rid, reply)
+    })
 }
 
 async fn recognise(net: Arc<Net>, peer: Peer, token: String) -> Step<Caller> {

@@ -55,6 +55,7 @@ pub use read::{Page, Reader, Resume};
 pub use retain::{Retained, RetentionPolicy};
 pub use search::Search;
 pub use team::Logged;
+pub use thread::Coming;
 
 /// What a committed event survives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -192,6 +193,13 @@ impl Store {
         Ok(Committed { first, last, cursor: Cursor { epoch: self.inner.epoch.clone(), seq: last } })
     }
 
+    /// Says that a batch is about to be appended, until what is returned is dropped: whoever takes several calls from one
+    /// connection says so for each, so that they share a transaction instead of making one each.
+    #[must_use]
+    pub fn announce(&self) -> Coming {
+        Coming::new(&self.inner.state)
+    }
+
     fn jobs(&self) -> Result<mpsc::Sender<thread::Job>, StoreError> {
         self.inner.jobs.lock().unwrap_or_else(|e| e.into_inner()).clone().ok_or(StoreError::Closed)
     }
@@ -207,8 +215,8 @@ impl Store {
     /// What `read` says, or that no connection could be opened.
     pub fn read<T>(&self, read: impl FnOnce(&Reader<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let mut lent = self.inner.readers.take()?;
-        let transaction = lent.connection()?.transaction()?;
-        read(&Reader::new(&transaction, &self.inner.epoch, &self.inner.blobs))
+        let db = lent.begin()?;
+        read(&Reader::new(db, &self.inner.epoch, &self.inner.blobs))
     }
 
     /// Writes everything not yet in the search index into it.

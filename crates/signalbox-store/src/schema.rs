@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, config::DbConfig};
 use signalbox_model::Epoch;
 
 use crate::{Durability, StoreError};
@@ -33,6 +33,7 @@ pub(crate) fn prepare(db: &mut Connection, path: &Path, durability: Durability) 
         Durability::Power => "FULL",
     };
     db.pragma_update(None, "synchronous", synchronous)?;
+    stable_plans(db)?;
     // 16 MiB: the tables that every commit touches stay in memory.
     db.pragma_update(None, "cache_size", -16_384)?;
     db.set_prepared_statement_cache_capacity(64);
@@ -70,9 +71,18 @@ pub(crate) fn check_length(path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Plans follow from a statement's text alone. Otherwise SQLite compiles a statement anew when a value is bound that it could
+/// hold against the condition of a partial index (<https://www.sqlite.org/c3ref/c_dbconfig_defensive.html>,
+/// `SQLITE_DBCONFIG_ENABLE_QPSG`), which costs more than what most statements do.
+fn stable_plans(db: &Connection) -> Result<(), StoreError> {
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    Ok(())
+}
+
 pub(crate) fn prepare_reader(db: &Connection) -> Result<(), StoreError> {
     db.busy_timeout(std::time::Duration::from_secs(5))?;
     db.pragma_update(None, "query_only", true)?;
+    stable_plans(db)?;
     db.set_prepared_statement_cache_capacity(64);
     Ok(())
 }
@@ -80,6 +90,7 @@ pub(crate) fn prepare_reader(db: &Connection) -> Result<(), StoreError> {
 /// Makes the tables in an empty database in memory: for comparing projections.
 pub(crate) fn in_memory() -> Result<Connection, StoreError> {
     let db = Connection::open_in_memory()?;
+    stable_plans(&db)?;
     for migration in MIGRATIONS {
         db.execute_batch(migration)?;
     }

@@ -2,7 +2,7 @@
 //!
 //! The thread takes what waits and commits it as one transaction. To reach it and come back costs as much as a small
 //! commit, so a caller alone commits by itself, behind the same lock. It does so only where that is short: nobody
-//! waits, the batch is small, the disk need not answer (`durability = "process"`), and no checkpoint is due, which
+//! waits or has said that it comes, the batch is small, the disk need not answer (`durability = "process"`), and no checkpoint is due, which
 //! stays with the thread. So whoever waits is served first, and batches that one task hands in are committed in its order.
 
 use std::{
@@ -53,6 +53,8 @@ pub(crate) struct Shared {
     trouble: Mutex<Option<String>>,
     /// Batches that wait for the thread.
     waiting: AtomicUsize,
+    /// Batches that somebody has said are about to come.
+    coming: AtomicUsize,
     /// How many of the thread's last commits were of one batch: after some of them the next one will be alone as well.
     singles: AtomicUsize,
     /// Whether the thread sleeps until something happens, so that who commits by itself has to wake it.
@@ -66,6 +68,7 @@ impl Shared {
             head: AtomicU64::new(head),
             trouble: Mutex::new(None),
             waiting: AtomicUsize::new(0),
+            coming: AtomicUsize::new(0),
             singles: AtomicUsize::new(CALM),
             asleep: AtomicBool::new(false),
             commits: Histogram::new(SECONDS),
@@ -102,6 +105,22 @@ impl Shared {
     }
 }
 
+/// Says that a batch is about to come: while there are several, nobody commits alone, and they share a transaction.
+pub struct Coming(Arc<Shared>);
+
+impl Coming {
+    pub(crate) fn new(shared: &Arc<Shared>) -> Self {
+        shared.coming.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(shared))
+    }
+}
+
+impl Drop for Coming {
+    fn drop(&mut self) {
+        self.0.coming.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 /// A place in the queue, from before a batch is sent until it is committed, or given up.
 pub(crate) struct Ticket(Arc<Shared>);
 
@@ -122,7 +141,8 @@ pub(crate) fn commit_alone(
     submission: &mut Box<Submission>,
 ) -> Option<Result<Span, StoreError>> {
     let small = submission.batch.events.len() <= ALONE_EVENTS && submission.bytes <= ALONE_BYTES;
-    if !small || shared.singles.load(Ordering::Relaxed) < CALM || shared.waiting.load(Ordering::SeqCst) > 0 {
+    let company = shared.waiting.load(Ordering::SeqCst) > 0 || shared.coming.load(Ordering::SeqCst) > 1;
+    if !small || company || shared.singles.load(Ordering::Relaxed) < CALM {
         return None;
     }
     let mut desk = match desk.try_lock() {

@@ -3,6 +3,8 @@
 //! Events are frames too; the log encodes them once (`signalbox-store`), so they are not among
 //! the variants of [`HostFrame`].
 
+use std::borrow::Cow;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -101,6 +103,33 @@ pub enum ClientFrame {
         /// How many more.
         batches: u32,
     },
+}
+
+/// A `call` as a transport reads it: its parameters are left as they are, for the method to read. The same text as a
+/// [`ClientFrame`] gives the same.
+#[derive(Debug, Deserialize)]
+pub struct CallFrame<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'a, str>,
+    /// Echoed in the `reply`.
+    pub rid: u64,
+    /// Which method.
+    #[serde(borrow)]
+    pub method: Cow<'a, str>,
+    /// Its parameters; absent means none.
+    #[serde(borrow, default)]
+    pub params: Option<&'a RawValue>,
+    /// Idempotency key.
+    #[serde(borrow, default)]
+    pub key: Option<Cow<'a, str>>,
+}
+
+impl<'a> CallFrame<'a> {
+    /// Reads a frame if it is a call; whatever else it is, and whatever is wrong with it, a [`ClientFrame`] says.
+    #[must_use]
+    pub fn read(text: &'a str) -> Option<Self> {
+        serde_json::from_str(text).ok().filter(|frame: &Self| frame.kind == "call")
+    }
 }
 
 /// The bounds of a connection. A client that keeps to them is never closed for their sake.

@@ -14,7 +14,7 @@ pub mod typescript;
 
 pub use close::CloseCode;
 pub use error::{CallError, ErrorCode};
-pub use frame::{ClientFrame, ClientInfo, Hello, HostFrame, Limits, SubscribeMode};
+pub use frame::{CallFrame, ClientFrame, ClientInfo, Hello, HostFrame, Limits, SubscribeMode};
 pub use method::{Caller, Handlers, MethodInfo, dispatch};
 
 /// The version of the frame protocol that this build speaks.

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 use signalbox_client::Recognised;
-use signalbox_wire::{ClientFrame, HostFrame};
+use signalbox_wire::{CallFrame, ClientFrame, HostFrame};
 
 use crate::{bytes::text, measure::bounded};
 
@@ -11,6 +11,16 @@ pub fn client(data: &[u8]) {
     let text = text(data);
     bounded(|| {
         let Ok(frame) = serde_json::from_str::<ClientFrame>(&text) else { return };
+        if let ClientFrame::Call { rid, method, params, key } = &frame {
+            let call = CallFrame::read(&text).expect("a call is read as one");
+            let given = call.params.map(|params| serde_json::from_str::<Value>(params.get()).expect("it was read"));
+            assert_eq!(
+                (call.rid, &*call.method, &given, call.key.as_deref()),
+                (*rid, &**method, params, key.as_deref())
+            );
+        } else {
+            assert!(CallFrame::read(&text).is_none(), "{text} is no call");
+        }
         let written = serde_json::to_string(&frame).expect("what was read can be written");
         let again: ClientFrame = serde_json::from_str(&written).expect("what was written can be read");
         assert_eq!(written, serde_json::to_string(&again).expect("it was written before"));
