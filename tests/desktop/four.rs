@@ -216,7 +216,12 @@ fn four_viewers_on_four_machines_see_the_same_and_who_was_cut_off_catches_up() {
         approves.wait_state("node-roll_out", "running");
         say(chats, &format!("Round {number}: who was away reads this later"));
         // Who is away is told so, with how old the view is, the attempt, and when the next one comes.
-        away.wait("stale-banner");
+        until("the light to doubt the host, or more", LONG, || {
+            let light = away.script("return document.querySelector('[data-testid=light]')?.textContent", &json!([]));
+            light.as_str().is_some_and(|text| !text.contains("Live")).then_some(())
+        });
+        away.screenshot(&format!("four-doubt-{}", if round == 0 { "window" } else { "browser" }));
+        until("the window to notice", LONG, || (away.attribute("stale-banner", "role")? == "status").then_some(()));
         away.wait_text("stale-banner", "Showing last known data of ");
         away.wait_text("stale-banner", "reconnecting in ");
         away.wait_text("light", "Reconnecting");

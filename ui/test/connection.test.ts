@@ -63,6 +63,18 @@ describe('joining', () => {
     expect(bench.socket.last('presence')).toMatchObject({ room: 'project/later', state: { file: 'x' } });
   });
 
+  test('a host that answers nothing is doubted long before it is given up, and any word of it ends the doubt', () => {
+    const bench = new Bench();
+    bench.live();
+    bench.clock.advance(50);
+    bench.clock.advance(4_000);
+    expect(bench.connection.link.doubtful).not.toBe(true);
+    bench.clock.advance(2_000);
+    expect(bench.connection.link).toMatchObject({ phase: 'live', doubtful: true });
+    bench.give({ type: 'ping', head: 10, sent: 10 });
+    expect(bench.connection.link.doubtful).toBe(false);
+  });
+
   test('a goodbye of the desktop itself is no sign of life: the view is as old as it was', () => {
     const bench = new Bench();
     bench.live();

@@ -23,6 +23,8 @@ const GRACE_MS = 10_000;
 const STEADY_MS = 5_000;
 const DEFAULT_PING_MS = 25_000;
 const PROBE_MS = 15_000;
+/** A host that answers nothing for so long may be gone; the connection is given up later, when its pings are missed. */
+const DOUBT_MS = 5_000;
 
 export interface Sink {
   /** The log is another one: nothing held is good. */
@@ -67,6 +69,7 @@ export class Connection {
   #stopWatch: (() => void) | undefined;
   #stopSteady: (() => void) | undefined;
   #stopProbe: (() => void) | undefined;
+  #stopDoubt: (() => void) | undefined;
 
   constructor(private readonly options: ConnectionOptions) {
     this.calls = new Calls(
@@ -197,7 +200,8 @@ export class Connection {
   #receive(batch: ServerFrame[]): void {
     this.#heard = this.options.clock.now();
     // A goodbye may be the desktop's own, of a host that it has lost.
-    if (batch.some((frame) => frame.type !== 'bye')) this.#link = { ...this.#link, heardAt: this.#heard };
+    if (batch.some((frame) => frame.type !== 'bye'))
+      this.#link = { ...this.#link, heardAt: this.#heard, doubtful: false };
     this.#batches += 1;
     for (const frame of batch) this.#queue.push(frame);
     this.#cancelFlush ??= this.options.schedule(() => {
@@ -396,14 +400,26 @@ export class Connection {
   #probe(): void {
     this.#stopProbe?.();
     const ask = () => {
+      const asked = this.options.clock.now();
       this.call('project.list', {}).catch(() => undefined);
+      this.#stopDoubt?.();
+      this.#stopDoubt = this.options.clock.after(DOUBT_MS, () => {
+        if (this.#heard <= asked) this.#update({ doubtful: true });
+      });
       this.#stopProbe = this.options.clock.after(PROBE_MS, ask);
     };
     this.#stopProbe = this.options.clock.after(50, ask);
   }
 
   #drop(): void {
-    for (const stop of [this.#stopRetry, this.#stopWatch, this.#stopSteady, this.#stopProbe, this.#cancelFlush])
+    for (const stop of [
+      this.#stopRetry,
+      this.#stopWatch,
+      this.#stopSteady,
+      this.#stopProbe,
+      this.#stopDoubt,
+      this.#cancelFlush,
+    ])
       stop?.();
     this.#cancelFlush = undefined;
     this.#queue = [];
