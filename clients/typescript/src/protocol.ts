@@ -3474,6 +3474,23 @@ step: StepKey,
 attempt?: number, };
 
 /**
+ * Which events of a run.
+ */
+export type RunEvents = { 
+/**
+ * Of this run.
+ */
+run: RunId, 
+/**
+ * Only events after this cursor; absent: from the first on.
+ */
+after?: Cursor, 
+/**
+ * At most this many, 1 to 1,000; 200 if absent.
+ */
+limit?: number, };
+
+/**
  * Which file of a step.
  */
 export type RunFile = { 
@@ -4794,6 +4811,8 @@ export interface Methods {
   "permission.list": { params: PermissionList; reply: Permissions };
   /** Answers an agent's question. The first valid answer wins; `conflict` if it is settled. */
   "permission.answer": { params: PermissionAnswer; reply: PermissionReply };
+  /** Every event about a run, in its own room and in its project's, in order: what an export holds. */
+  "run.events": { params: RunEvents; reply: EventPage };
   /** What agents said and did in an attempt of a step: the newest events, in order. */
   "run.transcript": { params: RunTranscript; reply: TranscriptPage };
   /** How files differ from the commit that a step began with. */
