@@ -10,6 +10,7 @@ const COMMANDS: &[&str] = &[
     "host_join",
     "host_forget",
     "pick_folder",
+    "save_text",
     "open_external",
 ];
 

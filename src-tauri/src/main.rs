@@ -114,6 +114,7 @@ fn run(arguments: Arguments) -> tauri::Result<i32> {
             commands::host_join,
             commands::host_forget,
             commands::pick_folder,
+            commands::save_text,
             commands::open_external
         ])
         // A page that was loaded anew has lost its channels: their streams would wait for credit for ever.

@@ -52,7 +52,7 @@ export async function pickFolder(): Promise<string | null> {
 }
 
 export async function saveText(name: string, text: string): Promise<void> {
-  await invoke('save_text', { name, text });
+  await invoke<boolean>('save_text', { name, text });
 }
 
 export async function listHosts(): Promise<JoinedHost[]> {
