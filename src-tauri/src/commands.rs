@@ -53,8 +53,8 @@ pub(crate) enum Error {
     Elsewhere(#[from] elsewhere::Error),
     #[error("only http and https links are opened, not {0:?}")]
     Link(String),
-    #[error("{} could not be written: {1}; nothing was changed", .0.display())]
-    Save(PathBuf, std::io::Error),
+    #[error("{} could not be written: {error}; nothing was changed", path.display())]
+    Save { path: PathBuf, error: std::io::Error },
     #[error("the link could not be handed to the browser: {0}")]
     Opener(#[from] tauri_plugin_opener::Error),
 }
@@ -158,7 +158,7 @@ pub(crate) async fn save_text(window: WebviewWindow, name: String, text: String)
         std::fs::write(&draft, text)
             .and_then(|()| std::fs::rename(&draft, &path))
             .inspect_err(|_| drop(std::fs::remove_file(&draft)))
-            .map_err(|error| Error::Save(path, error))
+            .map_err(|error| Error::Save { path, error })
     });
     written.await.unwrap_or(Err(Error::NoHost)).map(|()| true)
 }
