@@ -12,6 +12,7 @@ const COMMANDS: &[&str] = &[
     "host_forget",
     "wishes",
     "pick_folder",
+    "save_text",
     "open_external",
 ];
 

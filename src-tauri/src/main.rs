@@ -123,6 +123,7 @@ fn run(mut arguments: Arguments) -> tauri::Result<i32> {
             commands::host_forget,
             commands::wishes,
             commands::pick_folder,
+            commands::save_text,
             commands::open_external
         ])
         // A page that was loaded anew has lost its channels: their streams would wait for credit for ever.

@@ -26,3 +26,20 @@ export async function openExternal(url: string): Promise<void> {
 export const pickFolder: (() => Promise<string | null>) | undefined = isDesktop
   ? async () => (await import('./ipc')).pickFolder()
   : undefined;
+
+/** Lets a person keep a text as a file: a download in a browser, the system's dialog in the desktop app. */
+export async function saveText(name: string, text: string): Promise<void> {
+  if (isDesktop) {
+    await (await import('./ipc')).saveText(name, text);
+    return;
+  }
+  const url = URL.createObjectURL(new Blob([text], { type: 'application/octet-stream' }));
+  const link = document.createElement('a');
+  link.href = url;
+  link.download = name;
+  link.click();
+  // The browser reads it after this turn.
+  setTimeout(() => {
+    URL.revokeObjectURL(url);
+  }, 60_000);
+}

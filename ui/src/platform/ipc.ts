@@ -51,6 +51,10 @@ export async function pickFolder(): Promise<string | null> {
   return invoke<string | null>('pick_folder');
 }
 
+export async function saveText(name: string, text: string): Promise<void> {
+  await invoke<boolean>('save_text', { name, text });
+}
+
 export async function listHosts(): Promise<JoinedHost[]> {
   return invoke<JoinedHost[]>('host_list');
 }
