@@ -8,8 +8,11 @@ const COMMANDS: &[&str] = &[
     "stream_close",
     "host_list",
     "host_join",
+    "host_rename",
     "host_forget",
+    "wishes",
     "pick_folder",
+    "save_text",
     "open_external",
 ];
 

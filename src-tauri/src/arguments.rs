@@ -5,10 +5,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::links;
+
 pub(crate) const USAGE: &str = "\
-Usage: signalbox-desktop [--listen ADDRESS] [PROJECT]...
+Usage: signalbox-desktop [--listen ADDRESS] [PROJECT | LINK]...
 
 Opens the Signalbox window, and the folders PROJECT as projects.
+LINK is signalbox://join/... of an invitation, or signalbox://run/HOST/PROJECT/RUN.
 If it is open already, that window comes to the front and opens them.
 
   --listen ADDRESS  also serve browsers and programs, for example on 127.0.0.1:7117
@@ -22,6 +25,8 @@ SIGNALBOX_DATA_DIR and SIGNALBOX_CONFIG_DIR name other folders than the system's
 pub(crate) struct Arguments {
     /// Folders to open, absolute.
     pub(crate) projects: Vec<PathBuf>,
+    /// Links to follow, as they were given.
+    pub(crate) links: Vec<String>,
     /// Where to listen; none: nowhere.
     pub(crate) listen: Option<String>,
 }
@@ -55,6 +60,7 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>, cwd: &Path) -
             Some("--listen") if options => {
                 found.listen = Some(arguments.next().and_then(|text| text.into_string().ok()).ok_or(Error::NoAddress)?);
             }
+            Some(text) if options && links::is_link(text) => found.links.push(text.to_owned()),
             Some(text) if options && text.starts_with('-') => return Err(Error::Unknown(text.to_owned())),
             _ => found.projects.push(cwd.join(argument)),
         }
@@ -77,6 +83,15 @@ mod tests {
         };
         assert_eq!(found.projects, ["/here/shop", "/srv/api", "/here/--odd"].map(PathBuf::from));
         assert_eq!(found.listen.as_deref(), Some("127.0.0.1:0"));
+    }
+
+    #[test]
+    fn links_are_told_from_folders() {
+        let Ok(Wanted::Open(found)) = parsed(&["signalbox://run/x", "signalbox", "--", "signalbox:odd"]) else {
+            panic!()
+        };
+        assert_eq!(found.links, ["signalbox://run/x"]);
+        assert_eq!(found.projects, ["/here/signalbox", "/here/signalbox:odd"].map(PathBuf::from));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    path::{Path, PathBuf},
     sync::{
         Mutex, MutexGuard,
         atomic::{AtomicU64, Ordering},
@@ -22,6 +23,7 @@ use tokio::sync::oneshot;
 use crate::{
     elsewhere::{self, Elsewhere, Joined, Known},
     host::Slot,
+    wishes::{Wish, Wishes},
 };
 
 /// The page's open streams.
@@ -52,6 +54,8 @@ pub(crate) enum Error {
     Elsewhere(#[from] elsewhere::Error),
     #[error("only http and https links are opened, not {0:?}")]
     Link(String),
+    #[error("{} could not be written: {error}; nothing was changed", path.display())]
+    Save { path: PathBuf, error: std::io::Error },
     #[error("the link could not be handed to the browser: {0}")]
     Opener(#[from] tauri_plugin_opener::Error),
 }
@@ -109,6 +113,18 @@ pub(crate) async fn host_join(
     Ok(joined.join(&app, &url, token, name).await?)
 }
 
+/// Calls a host that was joined by another name here.
+#[tauri::command]
+pub(crate) async fn host_rename(joined: State<'_, Elsewhere>, id: String, name: String) -> Result<(), Error> {
+    Ok(joined.rename(&id, &name)?)
+}
+
+/// Hears what links and notifications ask for, also what came before the page was there.
+#[tauri::command]
+pub(crate) fn wishes(wishes: State<'_, Wishes>, channel: Channel<Wish>) {
+    wishes.hear(channel);
+}
+
 /// Forgets a host that was joined, and its token.
 #[tauri::command]
 pub(crate) async fn host_forget(joined: State<'_, Elsewhere>, id: String) -> Result<(), Error> {
@@ -138,6 +154,26 @@ pub(crate) async fn pick_folder(window: WebviewWindow) -> Option<String> {
     });
     let path = answer.await.ok()??.into_path().ok()?;
     path.into_os_string().into_string().ok()
+}
+
+/// Asks where to keep a text as a file, and writes it there, whole or not at all. False if the person thought better of it.
+#[tauri::command]
+pub(crate) async fn save_text(window: WebviewWindow, name: String, text: String) -> Result<bool, Error> {
+    let (picked, answer) = oneshot::channel();
+    let name = Path::new(&name).file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    window.dialog().file().set_parent(&window).set_title("Save").set_file_name(name).save_file(move |path| {
+        picked.send(path).ok();
+    });
+    let Some(path) = answer.await.ok().flatten().and_then(|path| path.into_path().ok()) else { return Ok(false) };
+    let written = tauri::async_runtime::spawn_blocking(move || {
+        let mut draft = path.clone().into_os_string();
+        draft.push(".part");
+        std::fs::write(&draft, text)
+            .and_then(|()| std::fs::rename(&draft, &path))
+            .inspect_err(|_| drop(std::fs::remove_file(&draft)))
+            .map_err(|error| Error::Save { path, error })
+    });
+    written.await.unwrap_or(Err(Error::NoHost)).map(|()| true)
 }
 
 /// Opens a link in the person's browser.

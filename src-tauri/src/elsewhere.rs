@@ -14,9 +14,12 @@ pub(crate) use signalbox_client::Known;
 use signalbox_client::{Client, Ended, JoinError, JoinLink, Options, Pin, Update};
 use signalbox_host::keychain;
 use signalbox_model::RoomFilter;
-use tauri::{AppHandle, Url};
+use tauri::{AppHandle, Manager, Url};
 
-use crate::notify;
+use crate::notify::{self, Source};
+
+/// Letters of a host's name at most.
+const NAME: usize = 80;
 
 /// What joining gave.
 #[derive(Debug, Serialize)]
@@ -187,6 +190,31 @@ impl Elsewhere {
         Ok(())
     }
 
+    /// Calls a host by another name here.
+    pub(crate) fn rename(&self, id: &str, name: &str) -> Result<(), Error> {
+        let name: String = name.trim().chars().filter(|c| !c.is_control()).take(NAME).collect();
+        if name.is_empty() {
+            return Err(Error::NoName);
+        }
+        let mut known = self.list();
+        let host = known.iter_mut().find(|known| known.id == id);
+        host.ok_or_else(|| Error::Unknown(id.chars().take(200).collect()))?.name = name;
+        self.write(&known)?;
+        self.inner().known = known;
+        Ok(())
+    }
+
+    /// The host of the list at an address without its scheme.
+    pub(crate) fn at(&self, authority: &str) -> Option<String> {
+        let fits = |id: &str| id.split_once("://").is_some_and(|(_, rest)| rest.eq_ignore_ascii_case(authority));
+        self.inner().known.iter().map(|known| &known.id).find(|id| fits(id)).cloned()
+    }
+
+    /// What a host of the list is called.
+    pub(crate) fn name(&self, id: &str) -> Option<String> {
+        self.inner().known.iter().find(|known| known.id == id).map(|known| known.name.clone())
+    }
+
     /// How to connect to a host of the list.
     pub(crate) async fn options(&self, id: &str) -> Result<Options, Error> {
         let (name, token, pin) = {
@@ -227,21 +255,27 @@ impl Elsewhere {
             }
         };
         options.rooms = vec![RoomFilter::Activity(None)];
-        let name = self.list().into_iter().find(|known| known.id == id).map_or_else(String::new, |known| known.name);
+        let id = id.to_owned();
+        let host = id.clone();
         let app = app.clone();
         let task = tauri::async_runtime::spawn(async move {
-            let (_client, mut updates) = signalbox_client::connect(options);
+            let (client, mut updates) = signalbox_client::connect(options);
             while let Some(update) = updates.recv().await {
+                // A person may have renamed it meanwhile.
+                let name = || app.state::<Self>().name(&host).unwrap_or_else(|| host.clone());
                 match update {
-                    Update::Event(event) => notify::elsewhere(&app, &name, &event),
+                    Update::Event(event) => {
+                        let source = Source::Joined { id: host.clone(), name: name(), client: client.clone() };
+                        notify::elsewhere(&app, &source, &event);
+                    }
                     Update::Disconnected { why, retry_in: None, .. } => {
-                        tracing::warn!(%why, host = name, "its questions are no longer notified");
+                        tracing::warn!(%why, host = name(), "its questions are no longer notified");
                     }
                     _ => {}
                 }
             }
         });
-        if let Some(before) = self.inner().following.insert(id.to_owned(), task) {
+        if let Some(before) = self.inner().following.insert(id, task) {
             before.abort();
         }
     }

@@ -9,9 +9,11 @@ mod closing;
 mod commands;
 mod elsewhere;
 mod host;
+mod links;
 mod notify;
 mod tray;
 mod window;
+mod wishes;
 
 use std::process::ExitCode;
 
@@ -86,24 +88,29 @@ fn wait_a_moment() {
     std::thread::sleep(std::time::Duration::from_millis(200));
 }
 
-fn run(arguments: Arguments) -> tauri::Result<i32> {
+fn run(mut arguments: Arguments) -> tauri::Result<i32> {
     let app = tauri::Builder::default()
         // First: a second copy hands its arguments over and exits before it touches anything.
         .plugin(tauri_plugin_single_instance::init(|app, arguments, cwd| {
             window::focus(app);
             match arguments::parse(arguments.into_iter().skip(1).map(Into::into), cwd.as_ref()) {
-                Ok(Wanted::Open(arguments)) => host::open_projects(app, arguments.projects),
+                Ok(Wanted::Open(arguments)) => {
+                    host::open_projects(app, arguments.projects);
+                    links::follow(app, arguments.links);
+                }
                 Ok(Wanted::Say(_)) => {}
                 Err(error) => {
                     tracing::warn!(%error, "a second copy was started with arguments that are not understood")
                 }
             }
         }))
+        .plugin(tauri_plugin_deep_link::init())
         .plugin(tauri_plugin_window_state::Builder::default().build())
         .plugin(tauri_plugin_notification::init())
         .plugin(tauri_plugin_dialog::init())
         .plugin(tauri_plugin_opener::init())
         .manage(commands::Streams::default())
+        .manage(wishes::Wishes::default())
         .manage(host::Slot::default())
         .manage(elsewhere::Elsewhere::load(&signalbox_host::settings::data_dir()))
         .invoke_handler(tauri::generate_handler![
@@ -112,13 +119,23 @@ fn run(arguments: Arguments) -> tauri::Result<i32> {
             commands::stream_close,
             commands::host_list,
             commands::host_join,
+            commands::host_rename,
             commands::host_forget,
+            commands::wishes,
             commands::pick_folder,
+            commands::save_text,
             commands::open_external
         ])
         // A page that was loaded anew has lost its channels: their streams would wait for credit for ever.
-        .on_page_load(|webview, _| webview.state::<commands::Streams>().close_all())
+        .on_page_load(|webview, load| {
+            if load.event() == tauri::webview::PageLoadEvent::Started {
+                webview.state::<commands::Streams>().close_all();
+                webview.state::<wishes::Wishes>().leave();
+            }
+        })
         .setup(move |app| {
+            links::register(app.handle());
+            links::follow(app.handle(), std::mem::take(&mut arguments.links));
             // The window first: it is painted while the log is recovered.
             window::open(app.handle())?;
             host::start(app.handle().clone(), arguments);

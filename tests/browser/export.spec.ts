@@ -28,6 +28,16 @@ test('a run is exported as one page, which plays it again without host or networ
       .toBe('done');
     const file = join(host.folder, 'ship.html');
     execFileSync(BIN, ['export', run, '--out', file, '--data-dir', host.data], { stdio: 'pipe' });
+    // The page of the run gives the same file.
+    await page.goto(await host.loginLink(`/projects/${String(projects[0]?.id)}/runs/${run}`));
+    const download = page.waitForEvent('download');
+    await page.getByTestId('export-run').click();
+    await page.getByTestId('export-html').click();
+    const saved = await (await download).path();
+    expect((await download).suggestedFilename()).toBe('ship-1.html');
+    const recorded = (path: string) =>
+      JSON.parse(/id="recording"[^>]*>([^<]*)</.exec(readFileSync(path, 'utf8'))?.[1] ?? '') as Record<string, unknown>;
+    expect(recorded(saved)).toEqual({ ...recorded(file), host_version: undefined });
     await host.kill('SIGTERM');
 
     await context.setOffline(true);

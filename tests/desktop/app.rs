@@ -11,7 +11,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::webdriver::Driver;
+use crate::{machines::Machine, webdriver::Driver};
 
 const APP: &str = env!("CARGO_BIN_EXE_signalbox-desktop");
 /// From the driver's start to the page that says it is ready, on a machine that does other work as well.
@@ -59,7 +59,10 @@ impl Drop for Running {
 /// Folders of one test.
 pub(crate) struct Sandbox {
     folder: tempfile::TempDir,
-    env: Vec<(&'static str, &'static str)>,
+    env: Vec<(&'static str, String)>,
+    machine: Option<Machine>,
+    /// Whether the app finds its data where it usually is: below `XDG_DATA_HOME`.
+    usual: bool,
 }
 
 impl Sandbox {
@@ -68,6 +71,8 @@ impl Sandbox {
         let sandbox = Self {
             folder: tempfile::Builder::new().prefix(&format!("signalbox-desktop-{name}-")).tempdir().unwrap(),
             env: Vec::new(),
+            machine: None,
+            usual: false,
         };
         sandbox.project("shop", workflows);
         sandbox
@@ -84,8 +89,20 @@ impl Sandbox {
     }
 
     /// Sets a variable for the app.
-    pub(crate) fn env(mut self, name: &'static str, value: &'static str) -> Self {
-        self.env.push((name, value));
+    pub(crate) fn env(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.env.push((name, value.into()));
+        self
+    }
+
+    /// Puts the app on a machine of the test.
+    pub(crate) fn on(mut self, machine: &Machine) -> Self {
+        self.machine = Some(machine.clone());
+        self
+    }
+
+    /// Leaves the app to find its data where it usually is, within these folders.
+    pub(crate) fn usual(mut self) -> Self {
+        self.usual = true;
         self
     }
 
@@ -94,14 +111,19 @@ impl Sandbox {
         self.folder.path()
     }
 
-    fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(program);
+    /// A program in these folders, on its machine.
+    pub(crate) fn command(&self, program: &str) -> Command {
+        let mut command = self.machine.as_ref().map_or_else(|| Command::new(program), |on| on.command(program));
         let folder = self.folder.path();
         for name in ["XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME"] {
             command.env(name, folder.join(name));
         }
-        command.env("SIGNALBOX_DATA_DIR", folder.join("data")).env("SIGNALBOX_CONFIG_DIR", folder.join("config"));
-        command.envs(self.env.iter().copied()).stdin(Stdio::null());
+        if self.usual {
+            command.env("HOME", folder).env_remove("SIGNALBOX_DATA_DIR").env_remove("SIGNALBOX_CONFIG_DIR");
+        } else {
+            command.env("SIGNALBOX_DATA_DIR", folder.join("data")).env("SIGNALBOX_CONFIG_DIR", folder.join("config"));
+        }
+        command.envs(self.env.iter().map(|(name, value)| (name, value))).stdin(Stdio::null());
         command
     }
 
@@ -112,35 +134,64 @@ impl Sandbox {
 
     /// The process whose host has this sandbox's data; none once it was closed.
     pub(crate) fn host_pid(&self) -> Option<u64> {
-        let text = fs::read_to_string(self.folder.path().join("data/host.json")).ok()?;
+        let data = if self.usual { "XDG_DATA_HOME/signalbox" } else { "data" };
+        let text = fs::read_to_string(self.folder.path().join(data).join("host.json")).ok()?;
         serde_json::from_str::<Value>(&text).ok()?["pid"].as_u64()
     }
 
     /// Starts the app on `shop` and waits until its page is ready.
     pub(crate) fn drive(&self) -> App<'_> {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let shop = self.folder.path().join("shop");
+        let options = json!({ "webkitgtk:browserOptions": { "binary": APP, "args": [shop] } });
+        let port = free_port();
         let mut driver = self.command("WebKitWebDriver");
         // Without the variable the app does not let itself be driven, and a new session waits for ever.
         driver.args([format!("--port={port}"), "--host=127.0.0.1".into()]).env("TAURI_WEBVIEW_AUTOMATION", "true");
-        let process = Running(driver.spawn().expect("WebKitWebDriver starts; `cargo xtask setup` installs it"));
-        let shop = self.folder.path().join("shop");
-        let session = until("the driver to listen", PATIENCE, || Driver::connect(port));
-        let driver = session.open(&json!({ "binary": APP, "args": [shop] }), START).unwrap();
-        let app = App { sandbox: self, driver, _process: process };
-        until("the page to be ready", START, || {
-            let ready =
-                app.driver.script("return document.documentElement.dataset.ready === 'true'", &json!([])).ok()?;
-            (ready == true).then_some(())
-        });
-        // What goes wrong in the page from here on is asked for at the end.
-        app.driver.script("window.problems = []; window.addEventListener('error', (e) => window.problems.push(e.message)); window.addEventListener('securitypolicyviolation', (e) => window.problems.push(`${e.violatedDirective}: ${e.blockedURI}`));", &json!([])).unwrap();
+        let app = App { sandbox: self, page: Page::open(driver, port, self.machine.as_ref(), &options) };
+        app.ready();
         app
     }
+
+    /// Starts Chromium, on an empty page.
+    pub(crate) fn browse(&self) -> Page {
+        let profile = self.folder.path().join("chromium").to_string_lossy().into_owned();
+        let options = json!({
+            // The host made its certificate itself: nobody vouches for it, and a person clicks that away.
+            "acceptInsecureCerts": true,
+            "goog:chromeOptions": { "args": [
+                "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+                "--disable-background-networking", "--disable-component-update", "--disable-sync",
+                "--window-size=1280,900", format!("--user-data-dir={profile}"),
+            ] },
+        });
+        let port = free_port();
+        let mut driver = self.command("chromedriver");
+        driver.arg(format!("--port={port}")).stdout(Stdio::null());
+        Page::open(driver, port, self.machine.as_ref(), &options)
+    }
+}
+
+/// A port that was free a moment ago.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// The app with its window.
 pub(crate) struct App<'a> {
     sandbox: &'a Sandbox,
+    page: Page,
+}
+
+impl std::ops::Deref for App<'_> {
+    type Target = Page;
+
+    fn deref(&self) -> &Page {
+        &self.page
+    }
+}
+
+/// A page that is driven: the app's, or a browser's.
+pub(crate) struct Page {
     driver: Driver,
     _process: Running,
 }
@@ -149,7 +200,36 @@ fn selector(id: &str) -> String {
     format!("[data-testid='{id}']")
 }
 
-impl App<'_> {
+impl Page {
+    fn open(mut driver: Command, port: u16, machine: Option<&Machine>, options: &Value) -> Self {
+        let name = driver.get_program().to_string_lossy().into_owned();
+        let process =
+            Running(driver.spawn().unwrap_or_else(|_| panic!("{name} starts; `cargo xtask setup` installs it")));
+        let session = until("the driver to listen", PATIENCE, || Driver::connect(port, machine));
+        Self { driver: session.open(options, START).unwrap(), _process: process }
+    }
+
+    /// Shows an address.
+    pub(crate) fn go(&self, url: &str) {
+        self.driver.go(url).unwrap();
+    }
+
+    /// Waits until the first view is complete.
+    pub(crate) fn ready(&self) {
+        until("the page to be ready", START, || {
+            let ready =
+                self.driver.script("return document.documentElement.dataset.ready === 'true'", &json!([])).ok()?;
+            (ready == true).then_some(())
+        });
+        // What goes wrong in the page from here on is asked for at the end.
+        self.driver.script("window.problems = []; window.addEventListener('error', (e) => window.problems.push(e.message)); window.addEventListener('securitypolicyviolation', (e) => window.problems.push(`${e.violatedDirective}: ${e.blockedURI}`));", &json!([])).unwrap();
+    }
+
+    /// Runs a script; gives what it returns.
+    pub(crate) fn script(&self, script: &str, arguments: &Value) -> Value {
+        self.driver.script(script, arguments).unwrap()
+    }
+
     /// Waits for an element.
     pub(crate) fn wait(&self, id: &str) -> String {
         self.seen(id, &format!("{id} to be there"), || self.driver.find(&selector(id)))
@@ -189,7 +269,7 @@ impl App<'_> {
         self.seen(id, &format!("{id} to be gone"), || self.driver.find(&selector(id)).is_none().then_some(()));
     }
 
-    fn attribute(&self, id: &str, name: &str) -> Option<String> {
+    pub(crate) fn attribute(&self, id: &str, name: &str) -> Option<String> {
         let script = "return document.querySelector(arguments[0])?.getAttribute(arguments[1]) ?? null";
         self.driver.script(script, &json!([selector(id), name])).ok()?.as_str().map(str::to_owned)
     }
@@ -238,7 +318,7 @@ impl Drop for App<'_> {
     fn drop(&mut self) {
         let pid = self.sandbox.host_pid();
         // Ends the app as closing it would; what hangs is ended by force, so that the next test finds the bus free.
-        self.driver.close();
+        self.page.driver.close();
         let Some(pid) = pid else { return };
         signal(pid, "TERM");
         let end = Instant::now() + PATIENCE;

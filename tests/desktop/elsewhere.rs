@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// A Secret Service on the tests' own session bus.
-fn keychain(folder: &Path) -> Running {
+pub(crate) fn keychain(folder: &Path) -> Running {
     let mut daemon = Command::new("gnome-keyring-daemon");
     daemon.args(["--foreground", "--unlock", "--components=secrets"]).env("XDG_DATA_HOME", folder.join("keyring"));
     daemon.env("XDG_RUNTIME_DIR", folder).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -32,13 +32,13 @@ fn keychain(folder: &Path) -> Running {
     daemon
 }
 
-async fn call(host: &Host, method: &str, params: Value) -> Value {
+pub(crate) async fn call(host: &Host, method: &str, params: Value) -> Value {
     let params = serde_json::value::to_raw_value(&params).unwrap();
     let reply = host.call(&host.owner(), method, Some(&params)).await.unwrap();
     serde_json::from_str(reply.get()).unwrap()
 }
 
-async fn open(data: &Path, address: &str) -> (Host, SocketAddr) {
+pub(crate) async fn open(data: &Path, address: &str) -> (Host, SocketAddr) {
     let host = Host::open(HostOptions::new(data.to_owned(), Settings::default())).await.unwrap();
     let listening = signalbox_net::listen(&host, address, signalbox_net::Assets(&[])).await.unwrap();
     (host, listening.address)
@@ -61,7 +61,6 @@ fn a_host_elsewhere_is_joined_worked_on_lost_and_found_again() {
     {
         let app = sandbox.drive();
         app.wait("project-shop");
-        app.click("host-switch");
         app.click("host-join");
         app.fill("host-url", &format!("http://{address}"));
         app.fill("host-token", "wrong");
@@ -72,7 +71,7 @@ fn a_host_elsewhere_is_joined_worked_on_lost_and_found_again() {
         app.fill("host-name", "Build box");
         app.click("host-submit");
         app.wait("project-warehouse");
-        app.wait_text("host-switch", "Build box");
+        app.wait_text(&format!("host-{address}"), "Build box");
         app.click("project-warehouse");
         app.click("tab-workflows");
         app.click("run-workflow-hello");
@@ -84,6 +83,7 @@ fn a_host_elsewhere_is_joined_worked_on_lost_and_found_again() {
         // The other host goes away and comes back on its address: the view stays, then goes on.
         runtime.block_on(host.close());
         app.wait("stale-banner");
+        app.wait_state(&format!("host-{address}"), "reconnecting");
         app.screenshot("desktop-elsewhere-lost");
         let (_again, _) = runtime.block_on(open(&data, &address.to_string()));
         app.wait_gone("stale-banner");
@@ -94,7 +94,6 @@ fn a_host_elsewhere_is_joined_worked_on_lost_and_found_again() {
     assert!(listed.contains("Build box") && !listed.contains(&token), "{listed}");
     let app = sandbox.drive();
     app.wait("project-warehouse");
-    app.click("host-switch");
     app.click("host-own");
     app.wait("project-shop");
 }

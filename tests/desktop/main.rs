@@ -7,6 +7,11 @@
 mod agents;
 mod app;
 mod elsewhere;
+mod four;
+mod hosts;
+mod links;
+mod machines;
+mod quiet;
 mod rate;
 mod webdriver;
 

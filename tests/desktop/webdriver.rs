@@ -9,6 +9,8 @@ use std::{
 
 use serde_json::{Value, json};
 
+use crate::machines::Machine;
+
 /// Longest time for one command.
 const LIMIT: Duration = Duration::from_secs(30);
 /// The key under which an element's name comes (section 12.2).
@@ -17,19 +19,28 @@ const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 /// A driver, and after [`open`](Self::open) its session.
 pub(crate) struct Driver {
     port: u16,
+    machine: Option<Machine>,
     session: RefCell<String>,
 }
 
 impl Driver {
-    /// If something listens on `port`.
-    pub(crate) fn connect(port: u16) -> Option<Self> {
-        TcpStream::connect(("127.0.0.1", port)).ok()?;
-        Some(Self { port, session: RefCell::default() })
+    /// If something listens on `port`, here or on a machine of the test.
+    pub(crate) fn connect(port: u16, machine: Option<&Machine>) -> Option<Self> {
+        let driver = Self { port, machine: machine.cloned(), session: RefCell::default() };
+        driver.dial().ok()?;
+        Some(driver)
     }
 
-    /// Starts the app (section 8.1).
-    pub(crate) fn open(self, options: &Value, limit: Duration) -> io::Result<Self> {
-        let wanted = json!({ "capabilities": { "alwaysMatch": { "webkitgtk:browserOptions": options } } });
+    fn dial(&self) -> io::Result<TcpStream> {
+        match &self.machine {
+            None => TcpStream::connect(("127.0.0.1", self.port)),
+            Some(machine) => machine.dial(self.port),
+        }
+    }
+
+    /// Starts what the capabilities name (section 8.1).
+    pub(crate) fn open(self, capabilities: &Value, limit: Duration) -> io::Result<Self> {
+        let wanted = json!({ "capabilities": { "alwaysMatch": capabilities } });
         let answer = self.request("POST", "/session", Some(&wanted), limit)?;
         let id = answer["sessionId"].as_str().ok_or_else(|| io::Error::other(format!("no session: {answer}")))?;
         self.session.replace(id.to_owned());
@@ -71,6 +82,11 @@ impl Driver {
         self.request("POST", &path, Some(&json!({ "script": script, "args": [] })), limit + LIMIT)
     }
 
+    /// Section 10.1.
+    pub(crate) fn go(&self, url: &str) -> io::Result<()> {
+        self.command("/url", &json!({ "url": url })).map(|_| ())
+    }
+
     /// Section 10.3.
     pub(crate) fn back(&self) -> io::Result<()> {
         self.script("history.back()", &json!([])).map(|_| ())
@@ -89,7 +105,7 @@ impl Driver {
     }
 
     fn request(&self, method: &str, path: &str, body: Option<&Value>, limit: Duration) -> io::Result<Value> {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
+        let mut stream = self.dial()?;
         stream.set_read_timeout(Some(limit))?;
         stream.set_write_timeout(Some(limit))?;
         let body = body.map(Value::to_string).unwrap_or_default();

@@ -340,6 +340,16 @@ async fn what_is_for_a_member_waits_for_it_through_kill_9_and_is_read_once_for_a
     let mark = ann.call(&host, "mark.set", json!({ "project": id, "cursor": cursor })).unwrap();
     let told = desk.next_of("mark_updated").await;
     assert_eq!(told["data"], mark["mark"]);
+    // So it is with the hours in which it wants to be left alone.
+    let quiet = json!({ "from": "22:00", "to": "07:00", "time_zone": "Europe/Berlin" });
+    let wish = json!({ "quiet": quiet, "through": ["risks"] });
+    let profile = ann.call(&host, "profile.update", wish).unwrap();
+    assert_eq!(desk.next_of("profile_updated").await["data"], profile["profile"]);
+    assert!((7..=9).contains(&profile["quiet_times"].as_array().unwrap().len()), "{profile}");
+    let nowhere = json!({ "quiet": { "from": "22:00", "to": "07:00", "time_zone": "Mars/Olympus" } });
+    assert_eq!(ann.call(&host, "profile.update", nowhere).unwrap_err()["code"], "bad_request");
+    assert_eq!(ann.call(&host, "profile.get", json!({})).unwrap()["profile"]["quiet"], quiet, "nothing was changed");
+    assert!(ben.call(&host, "profile.get", json!({})).unwrap()["profile"].get("quiet").is_none());
     let epoch = cursor.split('.').next().unwrap();
     let back = ann.call(&host, "mark.set", json!({ "project": id, "cursor": format!("{epoch}.1") })).unwrap();
     assert_eq!(back, mark, "a mark never moves back");

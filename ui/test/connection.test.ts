@@ -47,6 +47,44 @@ describe('joining', () => {
     expect(bench.world.filled.has('run/r_00000001')).toBe(true);
   });
 
+  test('where a person is is said again in a room that is joined late: before that nobody would hear it', () => {
+    const bench = new Bench();
+    bench.connection.presence('project/later', { file: 'x' });
+    bench.live();
+    bench.socket.sent.length = 0;
+    bench.connection.join('project/later');
+    const { rid } = bench.socket.last('subscribe')!;
+    expect(bench.socket.last('presence')).toBeUndefined();
+    bench.give(
+      { type: 'subscribed', rid: rid!, room: 'project/later', mode: 'snapshot', head: 0 },
+      { type: 'snapshot', room: 'project/later', at: 14, state: projectState('later') },
+      { type: 'synced', rid: rid!, cursor: 'aaaa.14' },
+    );
+    expect(bench.socket.last('presence')).toMatchObject({ room: 'project/later', state: { file: 'x' } });
+  });
+
+  test('a host that answers nothing is doubted long before it is given up, and any word of it ends the doubt', () => {
+    const bench = new Bench();
+    bench.live();
+    bench.clock.advance(50);
+    bench.clock.advance(4_000);
+    expect(bench.connection.link.doubtful).not.toBe(true);
+    bench.clock.advance(2_000);
+    expect(bench.connection.link).toMatchObject({ phase: 'live', doubtful: true });
+    bench.give({ type: 'ping', head: 10, sent: 10 });
+    expect(bench.connection.link.doubtful).toBe(false);
+  });
+
+  test('a goodbye of the desktop itself is no sign of life: the view is as old as it was', () => {
+    const bench = new Bench();
+    bench.live();
+    const fresh = bench.connection.link.freshAt;
+    expect(fresh).toBeDefined();
+    bench.clock.advance(7_000);
+    bench.give({ type: 'bye', code: 4000, reason: 'the connection broke' });
+    expect(bench.connection.link).toMatchObject({ phase: 'waiting', freshAt: fresh, heardAt: fresh });
+  });
+
   test('a malformed room never reaches the host: it would end the connection for good', () => {
     const bench = new Bench();
     bench.live();

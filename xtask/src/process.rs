@@ -5,14 +5,21 @@ use std::{
     ffi::OsStr,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::LazyLock,
 };
 
 use anyhow::{Context, Result, bail};
 
 /// The repository's root.
+///
+/// As cargo says when it runs this: a build that was copied with its `target` must not work on the tree it came from.
 pub(crate) fn root() -> &'static Path {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
-    manifest.parent().unwrap_or(manifest)
+    static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
+        let manifest = env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+        let manifest = PathBuf::from(manifest);
+        manifest.parent().map_or_else(|| manifest.clone(), Path::to_path_buf)
+    });
+    &ROOT
 }
 
 /// Where cargo puts what it builds.

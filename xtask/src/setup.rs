@@ -32,6 +32,8 @@ const DESKTOP_TESTS: Packages = &[
     ("dbus", "a session bus for the desktop tests"),
     ("webkit2gtk-driver", "drives the real window"),
     ("gnome-keyring", "a keychain for the desktop tests"),
+    ("xdg-utils", "opens links as a person would"),
+    ("iproute2", "machines of their own for several viewers"),
 ];
 
 /// Names under which a Chromium may be installed. Ubuntu's package of that name is no browser but an installer.
@@ -62,6 +64,11 @@ pub(crate) fn for_tests(app: bool, desktop: bool, browser: bool) -> Result<()> {
     }
     if desktop {
         wanted.extend_from_slice(DESKTOP_TESTS);
+        // Some systems have it with another browser, and no package of this name.
+        if find("chromedriver").is_none() {
+            wanted.push(("chromium", "viewers beside the window"));
+            wanted.push(("chromium-driver", "drives them"));
+        }
     }
     if browser && self::browser().is_none() {
         wanted.push(("chromium", "the browser tests"));

@@ -85,7 +85,7 @@ impl Host {
         result: &Result<T, CallError>,
     ) {
         // An event is a record of itself, and that somebody has read something is nobody else's business.
-        if !method::writes(name) || matches!(name, "event.publish" | "mark.set" | "notice.read") {
+        if !method::writes(name) || matches!(name, "event.publish" | "mark.set" | "profile.update" | "notice.read") {
             return;
         }
         let (project, target) = target(params);

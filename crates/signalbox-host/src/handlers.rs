@@ -200,13 +200,16 @@ impl Handlers for Host {
     async fn workflow_save(&self, caller: &Caller, params: WorkflowSave) -> Reply<WorkflowReply> {
         let project = self.present_project(caller, &params.project)?;
         let can = self.capabilities().await;
+        let (id, name) = (params.project.clone(), params.workflow.clone());
         let saved = tokio::task::spawn_blocking(move || {
             workflows::save(&project, &params.workflow, &params.text, params.base_hash.as_deref(), &can)
                 .map(|workflow| workflow.reply())
         });
-        saved.await.unwrap_or_else(|_| {
+        let saved = saved.await.unwrap_or_else(|_| {
             Err(CallError::new(ErrorCode::Unavailable, "the host is stopping; nothing was written"))
-        })
+        })?;
+        self.tell_saved(caller, id, name, &saved.hash).await;
+        Ok(saved)
     }
 
     async fn run_start(&self, caller: &Caller, params: RunStart) -> Reply<RunStarted> {
@@ -442,6 +445,14 @@ impl Handlers for Host {
 
     async fn mark_set(&self, caller: &Caller, params: MarkSet) -> Reply<MarkReply> {
         self.set_mark(caller, params).await
+    }
+
+    async fn profile_get(&self, caller: &Caller, _: Nothing) -> Reply<ProfileReply> {
+        self.get_profile(caller)
+    }
+
+    async fn profile_update(&self, caller: &Caller, params: ProfileUpdate) -> Reply<ProfileReply> {
+        self.update_profile(caller, params).await
     }
 
     async fn away_list(&self, caller: &Caller, params: AwayList) -> Reply<Away> {

@@ -4,6 +4,7 @@ mod away;
 mod chat;
 mod inbox;
 mod notify;
+mod profile;
 mod stats;
 
 use std::{sync::Arc, time::Duration};

@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use signalbox_model::Project;
-use signalbox_wire::{CallError, ErrorCode, method};
+use signalbox_model::{EventData, NewEvent, Project, ProjectId, Room, WorkflowSaved};
+use signalbox_store::Batch;
+use signalbox_wire::{CallError, Caller, ErrorCode, method};
 use signalbox_workflow::{Capabilities, Definition, Diagnostic, Diagnostics, Severity, load, parse};
 
-use crate::files::within;
+use crate::{Host, files::within};
 
 /// Where a project's workflows are, relative to its folder.
 pub(crate) const FOLDER: &str = ".signalbox/workflows";
@@ -181,6 +182,18 @@ pub(crate) fn save(
         failed(error)
     })?;
     find(project, name, can)
+}
+
+impl Host {
+    /// Tells those who have the workflow open. The file is written already: it must not look as if it were not.
+    pub(crate) async fn tell_saved(&self, caller: &Caller, project: ProjectId, workflow: String, hash: &str) {
+        let room = Room::Project(project.clone());
+        let data = EventData::WorkflowUpdated(WorkflowSaved { project, workflow, hash: hash.to_owned() });
+        let event = NewEvent::new(room, caller.actor.clone(), data);
+        if let Err(error) = self.inner.store.append(Batch::of(vec![event])).await {
+            tracing::warn!(%error, "a workflow was saved, but those who have it open were not told");
+        }
+    }
 }
 
 pub(crate) fn hash(text: &str) -> String {

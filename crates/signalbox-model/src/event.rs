@@ -10,8 +10,8 @@ use ts_rs::TS;
 use crate::{
     Activity, Actor, AgentError, AgentPlan, AgentSession, AgentText, AgentUsage, Approval, ChatMessage, Commit,
     Completion, Correction, EngineRecovered, ErrorReport, FileDiff, GoalVerdict, HealthCheck, LogChunk, Member, Notice,
-    NoticesUpdated, Permission, Progress, Project, QueueState, ReadMark, Risk, Room, Run, RunId, Step, StepKey,
-    SystemStatus, ToolCall, UnixMillis, VerifyResult, Webhook,
+    NoticesUpdated, Permission, Profile, Progress, Project, QueueState, ReadMark, Risk, Room, Run, RunId, Step,
+    StepKey, SystemStatus, ToolCall, UnixMillis, VerifyResult, Webhook, WorkflowSaved,
 };
 
 /// Why stored or received event data is not what its type says.
@@ -130,10 +130,14 @@ event_types! {
     NoticesUpdated(NoticesUpdated) = "notices_updated",
     /// A member has read further, on whichever device. Room: member.
     MarkUpdated(ReadMark) = "mark_updated",
+    /// A member wants to be notified otherwise. Room: member.
+    ProfileUpdated(Profile) = "profile_updated",
     /// The queue's new order. Room: project.
     QueueUpdate(QueueState) = "queue_update",
     /// A project was opened, closed, renamed or trusted. Room: host.
     ProjectUpdated(Project) = "project_updated",
+    /// A workflow's file was saved through the host. Room: project.
+    WorkflowUpdated(WorkflowSaved) = "workflow_updated",
     /// A line for the feed. Room: activity.
     ActivityCreated(Activity) = "activity_created",
     /// The machine's state changed. Room: host.

@@ -15,6 +15,7 @@ pub mod id;
 pub mod invite;
 pub mod permission;
 pub mod project;
+pub mod quiet;
 pub mod room;
 pub mod run;
 pub mod step;
@@ -37,7 +38,8 @@ pub use id::{
 };
 pub use invite::{Invite, InviteState};
 pub use permission::{OptionKind, Permission, PermissionOption, PermissionState, PermissionTopic};
-pub use project::Project;
+pub use project::{Project, WorkflowSaved};
+pub use quiet::{NewsKind, Profile, QuietHours, QuietTime, Weekday};
 pub use room::{Room, RoomError, RoomFilter};
 pub use run::{Completion, Progress, QueueState, QueuedRun, Run, RunConclusion, RunStatus};
 pub use step::{

@@ -22,3 +22,14 @@ pub struct Project {
     /// When it was first opened.
     pub opened_at: UnixMillis,
 }
+
+/// A workflow's file was saved through the host. Who did is the event's actor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+pub struct WorkflowSaved {
+    /// The project.
+    pub project: ProjectId,
+    /// The workflow's name.
+    pub workflow: String,
+    /// The hash of its text, as in `workflow.get`.
+    pub hash: String,
+}

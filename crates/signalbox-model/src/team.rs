@@ -28,6 +28,9 @@ pub struct PresenceState {
     /// The file in view, at most 400 bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
+    /// The file in view has changes of this member that were not saved.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unsaved: Option<bool>,
     /// The question that this member is answering.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub approval: Option<ApprovalId>,
@@ -61,6 +64,7 @@ impl PresenceState {
         self.file = short(self.file, FILE);
         self.device = short(self.device, DEVICE);
         self.typing = self.typing.filter(|typing| *typing);
+        self.unsaved = self.unsaved.filter(|unsaved| *unsaved);
         self
     }
 }

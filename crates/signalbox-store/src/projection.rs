@@ -117,12 +117,14 @@ pub(crate) fn apply(
             .execute(params![risk.project.as_str(), risk.id, name_of(&risk.state)?, seq, data])?;
             Ok(())
         }
+        EventData::ProfileUpdated(profile) => latest(db, &format!("profile/{}", profile.member), data),
         EventData::ChatMessage(_)
         | EventData::WebhookUpdated(_)
         | EventData::Notice(_)
         | EventData::NoticesUpdated(_)
         | EventData::MarkUpdated(_) => team::apply(db, seq, known, data),
         EventData::Completion(_)
+        | EventData::WorkflowUpdated(_)
         | EventData::ToolCall(_)
         | EventData::PlanUpdate(_)
         | EventData::AgentError(_)

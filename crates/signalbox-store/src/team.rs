@@ -2,8 +2,8 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 use signalbox_model::{
-    ChatId, ChatMessage, Cursor, Delivery, EventBody, EventData, MemberId, Notice, NoticeId, ProjectId, ReadMark, Room,
-    RunId, StepKey, UnixMillis, Webhook, WebhookId,
+    ChatId, ChatMessage, Cursor, Delivery, EventBody, EventData, MemberId, Notice, NoticeId, Profile, ProjectId,
+    ReadMark, Room, RunId, StepKey, UnixMillis, Webhook, WebhookId,
 };
 
 use crate::{Reader, SideWrite, StoreError, projection::name_of};
@@ -311,6 +311,12 @@ impl Reader<'_> {
     /// How far a member has read, by project.
     pub fn marks(&self, member: &MemberId) -> Result<Vec<ReadMark>, StoreError> {
         self.many(MARKS, &[&member.as_str()])
+    }
+
+    /// What a member wants on every device; none: it has never said so.
+    pub fn profile(&self, member: &MemberId) -> Result<Option<Profile>, StoreError> {
+        let key = format!("profile/{member}");
+        Ok(self.many("SELECT data FROM latest WHERE key = ?1", &[&key])?.into_iter().next())
     }
 
     /// When an event happened; of one that is no longer kept, the one before it.

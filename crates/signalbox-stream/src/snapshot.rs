@@ -53,6 +53,7 @@ pub fn snapshot(
             notices: reader.notices(member, true, None, NOTICES)?,
             unread: reader.unread_notices(member)?,
             marks: reader.marks(member)?,
+            profile: reader.profile(member)?,
         }))),
         RoomFilter::Activity(_) | RoomFilter::One(Room::Activity | Room::Feed(_)) => activity(reader, room),
         RoomFilter::One(Room::Project(project)) | RoomFilter::ProjectTree(project) => {

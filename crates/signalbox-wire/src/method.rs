@@ -293,6 +293,11 @@ methods! {
     /// Marks notices of the caller as read, on all of its devices.
     notice_read = "notice.read" Viewer write (NoticeRead) -> NoticesLeft;
 
+    /// What the caller wants on every device, and when it is quiet.
+    profile_get = "profile.get" Viewer read (Nothing) -> ProfileReply;
+    /// Says when the caller is not to be disturbed.
+    profile_update = "profile.update" Viewer write (ProfileUpdate) -> ProfileReply;
+
     /// Has a project's events posted to an address, at least once each and in order.
     webhook_create = "webhook.create" Owner write (WebhookCreate) -> WebhookCreated;
     /// A project's webhooks.

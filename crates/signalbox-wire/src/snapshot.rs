@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use signalbox_model::{
     Activity, AgentSession, AgentUsage, Approval, ChatMessage, Cursor, FileDiff, HealthCheck, LogChunk, Member, Notice,
-    Permission, Present, Project, QueueState, ReadMark, Risk, Run, Step, SystemStatus, UnixMillis,
+    Permission, Present, Profile, Project, QueueState, ReadMark, Risk, Run, Step, SystemStatus, UnixMillis,
 };
 use std::sync::Arc;
 use ts_rs::TS;
@@ -34,6 +34,10 @@ pub struct MemberSnapshot {
     pub unread: u64,
     /// How far the member has read in each project.
     pub marks: Vec<ReadMark>,
+    /// What the member wants on every device; absent: it has never said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub profile: Option<Profile>,
 }
 
 /// The host.

@@ -2,24 +2,17 @@
 //! (Desktop Notifications Specification, section "Actions").
 
 use notify_rust::Notification;
-use serde_json::{Value, json, value::to_raw_value};
-use signalbox_host::Host;
+use serde::{Deserialize, de::IgnoredAny};
+use serde_json::{Value, json};
 use signalbox_model::{Activity, Approval, Permission, PermissionTopic};
-use tauri::{AppHandle, Manager};
-use tokio::sync::Semaphore;
+use tauri::AppHandle;
 
-/// Notifications that may wait for a person at once: each has a thread. More are shown without buttons.
-static WAITING: Semaphore = Semaphore::const_new(16);
+use super::Source;
+
 /// Buttons of one notification: desktops show three or four.
 const BUTTONS: usize = 4;
 /// What a click on the notification itself is called.
 const ITSELF: &str = "default";
-
-/// Whether a line of the feed is a question.
-pub(super) fn are_asked_for(activity: &Activity) -> bool {
-    matches!(activity.kind.as_str(), "approval_requested" | "permission_requested" | "question_asked")
-        && activity.run.is_some()
-}
 
 /// A button, and the call that it stands for.
 struct Choice {
@@ -28,45 +21,57 @@ struct Choice {
     params: Value,
 }
 
-/// Shows a question with its choices; the one that a person takes is its answer, if it is the first.
-pub(super) fn ask(app: AppHandle, host: Host, title: String, activity: Activity) {
-    let Ok(place) = WAITING.try_acquire() else { return super::show(&app, title, &activity) };
-    tauri::async_runtime::spawn(async move {
-        let store = host.store().clone();
-        let about = activity.clone();
-        let read = move || {
-            store.read(|reader| {
-                if about.kind == "approval_requested" {
-                    let open =
-                        reader.open_approvals()?.into_iter().rfind(|open| is_about(&about, &open.run, &open.step));
-                    return Ok(open.map(|open| of_approval(&open)));
-                }
-                let open = reader.open_permissions()?.into_iter().rfind(|open| is_about(&about, &open.run, &open.step));
-                Ok(open.map(|open| of_permission(&open)))
-            })
-        };
-        let choices = tokio::task::spawn_blocking(read).await.ok().and_then(Result::ok).flatten().unwrap_or_default();
-        let names: Vec<String> = choices.iter().map(|choice| choice.label.clone()).collect();
-        let text = activity.text.clone();
-        let taken = tokio::task::spawn_blocking(move || wait(&title, &text, &names)).await;
-        drop(place);
-        match taken.ok().flatten() {
-            None => {}
-            Some(Taken::Itself) => {
-                if let Some(window) = app.get_webview_window("main") {
-                    window.show().and_then(|()| window.set_focus()).ok();
-                }
-            }
-            Some(Taken::Choice(index)) => {
-                let Some(Choice { method, params, .. }) = choices.into_iter().nth(index) else { return };
-                let params = to_raw_value(&params).ok();
-                if let Err(error) = host.call(&host.owner(), method, params.as_deref()).await {
-                    // Somebody else was first, or this person may not answer: the inbox says so.
-                    tracing::info!(%error, "an answer from a notification did not count");
-                }
+/// Shows a line of the feed. A question has its choices as buttons; the one that a person takes is its answer, if it is
+/// the first. A click beside them leads to what it is about.
+pub(super) async fn ask(app: AppHandle, source: Source, title: String, activity: Activity) {
+    let choices = if super::is_question(&activity) { choices(&source, &activity).await } else { Vec::new() };
+    let names: Vec<String> = choices.iter().map(|choice| choice.label.clone()).collect();
+    let text = activity.text.clone();
+    let taken = tokio::task::spawn_blocking(move || wait(&title, &text, &names)).await;
+    match taken.ok().flatten() {
+        None => {}
+        Some(Taken::Itself) => super::open(&app, &source, super::place(&activity)),
+        Some(Taken::Choice(index)) => {
+            let Some(Choice { method, params, .. }) = choices.into_iter().nth(index) else { return };
+            if let Err(error) = source.call::<IgnoredAny>(method, params).await {
+                // Somebody else was first, or this person may not answer: the inbox says so.
+                tracing::info!(%error, "an answer from a notification did not count");
             }
         }
+    }
+}
+
+/// Shows something that asks nothing; a click leads to `path`.
+pub(super) fn tell(app: AppHandle, source: Source, title: String, text: String, path: String) {
+    tauri::async_runtime::spawn(async move {
+        let taken = tokio::task::spawn_blocking(move || wait(&title, &text, &[])).await;
+        if let Ok(Some(Taken::Itself)) = taken {
+            super::open(&app, &source, path);
+        }
     });
+}
+
+/// What may be answered to the question that a line of the feed is about; nothing, if it cannot be asked for now.
+async fn choices(source: &Source, activity: &Activity) -> Vec<Choice> {
+    #[derive(Deserialize)]
+    struct Approvals {
+        approvals: Vec<Approval>,
+    }
+    #[derive(Deserialize)]
+    struct Permissions {
+        permissions: Vec<Permission>,
+    }
+    if activity.run.is_none() {
+        return Vec::new();
+    }
+    let found = if activity.kind == "approval_requested" {
+        let open = source.call::<Approvals>("approval.list", json!({})).await.map(|reply| reply.approvals);
+        open.map(|open| open.iter().rfind(|open| is_about(activity, &open.run, &open.step)).map(of_approval))
+    } else {
+        let open = source.call::<Permissions>("permission.list", json!({})).await.map(|reply| reply.permissions);
+        open.map(|open| open.iter().rfind(|open| is_about(activity, &open.run, &open.step)).map(of_permission))
+    };
+    found.ok().flatten().unwrap_or_default()
 }
 
 fn is_about(activity: &Activity, run: &signalbox_model::RunId, step: &signalbox_model::StepKey) -> bool {

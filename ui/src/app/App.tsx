@@ -18,9 +18,10 @@ import { SettingsView } from '../views/SettingsView';
 import { SystemView } from '../views/SystemView';
 import { TeamView } from '../views/TeamView';
 import { retryNow } from '../store/client';
-import { useNotifications, useReadyMark, useTitle } from './announce';
+import { useReadyMark, useTitle } from './announce';
 import { Boundary } from './Boundary';
 import { useCommands } from './commands';
+import { useNotifications } from './notifying';
 import { Shell } from './Shell';
 import { Toasts } from './Toasts';
 

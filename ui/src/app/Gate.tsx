@@ -1,12 +1,13 @@
 import { useEffect, useState } from 'react';
 import { isDesktop } from '../platform/environment';
 import { login } from '../platform/session';
-import { connect, useLink } from '../store/client';
+import { connect, useLink, useShownHost } from '../store/client';
 import { navigate } from '../store/route';
 import { JoinView } from '../views/JoinView';
 import { LoginView } from '../views/LoginView';
 import { App } from './App';
 import { takeInvitation } from './invitation';
+import { Wishes } from './wishes';
 
 const CODE = /^#code=([^&]+)/;
 const INVALID_TOKEN = 4500;
@@ -43,6 +44,7 @@ export function Gate() {
 
 function Inside() {
   const link = useLink();
+  const host = useShownHost();
   const [problem, setProblem] = useState<string>();
   useEffect(() => {
     entering ??= enter();
@@ -61,5 +63,12 @@ function Inside() {
   const code = link.closed?.code;
   const locked = link.phase === 'refused' && (code === INVALID_TOKEN || code === TOKEN_EXPIRED);
   // The desktop app has no cookie to renew: it says what the host said, and offers the other hosts.
-  return locked && !isDesktop ? <LoginView problem={problem} onDone={() => void connect()} /> : <App />;
+  if (locked && !isDesktop) return <LoginView problem={problem} onDone={() => void connect()} />;
+  return (
+    <>
+      {/* Drawn anew for each host: no state of one may be taken for the other's. */}
+      <App key={host ?? ''} />
+      {isDesktop && <Wishes />}
+    </>
+  );
 }

@@ -1,10 +1,11 @@
 import type { ReactNode } from 'react';
 import { isDesktop } from '../platform/environment';
-import { HostSwitch } from '../features/hosts/HostSwitch';
+import { HostList } from '../features/hosts/HostList';
 import { Light } from '../features/connection/Light';
 import { StaleBanner } from '../features/connection/StaleBanner';
 import { useLink } from '../store/client';
 import { useProjects, useRisks, useWaiting } from '../store/read';
+import { QuietMark } from '../features/team/Quiet';
 import { to } from '../store/route';
 import { useNotices, useUnreadChat } from '../store/team';
 import type { Route } from '../store/route';
@@ -46,7 +47,7 @@ export function Shell({ route, children, onPalette, onHelp }: Props) {
         <span className="brand">
           <img src="/favicon.svg" width="24" height="24" alt="" /> Signalbox
         </span>
-        {isDesktop && <HostSwitch />}
+        {isDesktop && <HostList />}
         <SideLink to="/" icon="projects" label="Projects" current={here('projects')} />
         <SideLink to="/inbox" icon="inbox" label="Inbox" current={here('inbox')} badge={waiting} />
         <SideLink to="/activity" icon="activity" label="Activity" current={here('activity')} />
@@ -60,6 +61,7 @@ export function Shell({ route, children, onPalette, onHelp }: Props) {
             key={project.id}
             to={to.project(project.id)}
             className="side-link side-project"
+            data-testid={`side-${project.id}`}
             aria-current={inProject === project.id ? 'page' : undefined}
           >
             <span className="cut grow">{project.name}</span>
@@ -86,6 +88,7 @@ export function Shell({ route, children, onPalette, onHelp }: Props) {
             {link.memberName}
             {link.role === 'viewer' && ' (may only look)'}
           </span>
+          <QuietMark />
           <Light />
         </div>
         <StaleBanner />

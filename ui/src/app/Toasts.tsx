@@ -57,7 +57,14 @@ function Toast({ notice }: { notice: Notice }) {
           </Link>
         )}
       </div>
-      <Button kind="quiet" size="small" icon="close" aria-label="Dismiss" onClick={() => dismiss(id)} />
+      <Button
+        kind="quiet"
+        size="small"
+        icon="close"
+        aria-label="Dismiss"
+        data-testid="toast-dismiss"
+        onClick={() => dismiss(id)}
+      />
     </div>
   );
 }

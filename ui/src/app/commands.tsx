@@ -1,8 +1,10 @@
 import type { Command } from '../features/palette/Palette';
 import type { Project, WorkflowSummary } from '../platform/protocol';
-import { retryNow } from '../store/client';
+import { retryNow, useShownHost } from '../store/client';
+import { isDesktop } from '../platform/environment';
+import { showHost, useHosts } from '../store/hosts';
 import { useProjects, useRuns, useWaiting } from '../store/read';
-import { navigate, to } from '../store/route';
+import { navigate, to, useRoute } from '../store/route';
 import { setTheme } from '../store/preferences';
 import { Icon } from '../shared/Icon';
 import { Lamp } from '../shared/Lamp';
@@ -19,6 +21,8 @@ export function useCommands(
   const projects = useProjects();
   const runs = useRuns(project ?? '');
   const open = useWaiting();
+  const hosts = useHosts();
+  const link = useRunLink();
   return [
     ...open.map((asked): Command => ({
       id: asked.id,
@@ -61,6 +65,26 @@ export function useCommands(
         run: () => navigate(to.project(each.id, 'workflows')),
       },
     ]),
+    ...(link === undefined
+      ? []
+      : [
+          {
+            id: 'copy-link',
+            label: 'Copy a link to this run',
+            about: 'Opens in the desktop app of whoever has joined this host',
+            group: 'Run',
+            icon: <Icon name="copy" size={16} />,
+            run: () => void navigator.clipboard.writeText(link).catch(() => undefined),
+          },
+        ]),
+    ...(isDesktop && hosts.length > 1 ? hosts : []).map((host): Command => ({
+      id: `h-${host.id ?? ''}`,
+      label: `Show ${host.name}`,
+      about: host.about,
+      group: 'Host',
+      icon: <Icon name="system" size={16} />,
+      run: () => showHost(host.id),
+    })),
     {
       id: 'go-projects',
       label: 'Projects',
@@ -102,4 +126,13 @@ export function useCommands(
     { id: 'retry', label: 'Reconnect now', group: 'Connection', run: retryNow },
     { id: 'help', label: 'Keyboard shortcuts', group: 'Help', icon: <Icon name="help" size={16} />, run: onHelp },
   ];
+}
+
+/** The link of the run that is shown: `this` names the host of the computer on which it is followed. */
+function useRunLink(): string | undefined {
+  const route = useRoute();
+  const host = useShownHost();
+  if (route.name !== 'run') return undefined;
+  const place = isDesktop ? (host?.replace(/^https?:\/\//, '') ?? 'this') : location.host;
+  return `signalbox://run/${place}/${route.project}/${route.run}`;
 }

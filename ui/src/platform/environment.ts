@@ -7,11 +7,11 @@ export const isDesktop = '__TAURI_INTERNALS__' in window;
 /** The build with a made-up host, for looking at screens; never part of a release. */
 export const isDemo = import.meta.env.MODE === 'demo';
 
-/** Finds the way to the host once; the returned function makes one connection attempt. */
-export async function findTransport(): Promise<() => Transport> {
+/** Finds the way to a host once; the returned function makes one connection attempt. Only the desktop has several. */
+export async function findTransport(host: string | undefined): Promise<() => Transport> {
   if (isDesktop) {
-    const [{ ipc }, { shownHost }] = await Promise.all([import('./ipc'), import('./hosts')]);
-    return () => ipc(shownHost);
+    const { ipc } = await import('./ipc');
+    return () => ipc(host);
   }
   if (import.meta.env.MODE === 'demo') return (await import('./fake')).fake;
   return websocket;
@@ -26,3 +26,20 @@ export async function openExternal(url: string): Promise<void> {
 export const pickFolder: (() => Promise<string | null>) | undefined = isDesktop
   ? async () => (await import('./ipc')).pickFolder()
   : undefined;
+
+/** Lets a person keep a text as a file: a download in a browser, the system's dialog in the desktop app. */
+export async function saveText(name: string, text: string): Promise<void> {
+  if (isDesktop) {
+    await (await import('./ipc')).saveText(name, text);
+    return;
+  }
+  const url = URL.createObjectURL(new Blob([text], { type: 'application/octet-stream' }));
+  const link = document.createElement('a');
+  link.href = url;
+  link.download = name;
+  link.click();
+  // The browser reads it after this turn.
+  setTimeout(() => {
+    URL.revokeObjectURL(url);
+  }, 60_000);
+}

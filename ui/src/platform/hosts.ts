@@ -15,18 +15,26 @@ export interface Joined {
   not_kept: string | null;
 }
 
+/** What a link or a notification asks the window for. */
+export type Wish =
+  /** Show this path of a host; no host: the one of this computer. */
+  | { kind: 'open'; host?: string; path: string }
+  /** Join a host with the link of an invitation. */
+  | { kind: 'join'; link: string }
+  /** A link that is not followed, and why. */
+  | { kind: 'refused'; message: string };
+
 const KEY = 'signalbox.host';
 
-/** The host that this window shows; `undefined`: the one of this computer. Only the desktop app has a choice. */
-export const shownHost: string | undefined = isDesktop ? (localStorage.getItem(KEY) ?? undefined) : undefined;
+/** The host that was shown last; `undefined`: the one of this computer. Only the desktop app has a choice. */
+export function lastShown(): string | undefined {
+  return isDesktop ? (localStorage.getItem(KEY) ?? undefined) : undefined;
+}
 
-/**
- * Shows another host. The page begins anew: nothing of one host may be taken for a state of the other.
- */
-export function showHost(id: string | undefined): void {
+/** The next start begins with this host. */
+export function rememberShown(id: string | undefined): void {
   if (id === undefined) localStorage.removeItem(KEY);
   else localStorage.setItem(KEY, id);
-  location.replace('/');
 }
 
 export async function listHosts(): Promise<JoinedHost[]> {
@@ -37,6 +45,15 @@ export async function joinHost(url: string, token: string, name: string): Promis
   return (await import('./ipc')).joinHost(url, token, name);
 }
 
+export async function renameHost(id: string, name: string): Promise<void> {
+  await (await import('./ipc')).renameHost(id, name);
+}
+
 export async function forgetHost(id: string): Promise<void> {
   await (await import('./ipc')).forgetHost(id);
+}
+
+/** Hears what links and notifications ask for, also what came before the page was there. */
+export async function hearWishes(heard: (wish: Wish) => void): Promise<void> {
+  if (isDesktop) await (await import('./ipc')).hearWishes(heard);
 }

@@ -1,5 +1,5 @@
 import { Channel, invoke } from '@tauri-apps/api/core';
-import type { Joined, JoinedHost } from './hosts';
+import type { Joined, JoinedHost, Wish } from './hosts';
 import type { ClientFrame, ServerFrame } from './protocol';
 import type { Transport, TransportHandlers } from './transport';
 
@@ -51,12 +51,26 @@ export async function pickFolder(): Promise<string | null> {
   return invoke<string | null>('pick_folder');
 }
 
+export async function saveText(name: string, text: string): Promise<void> {
+  await invoke<boolean>('save_text', { name, text });
+}
+
 export async function listHosts(): Promise<JoinedHost[]> {
   return invoke<JoinedHost[]>('host_list');
 }
 
 export async function joinHost(url: string, token: string, name: string): Promise<Joined> {
   return invoke<Joined>('host_join', { url, token, name });
+}
+
+export async function renameHost(id: string, name: string): Promise<void> {
+  await invoke('host_rename', { id, name });
+}
+
+export async function hearWishes(heard: (wish: Wish) => void): Promise<void> {
+  const channel = new Channel<Wish>();
+  channel.onmessage = heard;
+  await invoke('wishes', { channel });
 }
 
 export async function forgetHost(id: string): Promise<void> {

@@ -1469,7 +1469,7 @@ hint?: string, };
 /**
  * The data of each event type of Signalbox itself. The wire form is `"type"` and `"data"`.
  */
-export type EventData = { "type": "run_updated", "data": Run } | { "type": "step_updated", "data": Step } | { "type": "step_completed", "data": Step } | { "type": "log", "data": LogChunk } | { "type": "completion", "data": Completion } | { "type": "progress_update", "data": Progress } | { "type": "approval_requested", "data": Approval } | { "type": "approval_resolved", "data": Approval } | { "type": "verify_result", "data": VerifyResult } | { "type": "agent_session", "data": AgentSession } | { "type": "agent_message", "data": AgentText } | { "type": "agent_thought", "data": AgentText } | { "type": "tool_call", "data": ToolCall } | { "type": "plan_update", "data": AgentPlan } | { "type": "file_diff", "data": FileDiff } | { "type": "usage_update", "data": AgentUsage } | { "type": "agent_error", "data": AgentError } | { "type": "permission_requested", "data": Permission } | { "type": "permission_resolved", "data": Permission } | { "type": "correction", "data": Correction } | { "type": "goal_check", "data": GoalVerdict } | { "type": "risk_alert", "data": Risk } | { "type": "commit", "data": Commit } | { "type": "chat_message", "data": ChatMessage } | { "type": "webhook_updated", "data": Webhook } | { "type": "notice", "data": Notice } | { "type": "notices_updated", "data": NoticesUpdated } | { "type": "mark_updated", "data": ReadMark } | { "type": "queue_update", "data": QueueState } | { "type": "project_updated", "data": Project } | { "type": "activity_created", "data": Activity } | { "type": "system_status", "data": SystemStatus } | { "type": "health_check", "data": HealthCheck } | { "type": "member_updated", "data": Member } | { "type": "engine_recovered", "data": EngineRecovered } | { "type": "error", "data": ErrorReport };
+export type EventData = { "type": "run_updated", "data": Run } | { "type": "step_updated", "data": Step } | { "type": "step_completed", "data": Step } | { "type": "log", "data": LogChunk } | { "type": "completion", "data": Completion } | { "type": "progress_update", "data": Progress } | { "type": "approval_requested", "data": Approval } | { "type": "approval_resolved", "data": Approval } | { "type": "verify_result", "data": VerifyResult } | { "type": "agent_session", "data": AgentSession } | { "type": "agent_message", "data": AgentText } | { "type": "agent_thought", "data": AgentText } | { "type": "tool_call", "data": ToolCall } | { "type": "plan_update", "data": AgentPlan } | { "type": "file_diff", "data": FileDiff } | { "type": "usage_update", "data": AgentUsage } | { "type": "agent_error", "data": AgentError } | { "type": "permission_requested", "data": Permission } | { "type": "permission_resolved", "data": Permission } | { "type": "correction", "data": Correction } | { "type": "goal_check", "data": GoalVerdict } | { "type": "risk_alert", "data": Risk } | { "type": "commit", "data": Commit } | { "type": "chat_message", "data": ChatMessage } | { "type": "webhook_updated", "data": Webhook } | { "type": "notice", "data": Notice } | { "type": "notices_updated", "data": NoticesUpdated } | { "type": "mark_updated", "data": ReadMark } | { "type": "profile_updated", "data": Profile } | { "type": "queue_update", "data": QueueState } | { "type": "project_updated", "data": Project } | { "type": "workflow_updated", "data": WorkflowSaved } | { "type": "activity_created", "data": Activity } | { "type": "system_status", "data": SystemStatus } | { "type": "health_check", "data": HealthCheck } | { "type": "member_updated", "data": Member } | { "type": "engine_recovered", "data": EngineRecovered } | { "type": "error", "data": ErrorReport };
 
 /**
  * Which events.
@@ -2492,7 +2492,11 @@ unread: number,
 /**
  * How far the member has read in each project.
  */
-marks: Array<ReadMark>, };
+marks: Array<ReadMark>, 
+/**
+ * What the member wants on every device; absent: it has never said so.
+ */
+profile?: Profile, };
 
 /**
  * A change of a member: what is absent stays.
@@ -2523,6 +2527,11 @@ export type Members = {
  * By name.
  */
 members: Array<Member>, };
+
+/**
+ * A kind of notification.
+ */
+export type NewsKind = "questions" | "risks" | "messages";
 
 /**
  * No parameters, or no result.
@@ -2903,6 +2912,10 @@ step?: StepKey,
  */
 file?: string, 
 /**
+ * The file in view has changes of this member that were not saved.
+ */
+unsaved?: boolean, 
+/**
  * The question that this member is answering.
  */
 approval?: ApprovalId, 
@@ -2948,6 +2961,57 @@ devices?: Array<PresenceState>, };
  * How much an activity matters; the order is the order of attention.
  */
 export type Priority = "low" | "normal" | "high";
+
+/**
+ * What a member wants on every device. Only notifications are held back: the inbox and the feed have everything at once.
+ */
+export type Profile = { 
+/**
+ * Whose.
+ */
+member: MemberId, 
+/**
+ * Hours without notifications.
+ */
+quiet?: QuietHours, 
+/**
+ * No notifications until then.
+ */
+muted_until?: number, 
+/**
+ * What is notified all the same.
+ */
+through?: Array<NewsKind>, };
+
+/**
+ * What a member wants on every device.
+ */
+export type ProfileReply = { 
+/**
+ * As it is now.
+ */
+profile: Profile, 
+/**
+ * When it is quiet during the next eight days, in order and without overlaps; the first may have begun.
+ */
+quiet_times: Array<QuietTime>, };
+
+/**
+ * What the caller wants on every device. It takes the place of all that was said before: what is absent is none.
+ */
+export type ProfileUpdate = { 
+/**
+ * Hours without notifications.
+ */
+quiet?: QuietHours, 
+/**
+ * No notifications until then, at most a year ahead.
+ */
+muted_until?: number, 
+/**
+ * What is notified all the same.
+ */
+through?: Array<NewsKind>, };
 
 /**
  * Progress of a step, a run, a task or a project.
@@ -3158,6 +3222,40 @@ group: string,
  * Why it waits, for a person.
  */
 reason: string, };
+
+/**
+ * Hours in which a member is not disturbed, by the clock on a wall.
+ */
+export type QuietHours = { 
+/**
+ * When they begin, `22:00`.
+ */
+from: string, 
+/**
+ * When they end, `07:00`; on the next day if that is not after `from`.
+ */
+to: string, 
+/**
+ * The days on which they begin; none: every day.
+ */
+days?: Array<Weekday>, 
+/**
+ * Where the clock hangs: a name of the IANA time zone database, `Europe/Berlin`.
+ */
+time_zone: string, };
+
+/**
+ * A time without notifications.
+ */
+export type QuietTime = { 
+/**
+ * Its first moment.
+ */
+from: number, 
+/**
+ * The first moment after it.
+ */
+until: number, };
 
 /**
  * How far a member has read in a project. It only ever moves forward.
@@ -4514,6 +4612,11 @@ export type Webhooks = {
 webhooks: Array<Webhook>, };
 
 /**
+ * A day of the week.
+ */
+export type Weekday = "mon" | "tue" | "wed" | "thu" | "fri" | "sat" | "sun";
+
+/**
  * A value that a workflow asks for.
  */
 export type WorkflowInput = { 
@@ -4609,6 +4712,23 @@ text: string,
  * Hash of the text that was edited, from `workflow.get`; absent to create a file that must not exist.
  */
 base_hash?: string, };
+
+/**
+ * A workflow's file was saved through the host. Who did is the event's actor.
+ */
+export type WorkflowSaved = { 
+/**
+ * The project.
+ */
+project: ProjectId, 
+/**
+ * The workflow's name.
+ */
+workflow: string, 
+/**
+ * The hash of its text, as in `workflow.get`.
+ */
+hash: string, };
 
 /**
  * A workflow in a list.
@@ -4871,6 +4991,10 @@ export interface Methods {
   "notice.list": { params: NoticeList; reply: Notices };
   /** Marks notices of the caller as read, on all of its devices. */
   "notice.read": { params: NoticeRead; reply: NoticesLeft };
+  /** What the caller wants on every device, and when it is quiet. */
+  "profile.get": { params: Nothing; reply: ProfileReply };
+  /** Says when the caller is not to be disturbed. */
+  "profile.update": { params: ProfileUpdate; reply: ProfileReply };
   /** Has a project's events posted to an address, at least once each and in order. */
   "webhook.create": { params: WebhookCreate; reply: WebhookCreated };
   /** A project's webhooks. */

@@ -1,7 +1,7 @@
 import type { BlobText } from '../platform/protocol';
 import { isDesktop } from '../platform/environment';
 import { CallFailed } from '../stream/calls';
-import { call } from './client';
+import { here } from './client';
 
 /** Texts above this are not for looking at. */
 const LARGEST = 8 * 1024 * 1024;
@@ -41,10 +41,11 @@ async function load({ hash, bytes }: { hash: string; bytes: number }): Promise<s
 }
 
 async function inPages(hash: string): Promise<string> {
+  const session = here();
   let text = '';
   let offset: number | undefined = 0;
   while (offset !== undefined) {
-    const page: BlobText = await call('blob.text', { hash, offset });
+    const page: BlobText = await session.call('blob.text', { hash, offset });
     text += page.text;
     offset = page.next;
   }

@@ -1,7 +1,7 @@
 import { useEffect } from 'react';
 import type { History } from '../stream/agents';
 import { logKey } from '../stream/keys';
-import { call, show, useRoom, world } from './client';
+import { here, useRoom, world } from './client';
 import { useTopic } from './topics';
 
 const PAGE = 1_000;
@@ -27,17 +27,19 @@ export function useHistory(run: string, step: string): Past {
 }
 
 async function readBack(run: string, step: string): Promise<void> {
+  const session = here();
+  const { world } = session;
   if (world.historyOf(run, step) === 'loading') return;
   const turn = world.turnOf(run);
   const tell = (state: History) => {
     world.history(run, step, state);
-    show();
+    session.show();
   };
   tell('loading');
   try {
     for (;;) {
       const before = world.knownFrom(run, step);
-      const page = await call('run.transcript', {
+      const page = await session.call('run.transcript', {
         run,
         step,
         limit: PAGE,
@@ -46,7 +48,7 @@ async function readBack(run: string, step: string): Promise<void> {
       // A new snapshot meanwhile: whoever shows the step begins anew.
       if (world.turnOf(run) !== turn) return;
       world.earlier(run, step, page.events, page.more && page.events.length > 0);
-      show();
+      session.show();
       if (world.historyOf(run, step) !== 'loading') return;
       // What is older than what is kept in memory would be dropped at once.
       if (world.droppedOf(run, step)) {
@@ -73,14 +75,16 @@ export function useChanges(run: string, step: string, attempt: number): Past {
 }
 
 async function readChanges(run: string, step: string, attempt: number): Promise<void> {
+  const session = here();
+  const { world } = session;
   if (world.changesOf(run, step, attempt) === 'loading') return;
   world.changes(run, step, attempt, 'loading');
-  show();
+  session.show();
   try {
-    const { files } = await call('run.diff', { run, step, attempt });
+    const { files } = await session.call('run.diff', { run, step, attempt });
     world.changes(run, step, attempt, files);
   } catch (failed) {
     world.changes(run, step, attempt, { failed });
   }
-  show();
+  session.show();
 }

@@ -15,6 +15,7 @@ import type {
   Step,
   SystemStatus,
   VerifyResult,
+  WorkflowSaved,
 } from '../platform/protocol';
 import type { Logbook } from '../stream/logbook';
 import type { Transcript } from '../stream/transcript';
@@ -198,6 +199,12 @@ export function useOpenPermissions(): readonly Permission[] {
         .sort((a, b) => a.opened_at - b.opened_at),
     ),
   );
+}
+
+/** Who saved a workflow last while this window looked, and what. */
+export function useSavedWorkflow(project: string, name: string): (WorkflowSaved & { by: string }) | undefined {
+  const key = `${project}/${name}`;
+  return useTopic(`workflow:${key}`, () => world.saved.get(key));
 }
 
 /** Everything that waits for a person, whatever asks. */

@@ -83,19 +83,46 @@ export const to = {
 };
 
 let current = parseRoute(location.pathname, location.search, location.hash);
+/** Which host the pages of the history are of, and who shows it when a person goes back to one of another. */
+let tag: string | undefined;
+let goTo: ((host: string | undefined) => void) | undefined;
+
+interface Entry {
+  host?: string;
+}
+
+const place = () => location.pathname + location.search + location.hash;
+/** Where this person is, as a path. While the history leads to another host, still where they were. */
+let at = place();
 
 function changed(): void {
+  at = place();
   current = parseRoute(location.pathname, location.search, location.hash);
   publish(['route']);
 }
 
-window.addEventListener('popstate', changed);
+window.addEventListener('popstate', (event) => {
+  const host = (event.state as Entry | null)?.host;
+  if (goTo && host !== tag) goTo(host);
+  changed();
+});
 window.addEventListener('hashchange', changed);
 
-export function navigate(path: string, options: { replace?: boolean } = {}): void {
-  if (path === location.pathname + location.search + location.hash) return;
-  if (options.replace) history.replaceState(null, '', path);
-  else history.pushState(null, '', path);
+export function here(): string {
+  return at;
+}
+
+/** Notes whose pages follow; `back` is called when the history leads to those of another host. */
+export function tagHistory(host: string | undefined, back: (host: string | undefined) => void): void {
+  tag = host;
+  goTo = back;
+}
+
+export function navigate(path: string, options: { replace?: boolean; again?: boolean } = {}): void {
+  if (path === here() && !options.again) return;
+  const entry: Entry | null = tag === undefined ? null : { host: tag };
+  if (options.replace) history.replaceState(entry, '', path);
+  else history.pushState(entry, '', path);
   changed();
 }
 

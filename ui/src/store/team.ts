@@ -1,8 +1,10 @@
 import { useEffect } from 'react';
 import type { ChatMessage, Notice, Present, PresenceState, ReadMark } from '../platform/protocol';
 import type { Heard } from '../stream/team';
-import { call, placeOf, show, tellPresence, useLink, world } from './client';
+import { beforeSwitch, call, placeOf, show, tellPresence, useLink, world } from './client';
+import type { World } from '../stream/world';
 import type { Route } from './route';
+import type { Session } from './session';
 import { derive, useTopic } from './topics';
 
 const NONE: readonly never[] = [];
@@ -51,14 +53,28 @@ export function useHavingOpen(project: string, file: string): readonly string[] 
 let route: { project?: string; state: PresenceState } = { state: {} };
 let doing: { project: string; state: PresenceState } | undefined;
 let told: string | undefined;
+let unsaved = false;
 
 function tell(): void {
   const project = doing?.project ?? route.project;
   if (told !== undefined && told !== project) tellPresence(projectRoom(told), undefined);
   told = project;
   if (project === undefined) return;
-  const state = route.project === project ? { ...route.state } : {};
+  const state: PresenceState = route.project === project ? { ...route.state } : {};
+  if (unsaved && state.file !== undefined) state.unsaved = true;
   tellPresence(projectRoom(project), { ...state, ...doing?.state });
+}
+
+/** Names of others who have changes of a file that they did not save. */
+export function useUnsaved(project: string, file: string): readonly string[] {
+  return useNames(project, (at) => at.file === file && at.unsaved);
+}
+
+/** Tells the others whether this person has changes that are not saved. */
+export function tellUnsaved(now: boolean): void {
+  if (unsaved === now) return;
+  unsaved = now;
+  tell();
 }
 
 /** By what a workflow that is being edited is known to others. */
@@ -95,6 +111,17 @@ export function answering(project: string, kind: 'approval' | 'permission', id: 
   };
   return { onPointerEnter: begin, onPointerLeave: end, onFocus: begin, onBlur: end };
 }
+
+// Another host must not hear of it, and this one not of what is done there.
+beforeSwitch(() => {
+  if (told !== undefined) tellPresence(projectRoom(told), undefined);
+  told = undefined;
+  doing = undefined;
+  route = { state: {} };
+  unsaved = false;
+  clearTimeout(typingEnds);
+  typed = 0;
+});
 
 let typed = 0;
 let typingEnds: ReturnType<typeof setTimeout> | undefined;
@@ -134,11 +161,19 @@ export function useUnreadChat(project: string): number {
   return useTopic(`chat:${project}`, () => unreadChat(project, read, me));
 }
 
-function unreadChat(project: string, read: ReadMark | undefined, me: string | undefined): number {
+function unreadChat(project: string, read: ReadMark | undefined, me: string | undefined, of: World = world): number {
   if (read === undefined) return 0;
   let unread = 0;
-  for (const { value } of world.team.chats.get(project)?.values() ?? [])
+  for (const { value } of of.team.chats.get(project)?.values() ?? [])
     if (value.created_at > read.at && value.author !== me && !value.deleted) unread += 1;
+  return unread;
+}
+
+/** Messages of all projects of a host that this person has not read. */
+export function unreadOf({ world: of, link }: Session): number {
+  let unread = 0;
+  for (const project of of.team.chats.keys())
+    unread += unreadChat(project, of.team.marks.get(project), link.member, of);
   return unread;
 }
 

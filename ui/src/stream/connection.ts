@@ -23,6 +23,8 @@ const GRACE_MS = 10_000;
 const STEADY_MS = 5_000;
 const DEFAULT_PING_MS = 25_000;
 const PROBE_MS = 15_000;
+/** A host that answers nothing for so long may be gone; the connection is given up later, when its pings are missed. */
+const DOUBT_MS = 5_000;
 
 export interface Sink {
   /** The log is another one: nothing held is good. */
@@ -67,6 +69,7 @@ export class Connection {
   #stopWatch: (() => void) | undefined;
   #stopSteady: (() => void) | undefined;
   #stopProbe: (() => void) | undefined;
+  #stopDoubt: (() => void) | undefined;
 
   constructor(private readonly options: ConnectionOptions) {
     this.calls = new Calls(
@@ -122,6 +125,12 @@ export class Connection {
     if (state) this.#presence.set(room, state);
     else this.#presence.delete(room);
     if (this.#link.phase === 'live') this.#post({ type: 'presence', room, state: state ?? {} });
+  }
+
+  /** In a room that is joined late: the host hears nothing of rooms that a connection does not follow. */
+  #sayPresence(room: string): void {
+    const state = this.#presence.get(room);
+    if (state && this.#link.phase === 'live') this.#post({ type: 'presence', room, state });
   }
 
   leave(room: string): void {
@@ -190,6 +199,9 @@ export class Connection {
 
   #receive(batch: ServerFrame[]): void {
     this.#heard = this.options.clock.now();
+    // A goodbye may be the desktop's own, of a host that it has lost.
+    if (batch.some((frame) => frame.type !== 'bye'))
+      this.#link = { ...this.#link, heardAt: this.#heard, doubtful: false };
     this.#batches += 1;
     for (const frame of batch) this.#queue.push(frame);
     this.#cancelFlush ??= this.options.schedule(() => {
@@ -210,8 +222,10 @@ export class Connection {
       if (era !== this.#era || !this.#transport) break;
     }
     if (era === this.#era && this.#transport?.credit && batches > 0) this.#post({ type: 'credit', batches });
-    this.#link = { ...this.#link, heardAt: this.#heard };
-    if (this.#cursor) this.#link.seq = this.#cursor.seq;
+    if (this.#cursor) this.#link = { ...this.#link, seq: this.#cursor.seq };
+    // Not while it catches up: what is shown is as old as it was.
+    if (this.#link.phase === 'live' && this.#link.heardAt !== undefined)
+      this.#link = { ...this.#link, freshAt: this.#link.heardAt };
     this.options.sink.flushed();
     this.options.changed(this.#link);
   }
@@ -223,6 +237,7 @@ export class Connection {
         return;
       case 'subscribed':
         this.rooms.joined(frame.room, frame.mode, frame.head);
+        this.#sayPresence(frame.room);
         return;
       case 'snapshot':
         if (!this.rooms.isWanted(frame.room)) return;
@@ -385,14 +400,26 @@ export class Connection {
   #probe(): void {
     this.#stopProbe?.();
     const ask = () => {
+      const asked = this.options.clock.now();
       this.call('project.list', {}).catch(() => undefined);
+      this.#stopDoubt?.();
+      this.#stopDoubt = this.options.clock.after(DOUBT_MS, () => {
+        if (this.#heard <= asked) this.#update({ doubtful: true });
+      });
       this.#stopProbe = this.options.clock.after(PROBE_MS, ask);
     };
     this.#stopProbe = this.options.clock.after(50, ask);
   }
 
   #drop(): void {
-    for (const stop of [this.#stopRetry, this.#stopWatch, this.#stopSteady, this.#stopProbe, this.#cancelFlush])
+    for (const stop of [
+      this.#stopRetry,
+      this.#stopWatch,
+      this.#stopSteady,
+      this.#stopProbe,
+      this.#stopDoubt,
+      this.#cancelFlush,
+    ])
       stop?.();
     this.#cancelFlush = undefined;
     this.#queue = [];

@@ -16,6 +16,10 @@ export interface LinkState {
   retryAt?: number;
   /** When the host was last heard. */
   heardAt?: number;
+  /** It was asked something, and has said nothing for some seconds. */
+  doubtful?: boolean;
+  /** When what is shown was last up to date. */
+  freshAt?: number;
   roundTripMs?: number;
   closed?: { code: number; reason: string };
   lagging?: number;

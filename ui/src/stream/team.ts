@@ -7,6 +7,7 @@ import type {
   Notice,
   NoticesUpdated,
   Present,
+  Profile,
   ReadMark,
   ServerFrame,
 } from '../platform/protocol';
@@ -45,6 +46,8 @@ export class Team {
   unread = 0;
   /** Up to which event this member has read each project. */
   readonly marks = new Map<string, ReadMark>();
+  /** What this member wants on every device. */
+  profile: Profile | undefined;
   readonly connections = new Map<number, Heard>();
   measuredAt: number | undefined;
 
@@ -54,6 +57,7 @@ export class Team {
     this.gone();
     for (const map of [this.chats, this.notices, this.marks, this.connections]) map.clear();
     this.unread = 0;
+    this.setProfile(undefined);
     this.measuredAt = undefined;
   }
 
@@ -98,13 +102,19 @@ export class Team {
     this.dirty.add(`chat:${project}`);
   }
 
-  mine({ notices, unread, marks }: Pick<MemberSnapshot, 'notices' | 'unread' | 'marks'>): void {
+  mine({ notices, unread, marks, profile }: Pick<MemberSnapshot, 'notices' | 'unread' | 'marks' | 'profile'>): void {
+    this.setProfile(profile);
     this.notices.clear();
     for (const notice of notices) this.notices.set(notice.id, notice);
     this.unread = unread;
     this.marks.clear();
     for (const mark of marks) this.mark(mark);
     this.dirty.add('notices');
+  }
+
+  setProfile(profile: Profile | undefined): void {
+    this.profile = profile;
+    this.dirty.add('profile');
   }
 
   mark(mark: ReadMark): void {

@@ -7,6 +7,7 @@ import type {
   Member,
   Notice as MemberNotice,
   NoticesUpdated,
+  Profile,
   Progress,
   Project,
   QueueState,
@@ -20,6 +21,7 @@ import type {
   Step,
   SystemStatus,
   VerifyResult,
+  WorkflowSaved,
 } from '../platform/protocol';
 import { Logbook } from './logbook';
 import { AgentWorld } from './agents';
@@ -54,6 +56,8 @@ export class World extends AgentWorld {
   /** Rooms that were filled at least once, or that the host refused (then: why). */
   readonly filled = new Set<string>();
   readonly refused = new Map<string, string>();
+  /** Workflows that were saved while this window looked, by project and name: who did so last. */
+  readonly saved = new Map<string, WorkflowSaved & { by: string }>();
   readonly unknown = new Map<string, number>();
   readonly team = new Team(this.dirty);
   activity: ActivityEntry[] = [];
@@ -74,6 +78,7 @@ export class World extends AgentWorld {
       this.progress,
       this.verdicts,
       this.logs,
+      this.saved,
     ])
       map.clear();
     this.forgetAgents();
@@ -348,6 +353,16 @@ export class World extends AgentWorld {
       case 'mark_updated':
         this.team.mark(frame.data as ReadMark);
         return;
+      case 'profile_updated':
+        this.team.setProfile(frame.data as Profile);
+        return;
+      case 'workflow_updated': {
+        const saved = frame.data as WorkflowSaved;
+        const key = `${saved.project}/${saved.workflow}`;
+        this.saved.set(key, { ...saved, by: frame.actor });
+        this.dirty.add(`workflow:${key}`);
+        return;
+      }
       case 'webhook_updated':
         this.dirty.add(`webhooks:${frame.room.slice('project/'.length)}`);
         return;

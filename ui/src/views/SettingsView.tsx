@@ -1,5 +1,7 @@
-import { useState } from 'react';
+import { useEffect, useState } from 'react';
+import { Quiet } from '../features/team/Quiet';
 import { isDesktop } from '../platform/environment';
+import { askPermission, permission, worker } from '../platform/notifications';
 import { logout } from '../platform/session';
 import type { LoginCode } from '../platform/protocol';
 import { call, useLink, useStale } from '../store/client';
@@ -44,6 +46,7 @@ export function SettingsView() {
           </div>
         </section>
         <Notifications />
+        <Quiet />
         <OtherBrowser />
         <section className="panel" aria-label="About">
           <header>
@@ -73,26 +76,47 @@ export function SettingsView() {
 }
 
 function Notifications() {
-  const supported = 'Notification' in window;
-  const [permission, setPermission] = useState(supported ? Notification.permission : 'denied');
+  const [allowed, setAllowed] = useState(permission);
+  const [buttons, setButtons] = useState<boolean>();
+  useEffect(() => {
+    if (isDesktop || allowed !== 'granted') return;
+    let current = true;
+    void worker().then((found) => {
+      if (current) setButtons(found !== undefined);
+    });
+    return () => {
+      current = false;
+    };
+  }, [allowed]);
   const text = isDesktop
     ? 'The desktop app shows a system notification when a question waits for you.'
-    : !supported
+    : allowed === 'none'
       ? "This browser offers no notifications here. They need https or this machine's own address."
-      : permission === 'granted'
+      : allowed === 'granted'
         ? 'On: this browser tells you when a question waits while you look elsewhere.'
-        : permission === 'denied'
+        : allowed === 'denied'
           ? 'Blocked in this browser. Allow them in the site settings, beside the address.'
           : 'Off. The browser will ask once.';
   return (
-    <section className="panel" aria-label="Notifications">
+    <section className="panel" aria-label="Notifications" data-testid="notifications" data-state={allowed}>
       <header>
         <h2>Notifications</h2>
       </header>
-      <div className="body row between wrap">
-        <span className="soft grow">{text}</span>
-        {!isDesktop && supported && permission === 'default' && (
-          <Button onClick={() => void Notification.requestPermission().then(setPermission)}>Turn on</Button>
+      <div className="body stack">
+        <div className="row between wrap">
+          <span className="soft grow">{text}</span>
+          {!isDesktop && allowed === 'default' && (
+            <Button data-testid="notifications-on" onClick={() => void askPermission().then(setAllowed)}>
+              Turn on
+            </Button>
+          )}
+        </div>
+        {!isDesktop && allowed === 'granted' && buttons !== undefined && (
+          <p className="soft" data-testid="notifications-buttons" data-state={buttons ? 'yes' : 'no'}>
+            {buttons
+              ? 'A question can be answered with the buttons of its notification.'
+              : "A notification has no buttons here, because this browser does not trust the host's certificate: a click opens the question. Trust the certificate in the system, or put the host behind a name of your own, for buttons."}
+          </p>
         )}
       </div>
     </section>

@@ -1,4 +1,5 @@
 import { Connections } from '../features/system/Connections';
+import { Held } from '../features/system/Held';
 import { Facts, LimitsPanel, Machine, Services } from '../features/system/Host';
 import { useHealth, useSystem } from '../store/read';
 import { Loading } from '../shared/parts';
@@ -24,6 +25,7 @@ export function SystemView() {
       ) : (
         connections.loading && <Loading label="Loading connections" />
       )}
+      <Held />
       <div className="system-grid">
         {status.data ? <Facts report={status.data} /> : status.loading && <Loading label="Loading the host's state" />}
         <div className="stack">

@@ -1,7 +1,8 @@
 import { lazy, Suspense, useEffect, useState } from 'react';
 import { SignalGraph } from '../features/graph/SignalGraph';
 import { AlsoOpen } from '../features/team/People';
-import { workflowFile } from '../store/team';
+import { tellUnsaved, workflowFile } from '../store/team';
+import { useSavedWorkflow } from '../store/read';
 import { RunDialog, startRun } from '../features/workflows/RunDialog';
 import type { WorkflowReply } from '../platform/protocol';
 import { call, useLink, useStale } from '../store/client';
@@ -43,6 +44,8 @@ function lineOfHash(): number | undefined {
 }
 
 interface Conflict {
+  /** Who saved it, if that was seen as it happened. */
+  by?: string;
   /** What is on disk now; absent when the file was deleted. */
   text: string | undefined;
   /** What a save must name to replace just that. */
@@ -70,6 +73,8 @@ function Editing({ project, file }: { project: string; file: WorkflowReply }) {
   const [running, setRunning] = useState(false);
   const [comparing, setComparing] = useState(false);
   const [copied, setCopied] = useState<'yes' | 'no'>();
+  const [newer, setNewer] = useState<Conflict>();
+  const [loaded, setLoaded] = useState<string>();
   const name = base.workflow.name;
   const dirty = text !== base.text;
   const mayEdit = link.role !== 'viewer';
@@ -100,6 +105,7 @@ function Editing({ project, file }: { project: string; file: WorkflowReply }) {
 
   const save = useAction(async (hash: string | undefined) => {
     setCopied(undefined);
+    setLoaded(undefined);
     const saved = await call('workflow.save', {
       project,
       workflow: name,
@@ -122,6 +128,7 @@ function Editing({ project, file }: { project: string; file: WorkflowReply }) {
     // The editor is still there, and takes this as one change: undo brings mine back.
     setText(newest.text);
     setComparing(false);
+    setNewer(undefined);
     save.clear();
   });
   const copy = () => {
@@ -134,7 +141,37 @@ function Editing({ project, file }: { project: string; file: WorkflowReply }) {
       );
   };
   const start = useAction(() => startRun(project, name, []), { toast: true });
-  const conflict = save.error === undefined ? undefined : conflictOf(save.error);
+  // Somebody else saves while this is open: what is untouched shows it at once, and what is not says so.
+  const saved = useSavedWorkflow(project, name);
+  const newest = saved !== undefined && saved.hash !== base.hash && !save.pending ? saved : undefined;
+  useEffect(() => {
+    if (newest === undefined) return;
+    let current = true;
+    call('workflow.get', { project, workflow: name }).then(
+      (found) => {
+        if (!current || found.hash === base.hash) return;
+        if (dirty) {
+          setNewer({ text: found.text, hash: found.hash, by: newest.by });
+          return;
+        }
+        setBase(found);
+        setChecked(found);
+        setText(found.text);
+        setLoaded(newest.by);
+      },
+      () => undefined,
+    );
+    return () => {
+      current = false;
+    };
+  }, [newest, project, name, base.hash, dirty]);
+  useEffect(() => {
+    tellUnsaved(dirty);
+    return () => tellUnsaved(false);
+  }, [dirty]);
+  const refused = save.error === undefined ? undefined : conflictOf(save.error);
+  const seen = newer !== undefined && dirty && newer.hash !== base.hash ? newer : undefined;
+  const conflict = refused ?? seen;
   const compare = conflict !== undefined && comparing;
   const diagnostics = checked.workflow.diagnostics;
   const canRun = base.workflow.valid && !dirty && !stale;
@@ -194,8 +231,10 @@ function Editing({ project, file }: { project: string; file: WorkflowReply }) {
               <p>
                 {conflict.text === undefined
                   ? 'Somebody deleted this file since you opened it.'
-                  : 'Somebody changed this file since you opened it.'}{' '}
-                Nothing was written, and your text is still here.
+                  : `${conflict.by ?? 'Somebody'} saved a newer version since you opened it.`}{' '}
+                {refused === undefined
+                  ? 'Your text is still here.'
+                  : 'Nothing was written, and your text is still here.'}
               </p>
               <p>
                 {conflict.text === undefined
@@ -239,6 +278,11 @@ function Editing({ project, file }: { project: string; file: WorkflowReply }) {
           </div>
         ) : (
           <Problem error={save.error} />
+        )}
+        {loaded !== undefined && !dirty && (
+          <p className="soft" role="status" data-testid="newer-loaded">
+            {loaded} saved a newer version; you see it now.
+          </p>
         )}
         <Problem error={theirs.error} />
         {narrow && !compare && (

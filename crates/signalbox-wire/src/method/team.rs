@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use signalbox_model::{
-    AwayItem, AwayKind, ChatId, ChatLink, ChatMessage, Cursor, Delivery, Notice, NoticeId, ProjectId, ReadMark,
-    Webhook, WebhookId,
+    AwayItem, AwayKind, ChatId, ChatLink, ChatMessage, Cursor, Delivery, NewsKind, Notice, NoticeId, Profile,
+    ProjectId, QuietHours, QuietTime, ReadMark, UnixMillis, Webhook, WebhookId,
 };
 use ts_rs::TS;
 
@@ -73,6 +73,15 @@ params! {
         /// All about events up to here.
         #[serde(default, skip_serializing_if = "Option::is_none")] all_until: Option<Cursor>,
     }
+    /// What the caller wants on every device. It takes the place of all that was said before: what is absent is none.
+    ProfileUpdate {
+        /// Hours without notifications.
+        #[serde(default, skip_serializing_if = "Option::is_none")] quiet: Option<QuietHours>,
+        /// No notifications until then, at most a year ahead.
+        #[serde(default, skip_serializing_if = "Option::is_none")] muted_until: Option<UnixMillis>,
+        /// What is notified all the same.
+        #[serde(default, skip_serializing_if = "Option::is_none")] through: Option<Vec<NewsKind>>,
+    }
     /// A webhook to call.
     WebhookCreate {
         /// The project whose events it gets.
@@ -115,6 +124,13 @@ replies! {
     MarkReply {
         /// As it is now.
         mark: ReadMark,
+    }
+    /// What a member wants on every device.
+    ProfileReply {
+        /// As it is now.
+        profile: Profile,
+        /// When it is quiet during the next eight days, in order and without overlaps; the first may have begun.
+        quiet_times: Vec<QuietTime>,
     }
     /// What happened since the caller looked last.
     Away {

@@ -59,9 +59,7 @@ export function Feed() {
         </select>
       </div>
       {shown.length === 0 ? (
-        <Empty
-          title={entries.length === 0 ? 'Nothing has happened yet' : 'Nothing fits these filters'}
-        >
+        <Empty title={entries.length === 0 ? 'Nothing has happened yet' : 'Nothing fits these filters'}>
           <p>
             {entries.length === 0
               ? 'Runs that start and end, questions and failures are told here as they happen.'

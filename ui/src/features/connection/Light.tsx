@@ -16,6 +16,7 @@ function signalOf(link: LinkState): Signal {
   if (link.phase === 'waiting') return { tone: 'bad', word: 'Reconnecting', bars: 0 };
   if (link.phase !== 'live') return { tone: 'wait', word: link.complete ? 'Catching up' : 'Connecting', bars: 1 };
   if (link.lagging !== undefined) return { tone: 'wait', word: 'Catching up', bars: 2 };
+  if (link.doubtful) return { tone: 'wait', word: 'No answer', bars: 1 };
   const trip = link.roundTripMs ?? 0;
   if (trip > POOR_MS) return { tone: 'wait', word: 'Very slow', bars: 1 };
   if (trip > SLOW_MS) return { tone: 'wait', word: 'Slow', bars: 2 };
@@ -30,7 +31,13 @@ export function Light() {
   const silent = link.heardAt === undefined ? undefined : Math.max(0, now - link.heardAt);
   return (
     <Popover.Root>
-      <Popover.Trigger className="light" data-tone={signal.tone} data-testid="light" data-phase={link.phase}>
+      <Popover.Trigger
+        className="light"
+        data-tone={signal.tone}
+        data-testid="light"
+        data-phase={link.phase}
+        data-state={link.phase}
+      >
         <span className="light-bars" aria-hidden="true">
           {[1, 2, 3].map((bar) => (
             <i key={bar} data-on={bar <= signal.bars || undefined} />
@@ -40,7 +47,7 @@ export function Light() {
           <span className="sr">Connection: </span>
           {signal.word}
         </span>
-        {link.phase === 'live' && link.roundTripMs !== undefined && (
+        {link.phase === 'live' && !link.doubtful && link.roundTripMs !== undefined && (
           <span className="muted num">{link.roundTripMs} ms</span>
         )}
         {link.phase === 'waiting' && link.retryAt !== undefined && (

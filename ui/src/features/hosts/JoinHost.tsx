@@ -1,6 +1,6 @@
 import { useState } from 'react';
-import { joinHost, showHost } from '../../platform/hosts';
 import type { Joined } from '../../platform/hosts';
+import { join as joinHost, showHost } from '../../store/hosts';
 import { CallFailed } from '../../stream/calls';
 import { Dialog } from '../../shared/Dialog';
 import { Button } from '../../shared/parts';
@@ -11,16 +11,25 @@ import { useAction } from '../../shared/useAction';
 const INVITATION = /^\s*(https:\/\/[^#]+\/join#|signalbox:\/\/join\/[^#]+#)/;
 const OWN_MACHINE = /^(https:|(http:\/\/)?(127\.|localhost\b|\[::1\]))/;
 
-export function JoinHost({ onClose }: { onClose: () => void }) {
-  const [url, setUrl] = useState('');
+/** The host and port that an invitation's link leads to. */
+function place(link: string): string {
+  const found = /^\s*(?:https:\/\/([^/#]+)\/join|signalbox:\/\/join\/([^/#]+))/.exec(link);
+  return found?.[1] ?? found?.[2] ?? '';
+}
+
+/** `invitation`: a link that was followed, and fills the field in. */
+export function JoinHost({ onClose, invitation = '' }: { onClose: () => void; invitation?: string }) {
+  const [url, setUrl] = useState(invitation);
   const [token, setToken] = useState('');
   const [name, setName] = useState('');
   const [joined, setJoined] = useState<Joined>();
   const join = useAction(async () => {
     try {
       const answer = await joinHost(url, token, name);
-      if (answer.not_kept === null) showHost(answer.host.id);
-      else setJoined(answer);
+      if (answer.not_kept === null) {
+        onClose();
+        showHost(answer.host.id);
+      } else setJoined(answer);
     } catch (error) {
       throw new CallFailed({ code: 'bad_request', message: String(error) });
     }
@@ -35,7 +44,14 @@ export function JoinHost({ onClose }: { onClose: () => void }) {
         title={`${joined.host.name} is joined`}
         testid="host-joined"
         footer={
-          <Button kind="primary" onClick={() => showHost(joined.host.id)} data-testid="host-show">
+          <Button
+            kind="primary"
+            onClick={() => {
+              onClose();
+              showHost(joined.host.id);
+            }}
+            data-testid="host-show"
+          >
             Show it
           </Button>
         }
@@ -82,7 +98,9 @@ export function JoinHost({ onClose }: { onClose: () => void }) {
       testid="join-host"
       footer={
         <>
-          <Button onClick={onClose}>Cancel</Button>
+          <Button onClick={onClose} data-testid="host-cancel">
+            Cancel
+          </Button>
           <Button
             kind="primary"
             type="submit"
@@ -110,6 +128,11 @@ export function JoinHost({ onClose }: { onClose: () => void }) {
           setUrl,
           'The link that its owner sent you; or its address, if you have a token.',
           'https://192.168.1.7:7118/join#…',
+        )}
+        {invited && (
+          <p data-testid="host-target">
+            The invitation is to the host at <b className="mono">{place(url)}</b>. Join only if you know who sent it.
+          </p>
         )}
         {invited ? (
           field('host-name', 'Your name', name, setName, 'What you are called there.', '')

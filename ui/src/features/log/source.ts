@@ -1,4 +1,4 @@
-import { call, show, world } from '../../store/client';
+import { call, here } from '../../store/client';
 import type { Logbook } from '../../stream/logbook';
 import { logKey } from '../../stream/world';
 
@@ -16,11 +16,15 @@ function fetchPage(ref: LogRef, offset: number | undefined, limit: number): Prom
   const key = `${logKey(ref.run, ref.step, ref.attempt)} ${String(offset)}`;
   const held = busy.get(key);
   if (held) return held;
-  const asked = call('run.log', offset === undefined ? { ...ref, limit } : { ...ref, offset, limit })
+  // Another host may be shown when the answer comes: it belongs to the one that was asked.
+  const session = here();
+  const { world } = session;
+  const asked = session
+    .call('run.log', offset === undefined ? { ...ref, limit } : { ...ref, offset, limit })
     .then((page) => {
       world.logbook(ref.run, ref.step, ref.attempt).page(page);
       world.dirty.add(`log:${logKey(ref.run, ref.step, ref.attempt)}`);
-      show();
+      session.show();
     })
     .finally(() => busy.delete(key));
   busy.set(key, asked);

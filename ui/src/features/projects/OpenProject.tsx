@@ -1,7 +1,6 @@
 import { useState } from 'react';
 import { pickFolder } from '../../platform/environment';
-import { shownHost } from '../../platform/hosts';
-import { call } from '../../store/client';
+import { call, useShownHost } from '../../store/client';
 import { navigate, to } from '../../store/route';
 import { Dialog } from '../../shared/Dialog';
 import { Button } from '../../shared/parts';
@@ -9,6 +8,7 @@ import { Problem } from '../../shared/Problem';
 import { useAction } from '../../shared/useAction';
 
 export function OpenProject({ onClose }: { onClose: () => void }) {
+  const host = useShownHost();
   const [path, setPath] = useState('');
   const [trust, setTrust] = useState(false);
   const open = useAction(async () => {
@@ -66,7 +66,7 @@ export function OpenProject({ onClose }: { onClose: () => void }) {
               onChange={(event) => setPath(event.target.value)}
             />
             {/* The system's dialog shows this computer's folders: they mean nothing to a host elsewhere. */}
-            {pickFolder && shownHost === undefined && (
+            {pickFolder && host === undefined && (
               <Button icon="folder" onClick={() => void pick.run()}>
                 Choose…
               </Button>

@@ -11,6 +11,7 @@ import { goalLook, runLook } from '../../shared/status';
 import { useAction } from '../../shared/useAction';
 import { brief, spelled, usedUp } from '../../shared/used';
 import { cancelRun, pauseRun, resumeRun } from './actions';
+import { ExportMenu } from '../export/ExportMenu';
 import { RetryMenu } from './RetryMenu';
 import './runs.css';
 
@@ -48,6 +49,7 @@ export function RunHeader({
         </span>
         <span className="grow" />
         {people}
+        {run.status === 'done' && <ExportMenu run={run} />}
         <RunActions run={run} cancellingSince={cancellingSince} />
       </div>
       <div className="run-head-facts">

@@ -68,7 +68,9 @@ export function Connections({ connections, reload }: { connections: readonly Con
                   <Ago at={connection.connected_at} />
                 </td>
                 <td className="right num">
-                  {connection.round_trip_ms === undefined ? '—' : `${String(connection.round_trip_ms)} ms`}
+                  {connection.round_trip_ms === undefined
+                    ? '—'
+                    : `${connection.round_trip_ms < 1 ? '<1' : String(Math.round(connection.round_trip_ms))} ms`}
                   <Plot
                     label="Round trip, the last ten minutes"
                     unit="ms"

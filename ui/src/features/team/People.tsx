@@ -1,6 +1,6 @@
 import type { Present } from '../../platform/protocol';
 import { world } from '../../store/client';
-import { useHavingOpen, useOthers } from '../../store/team';
+import { useHavingOpen, useUnsaved, useOthers } from '../../store/team';
 import './team.css';
 
 /** Faces that are shown; the rest is a number. */
@@ -74,9 +74,15 @@ export function People({ project, run }: { project: string; run?: string }) {
 
 /** Who else has this file open: what one saves is a conflict for the other. */
 export function AlsoOpen({ project, file }: { project: string; file: string }) {
-  const names = useHavingOpen(project, file);
+  const unsaved = useUnsaved(project, file);
+  const names = useHavingOpen(project, file).filter((name) => !unsaved.includes(name));
   return (
     <span className="answering" role="status" data-testid="also-open">
+      {unsaved.length > 0 && (
+        <b data-testid="also-unsaved">
+          {unsaved.join(', ')} {unsaved.length === 1 ? 'has' : 'have'} changes that are not saved.{' '}
+        </b>
+      )}
       {names.length > 0 && `${names.join(', ')} ${names.length === 1 ? 'has' : 'have'} it open too`}
     </span>
   );
