@@ -250,6 +250,8 @@ fn ids_of_another_project_are_as_if_they_were_not_there_in_every_method() {
         "member.list",
         "notice.list",
         "notice.read",
+        "profile.get",
+        "profile.update",
         "project.list",
         "project.open",
         "share.start",
