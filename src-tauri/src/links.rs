@@ -154,7 +154,7 @@ fn packaged() -> bool {
 mod tests {
     use super::*;
 
-    const RUN: &str = "r_01J8Z0K3V5N7Q9S1T3W5Y7A9C1";
+    const RUN: &str = "r_01j8z0k3v5n7q9s1t3w5y7a9c1";
 
     #[test]
     fn links_that_the_product_makes_are_read() {

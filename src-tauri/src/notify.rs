@@ -177,9 +177,9 @@ mod tests {
             let text = format!(r#"{{"kind":"{kind}","priority":"high","actor":"engine","text":"x"{more}}}"#);
             place(&serde_json::from_str(&text).unwrap())
         };
-        let run = r#","project":"shop","run":"r_1""#;
+        let run = r#","project":"shop","run":"r_12345678""#;
         assert_eq!(about("approval_requested", run), "/inbox");
-        assert_eq!(about("notify", run), "/projects/shop/runs/r_1");
+        assert_eq!(about("notify", run), "/projects/shop/runs/r_12345678");
         assert_eq!(about("risk_raised", r#","project":"shop""#), "/projects/shop");
         assert_eq!(about("notify", ""), "/activity");
     }
