@@ -258,6 +258,13 @@ impl Page {
         self.seen(id, &format!("{id} to be clicked"), || self.driver.click(&self.driver.find(&selector(id))?).ok());
     }
 
+    /// Clicks an element if it is there at this moment.
+    pub(crate) fn click_if_there(&self, id: &str) {
+        if let Some(element) = self.driver.find(&selector(id)) {
+            self.driver.click(&element).ok();
+        }
+    }
+
     /// Replaces the text of a field.
     pub(crate) fn fill(&self, id: &str, text: &str) {
         let element = self.wait(id);

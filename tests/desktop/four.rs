@@ -121,7 +121,17 @@ fn same(pages: &[&Page]) -> Held {
 
 fn open_run(page: &Page, number: usize) {
     page.click("side-shop");
-    page.click(&format!("run-{number}"));
+    let row = format!("run-{number}");
+    page.wait(&row);
+    // The row changes its place and size when its run goes on: a click into that moment hits nothing, for people too.
+    until("the run to be opened", LONG, || {
+        if page.attribute("run-header", "data-state").is_some() {
+            return Some(());
+        }
+        page.attribute(&row, "data-state")?;
+        page.click_if_there(&row);
+        None
+    });
 }
 
 fn start(page: &Page) {
