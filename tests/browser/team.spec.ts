@@ -170,3 +170,30 @@ test('a host is shared by its owner, and an invitation is made', async ({ browse
   await ada.getByTestId('share-stop').click();
   await expect(ada.getByTestId('share-start')).toBeVisible();
 });
+
+test('messages written faster than the host answers all arrive, in order; a bad address leaves the page connected', async ({
+  browser,
+}) => {
+  const { page } = await person(browser, 'ida', 'operator');
+  await toProject(page, 'chat');
+  const wanted = Array.from({ length: 30 }, (_, n) => `quick ${String(n)}`);
+  for (const text of wanted) {
+    await page.getByTestId('chat-text').fill(text);
+    await page.getByTestId('chat-text').press('Enter');
+  }
+  const project = (await host.call<{ projects: { id: string }[] }>('project.list')).projects[0]?.id;
+  await expect
+    .poll(async () => {
+      const { messages } = await host.call<{ messages: { text: string }[] }>('chat.list', { project, limit: 100 });
+      return messages.map(({ text }) => text).filter((text) => text.startsWith('quick '));
+    })
+    .toEqual(wanted);
+  await expect(page.getByTestId('chat-unsent')).toBeHidden();
+  await expect(page.getByTestId('chat-message').last()).toContainText('quick 29');
+  await expect(page.getByTestId('chat-message').last()).toBeInViewport();
+
+  await page.goto(`${host.address.url}/projects/${String(project)}/runs/R_01M8`);
+  await expect(page.getByText('This page is not here')).toBeVisible();
+  await page.getByTestId('nav-projects').click();
+  await expect(page.getByTestId('light')).toContainText('Live');
+});

@@ -36,7 +36,7 @@ const STEP: Record<Exclude<StepStatus, 'done'>, Look> = {
   scheduled: { word: 'Scheduled', tone: 'wait', shape: 'clock' },
   starting: { word: 'Starting', tone: 'active', shape: 'arc' },
   running: { word: 'Running', tone: 'active', shape: 'play' },
-  waiting_input: { word: 'Waiting for you', tone: 'wait', shape: 'question' },
+  waiting_input: { word: 'Waiting for an answer', tone: 'wait', shape: 'question' },
   paused: { word: 'Paused', tone: 'wait', shape: 'pause' },
   verifying: { word: 'Checking', tone: 'active', shape: 'inspect' },
   cancelling: { word: 'Cancelling', tone: 'off', shape: 'stop' },

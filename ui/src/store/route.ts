@@ -1,3 +1,4 @@
+import { isRoom } from '../stream/cursor';
 import { useTopic, publish } from './topics';
 
 export type ProjectTab = 'runs' | 'workflows' | 'queue' | 'chat' | 'settings';
@@ -36,6 +37,9 @@ export function parseRoute(path: string, search: string, hash: string): Route {
     return { name: first };
   if (first !== 'projects') return { name: 'missing', path };
   if (project === undefined) return { name: 'projects' };
+  // What no project and no run can be called is never asked for: the host ends a connection for such a name.
+  if (!isRoom(`project/${project}`) || (kind === 'runs' && id !== undefined && !isRoom(`run/${id}`)))
+    return { name: 'missing', path };
   if (kind === undefined) return { name: 'project', project, tab: 'runs' };
   if (kind === 'workflows')
     return id === undefined

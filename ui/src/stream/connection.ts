@@ -122,6 +122,7 @@ export class Connection {
 
   /** Says what this person looks at in a room; said again after each reconnect, since nothing keeps it. */
   presence(room: string, state: PresenceState | undefined): void {
+    if (!isRoom(room)) return;
     if (state) this.#presence.set(room, state);
     else this.#presence.delete(room);
     if (this.#link.phase === 'live') this.#post({ type: 'presence', room, state: state ?? {} });

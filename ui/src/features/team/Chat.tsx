@@ -2,6 +2,7 @@ import { Fragment, useEffect, useLayoutEffect, useRef, useState } from 'react';
 import type { ChatLink, ChatMessage, Member } from '../../platform/protocol';
 import { call, useLink, useRoom, useStale, world } from '../../store/client';
 import { useMembers } from '../../store/read';
+import { post, postAgain, takeBack, useOutbox } from '../../store/outbox';
 import { to } from '../../store/route';
 import { markRead, readNotices, readOlderChat, typing, useChat, useTyping } from '../../store/team';
 import { clockTime, exact } from '../../shared/format';
@@ -108,6 +109,10 @@ export function Chat({ project }: { project: string }) {
           setAnswer(undefined);
           setEdit(undefined);
         }}
+        onSent={() => {
+          atEnd.current = true;
+          if (list.current) list.current.scrollTop = list.current.scrollHeight;
+        }}
       />
     </section>
   );
@@ -187,7 +192,7 @@ function Message({
           <p className="muted">Taken back.</p>
         ) : (
           <p className="chat-text">
-            <Words text={message.text} />
+            <Words text={message.text} mentions={message.mentions ?? []} />
             {message.edited_at !== undefined && (
               <span className="muted" title={exact(message.edited_at)}>
                 {' '}
@@ -243,11 +248,15 @@ function Message({
   );
 }
 
-/** Names are set off; everything else is text as it was written. */
-function Words({ text }: { text: string }) {
-  const parts = text.split(/(@[\p{L}\p{N}][\p{L}\p{N}._-]*)/u);
+/** Names of those who were told are set off, and no others; everything else is text as it was written. */
+function Words({ text, mentions }: { text: string; mentions: readonly string[] }) {
+  const members = useMembers();
+  const names = members.filter((member) => mentions.includes(member.id)).map((member) => `@${member.name}`);
+  if (names.length === 0) return text;
+  names.sort((a, b) => b.length - a.length);
+  const parts = text.split(new RegExp(`(${names.map(escaped).join('|')})`, 'iu'));
   return parts.map((part, index) =>
-    part.startsWith('@') ? (
+    index % 2 === 1 ? (
       <span key={index} className="mention">
         {part}
       </span>
@@ -255,6 +264,10 @@ function Words({ text }: { text: string }) {
       <Fragment key={index}>{part}</Fragment>
     ),
   );
+}
+
+function escaped(text: string): string {
+  return text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&');
 }
 
 function linkName(link: ChatLink): string {
@@ -281,11 +294,13 @@ function Composer({
   answer,
   edit,
   onDone,
+  onSent,
 }: {
   project: string;
   answer: ChatMessage | undefined;
   edit: ChatMessage | undefined;
   onDone: () => void;
+  onSent: () => void;
 }) {
   const link = useLink();
   const stale = useStale();
@@ -297,22 +312,28 @@ function Composer({
     if (answer || edit) field.current?.focus();
   }, [answer, edit]);
   useEffect(() => () => typing(project, false), [project]);
-  const send = useAction(async (body: string) => {
-    if (edit) await call('chat.edit', { message: edit.id, text: body });
-    else
-      await call('chat.post', {
-        project,
-        text: body,
-        links: linksIn(body, project),
-        ...(answer && { reply_to: answer.id }),
-      });
+  const unsent = useOutbox(project);
+  const change = useAction(async (body: string) => {
+    if (!edit) return;
+    await call('chat.edit', { message: edit.id, text: body });
+    onDone();
+  });
+  const send = (body: string) => {
+    if (edit) {
+      void change.run(body);
+      return;
+    }
+    // Out of the box at once: what is written next is another message, however long this one takes.
+    post({ project, text: body, links: linksIn(body, project), ...(answer && { reply_to: answer.id }) });
     setText('');
     typing(project, false);
     onDone();
-  });
+    onSent();
+  };
   if (link.role === 'viewer') return <p className="chat-foot muted">You may read here; operators and owners write.</p>;
   const size = new TextEncoder().encode(text).length;
-  const off = stale || send.pending || text.trim() === '' || size > LONGEST;
+  const off = stale || change.pending || text.trim() === '' || size > LONGEST;
+  const failed = unsent.find((each) => each.error !== undefined);
   const word = /(?:^|\s)@([\p{L}\p{N}._-]{0,40})$/u.exec(text)?.[1];
   const fitting =
     word === undefined ? [] : members.filter((member) => fits(member, word, project, link.member)).slice(0, 6);
@@ -325,7 +346,7 @@ function Composer({
       className="chat-foot"
       onSubmit={(event) => {
         event.preventDefault();
-        if (!off) void send.run(text.trim());
+        if (!off) send(text.trim());
       }}
     >
       {(answer ?? edit) && (
@@ -371,7 +392,38 @@ function Composer({
           {edit ? 'Save' : 'Send'}
         </Button>
       </div>
-      <Problem error={send.error} />
+      <Problem error={change.error} />
+      {unsent.length > 0 && (
+        <div className="chat-unsent" role="status" data-testid="chat-unsent">
+          {unsent.map((each) => (
+            <p key={each.id} className="cut muted">
+              {each.error === undefined ? 'On its way: ' : 'Not sent: '}
+              {each.params.text}
+            </p>
+          ))}
+          {failed && (
+            <>
+              <Problem error={failed.error} />
+              <span className="row">
+                <Button size="small" disabled={stale} onClick={() => postAgain(project)}>
+                  Send again
+                </Button>
+                <Button
+                  size="small"
+                  kind="quiet"
+                  onClick={() => {
+                    setText(text === '' ? failed.params.text : `${failed.params.text}\n${text}`);
+                    takeBack(project, failed.id);
+                    field.current?.focus();
+                  }}
+                >
+                  Back into the box
+                </Button>
+              </span>
+            </>
+          )}
+        </div>
+      )}
       <p className="muted" style={{ minHeight: 18, fontSize: 12 }} role="status" data-testid="chat-typing">
         {size > LONGEST
           ? `${String(size - LONGEST)} bytes too long: a message has at most 4 KiB.`

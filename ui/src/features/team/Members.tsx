@@ -65,8 +65,10 @@ function Change({ member, onClose }: { member: Member; onClose: () => void }) {
   const [name, setName] = useState(member.name);
   const [role, setRole] = useState(member.role);
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set(member.projects ?? []));
+  const [all, setAll] = useState(chosen.size === 0);
   const save = useAction(async () => {
-    await call('member.update', { member: member.id, name: name.trim(), role, projects: [...chosen] });
+    const wanted = all ? [] : [...chosen];
+    await call('member.update', { member: member.id, name: name.trim(), role, projects: wanted });
     onClose();
   });
   const revoke = useAction(async () => {
@@ -74,6 +76,8 @@ function Change({ member, onClose }: { member: Member; onClose: () => void }) {
     onClose();
   });
   const off = stale || save.pending || revoke.pending;
+  // An empty list would mean all of them.
+  const none = !all && chosen.size === 0;
   return (
     <Dialog
       open
@@ -88,7 +92,7 @@ function Change({ member, onClose }: { member: Member; onClose: () => void }) {
           </Button>
           <span className="grow" />
           <Button onClick={onClose}>Cancel</Button>
-          <Button kind="primary" disabled={off || name.trim() === ''} onClick={() => void save.run()}>
+          <Button kind="primary" disabled={off || none || name.trim() === ''} onClick={() => void save.run()}>
             Save
           </Button>
         </>
@@ -108,12 +112,22 @@ function Change({ member, onClose }: { member: Member; onClose: () => void }) {
           </select>
         </label>
         <fieldset className="stack">
-          <legend>Projects: none chosen means all</legend>
+          <legend>Projects</legend>
+          <label className="row">
+            <input
+              type="checkbox"
+              data-testid="member-all"
+              checked={all}
+              onChange={(event) => setAll(event.target.checked)}
+            />
+            All, also those to come
+          </label>
           {projects.map((project) => (
             <label key={project.id} className="row">
               <input
                 type="checkbox"
-                checked={chosen.has(project.id)}
+                disabled={all}
+                checked={all || chosen.has(project.id)}
                 onChange={(event) => {
                   const next = new Set(chosen);
                   if (event.target.checked) next.add(project.id);
@@ -124,6 +138,7 @@ function Change({ member, onClose }: { member: Member; onClose: () => void }) {
               {project.name}
             </label>
           ))}
+          {none && <p className="muted">Choose one at least. To let nobody in with this token any more, revoke it.</p>}
         </fieldset>
         <Problem error={save.error ?? revoke.error} />
       </div>
