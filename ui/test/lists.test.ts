@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Member, ServerFrame } from '../src/platform/protocol';
-import { Lists } from '../src/store/lists';
+import { auditedProject, Lists } from '../src/store/lists';
 import { World } from '../src/stream/world';
 import { Bench, HOST_STATE, project, projectState, run } from './host';
 
@@ -124,4 +124,13 @@ test('a refused room is asked for again on the next connection', () => {
   expect(bench.world.refused.get('project/docs')).toBe('not_found');
   bench.give({ type: 'snapshot', room: 'project/docs', at: 12, state: projectState('docs') });
   expect(bench.world.refused.has('project/docs')).toBe(false);
+});
+
+test('the audit list is of the whole host, or of one project that is still seen', () => {
+  const projects = [project('docs'), project('shop')];
+  expect(auditedProject(true, projects, 'shop')).toBeUndefined();
+  expect(auditedProject(false, projects, undefined)).toBe('docs');
+  expect(auditedProject(false, projects, 'shop')).toBe('shop');
+  expect(auditedProject(false, projects, 'taken')).toBe('docs');
+  expect(auditedProject(false, [], undefined)).toBeUndefined();
 });

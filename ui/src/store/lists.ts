@@ -72,3 +72,14 @@ export class Lists {
     return turn === this.#turn && this.world.refused.has('host');
   }
 }
+
+/** The project whose audit list is shown; none: that of the whole host, or there is no project to show it of. */
+export function auditedProject(
+  seesAll: boolean,
+  projects: readonly { id: string }[],
+  chosen: string | undefined,
+): string | undefined {
+  if (seesAll) return undefined;
+  // The chosen one may be theirs no more.
+  return (projects.find((project) => project.id === chosen) ?? projects[0])?.id;
+}
