@@ -145,7 +145,9 @@ test('people see each other, talk, and do not answer the same question at once',
 
   // A role that is taken away is gone at once.
   await ada.getByTestId('member-vera').getByRole('button', { name: 'Change…' }).click();
-  await ada.getByTestId('member-dialog').getByRole('button', { name: 'Revoke' }).click();
+  await ada.getByTestId('member-revoke').click();
+  await expect(ada.getByTestId('revoke-dialog')).toContainText('closes its connections now');
+  await ada.getByTestId('revoke-sure').click();
   await expect(viewer.getByTestId('light').or(viewer.getByTestId('unreachable')).first()).toBeVisible();
   await expect(ada.getByTestId('member-vera')).toContainText('may not come in any more');
 });

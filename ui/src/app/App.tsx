@@ -3,6 +3,7 @@ import { Help } from '../features/palette/Help';
 import { Palette } from '../features/palette/Palette';
 import { useFirstLoad, useLink } from '../store/client';
 import { useKeys } from '../store/keys';
+import { useGone } from '../store/read';
 import { navigate, useRoute } from '../store/route';
 import type { Route } from '../store/route';
 import { useReadHere, useTellRoute } from '../store/team';
@@ -31,6 +32,8 @@ const RunView = lazy(() => loadRun().then((module) => ({ default: module.RunView
 const WorkflowView = lazy(() => import('../views/WorkflowView').then((module) => ({ default: module.WorkflowView })));
 
 function View({ route }: { route: Route }) {
+  const gone = useGone('project' in route ? route.project : undefined);
+  if (gone) return <NotHere what="project" refused="gone" />;
   switch (route.name) {
     case 'projects':
       return <ProjectsView />;

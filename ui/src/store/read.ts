@@ -38,6 +38,16 @@ export function useProject(id: string): Project | undefined {
   return useTopic('projects', () => world.projects.get(id));
 }
 
+/** Whether it was seen here, and is not this person's any more. */
+export function useGone(id: string | undefined): boolean {
+  return useTopic('projects', () => id !== undefined && world.gone.has(id) && !world.projects.has(id));
+}
+
+/** Whether this person sees all projects: the host's room is for those. */
+export function useSeesAll(): boolean {
+  return useTopic('room:host', () => !world.refused.has('host'));
+}
+
 export function useRun(id: string): Run | undefined {
   return useTopic(`run:${id}`, () => world.run(id));
 }

@@ -7,6 +7,7 @@ import { Connection } from '../stream/connection';
 import { initialLink } from '../stream/link';
 import type { LinkState } from '../stream/link';
 import { World } from '../stream/world';
+import { Lists } from './lists';
 
 const OPEN_PROJECTS = 100;
 
@@ -23,6 +24,11 @@ export class Session {
   readonly #early = new Set<string>();
   readonly #present = new Map<string, PresenceState>();
   readonly #followed = new Set<string>();
+  readonly #lists = new Lists(
+    this.world,
+    (method, params) => this.call(method, params),
+    () => this.show(),
+  );
   #starting: Promise<void> | undefined;
   #ended = false;
 
@@ -57,8 +63,7 @@ export class Session {
         },
         apply: (frame) => {
           this.world.apply(frame);
-          // A member of some projects only may not see the host's room: what is theirs is asked for.
-          if (frame.type === 'left' && frame.room === 'host' && frame.code !== 'unsubscribed') void this.#askProjects();
+          this.#lists.apply(frame);
         },
         flushed: () => this.show(),
       },
@@ -88,13 +93,6 @@ export class Session {
     this.world.dirty.clear();
     if (topics.includes('projects') || topics.includes('*')) this.#followProjects();
     if (topics.length > 0) this.changed(this, topics);
-  }
-
-  async #askProjects(): Promise<void> {
-    const { projects } = await this.call('project.list', {}).catch(() => ({ projects: [] }));
-    for (const project of projects) this.world.projects.set(project.id, project);
-    this.world.dirty.add('projects');
-    this.show();
   }
 
   join(room: string): void {
@@ -134,6 +132,11 @@ export class Session {
 
   /** The rooms of open projects are always joined: the inbox and the title speak for all of them. */
   #followProjects(): void {
+    for (const room of this.#followed) {
+      if (this.world.projects.has(room.slice('project/'.length))) continue;
+      this.#followed.delete(room);
+      this.connection?.leave(room);
+    }
     for (const project of this.world.projects.values()) {
       const room = `project/${project.id}`;
       if (project.open && !this.#followed.has(room) && this.#followed.size < OPEN_PROJECTS) {

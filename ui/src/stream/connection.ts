@@ -153,6 +153,8 @@ export class Connection {
 
   #connect(): void {
     this.#drop();
+    // What this person may see may be another by now: a change of rights ends a connection.
+    for (const room of [...this.rooms.refused.keys()]) if (this.rooms.isWanted(room)) this.rooms.refused.delete(room);
     const era = ++this.#era;
     const transport = this.options.transport();
     this.#transport = transport;

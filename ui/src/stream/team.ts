@@ -88,6 +88,14 @@ export class Team {
     if (this.presence.delete(room)) this.dirty.add('presence');
   }
 
+  /** Of a project that this person does not see any more. */
+  drop(project: string): void {
+    this.chats.delete(project);
+    this.marks.delete(project);
+    this.#read([...this.notices.values()].filter((notice) => notice.project === project).map((notice) => notice.id));
+    this.presence.delete(`project/${project}`);
+  }
+
   chat(project: string, messages: readonly ChatMessage[], at: number): void {
     let held = this.chats.get(project);
     if (!held) this.chats.set(project, (held = new Map()));

@@ -56,6 +56,8 @@ export class World extends AgentWorld {
   /** Rooms that were filled at least once, or that the host refused (then: why). */
   readonly filled = new Set<string>();
   readonly refused = new Map<string, string>();
+  /** Projects that were seen, and are not this person's any more. */
+  readonly gone = new Set<string>();
   /** Workflows that were saved while this window looked, by project and name: who did so last. */
   readonly saved = new Map<string, WorkflowSaved & { by: string }>();
   readonly unknown = new Map<string, number>();
@@ -84,6 +86,7 @@ export class World extends AgentWorld {
     this.forgetAgents();
     this.team.forget();
     this.filled.clear();
+    this.gone.clear();
     this.#pinned.clear();
     this.activity = [];
     this.system = undefined;
@@ -99,7 +102,7 @@ export class World extends AgentWorld {
         this.#snapshot(frame.room, frame.at, frame.state);
         return;
       case 'left':
-        if (frame.code !== 'unsubscribed') this.refused.set(frame.room, frame.code);
+        if (frame.code !== 'unsubscribed') this.#refuse(frame.room, frame.code);
         this.team.left(frame.room);
         this.dirty.add(`room:${frame.room}`);
         return;
@@ -168,14 +171,64 @@ export class World extends AgentWorld {
     this.past(run, events);
   }
 
+  /** All projects that this person sees, as the host listed them: of others nothing is kept. */
+  seesOnly(projects: readonly Project[]): void {
+    const listed = new Set(projects.map((project) => project.id));
+    const gone = [...this.projects.keys()].filter((id) => !listed.has(id));
+    for (const id of gone) this.#drop(id);
+    for (const project of projects) this.projects.set(project.id, project);
+    this.dirty.add('projects');
+    if (gone.length > 0) this.dirty.add('*');
+  }
+
+  /** All members that this person may know of. */
+  setMembers(members: readonly Member[]): void {
+    this.members.clear();
+    for (const member of members) this.members.set(member.id, member);
+    this.dirty.add('host');
+  }
+
+  #refuse(room: string, code: string): void {
+    this.refused.set(room, code);
+    if (room === 'host') {
+      this.health.clear();
+      this.system = undefined;
+      this.dirty.add('host');
+    } else if (room === 'activity') {
+      this.activity = [];
+      this.dirty.add('activity');
+    }
+  }
+
+  #drop(project: string): void {
+    this.gone.add(project);
+    this.projects.delete(project);
+    this.queues.delete(project);
+    this.filled.delete(`project/${project}`);
+    const runs = new Set<string>();
+    for (const [id, { value }] of this.runs) if (value.project === project) runs.add(id);
+    for (const id of runs) {
+      this.runs.delete(id);
+      this.steps.delete(id);
+      this.verdicts.delete(id);
+      this.#pinned.delete(id);
+      this.filled.delete(`run/${id}`);
+    }
+    for (const key of this.progress.keys()) if (runs.has(key.split(' ', 1)[0] ?? '')) this.progress.delete(key);
+    for (const key of this.saved.keys()) if (key.startsWith(`${project}/`)) this.saved.delete(key);
+    for (const held of [this.approvals, this.permissions, this.risks])
+      for (const [id, { value }] of held) if (value.project === project) held.delete(id);
+    this.notices = this.notices.filter((notice) => notice.project !== project);
+    this.team.drop(project);
+  }
+
   #snapshot(room: string, at: number, state: Snapshot): void {
     switch (state.of) {
       case 'host':
         this.version = state.version;
         this.projects.clear();
         for (const project of state.projects) this.projects.set(project.id, project);
-        this.members.clear();
-        for (const member of state.members) this.members.set(member.id, member);
+        this.setMembers(state.members);
         this.health.clear();
         for (const check of state.health) this.health.set(check.service, check);
         this.system = state.system;

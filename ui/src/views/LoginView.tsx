@@ -29,7 +29,7 @@ export function LoginView({ problem, onDone }: { problem: string | undefined; on
         <h1>Log in to Signalbox</h1>
         <p className="soft">
           Paste a one-time code. The desktop app and any browser that is logged in make one under Settings; on the host
-          itself, <code>signalbox call login_code.create</code> does.
+          itself, <code>signalbox login</code> does.
         </p>
         <div className="field">
           <label className="label" htmlFor="code">

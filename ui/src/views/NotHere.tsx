@@ -2,6 +2,7 @@ import { Empty, Link } from '../shared/parts';
 
 const WHY: Record<string, string> = {
   forbidden: 'Your role or projects do not allow it. Ask an owner of this host.',
+  gone: 'You do not see this project any more, or it is not on this host.',
   not_found: 'It does not exist on this host, or its project was closed for good.',
 };
 

@@ -3,16 +3,24 @@ import { OpenProject } from '../features/projects/OpenProject';
 import { ProjectCard } from '../features/projects/ProjectCard';
 import { Away } from '../features/team/Away';
 import { useLink } from '../store/client';
-import { useProjects } from '../store/read';
+import { useProjects, useSeesAll } from '../store/read';
 import { Button, Empty } from '../shared/parts';
 import { Page } from '../shared/Page';
 
 export function ProjectsView() {
   const projects = useProjects();
   const link = useLink();
+  const seesAll = useSeesAll();
   const [opening, setOpening] = useState(false);
   const open = link.role === 'owner' && (
-    <Button kind="primary" icon="plus" data-testid="open-folder" onClick={() => setOpening(true)}>
+    <Button
+      kind="primary"
+      icon="plus"
+      disabled={!seesAll}
+      title={seesAll ? undefined : 'Only an owner of all projects may open a folder.'}
+      data-testid="open-folder"
+      onClick={() => setOpening(true)}
+    >
       Open folder
     </Button>
   );

@@ -6,7 +6,7 @@ import { Button } from '../../shared/parts';
 const WHY: Record<number, string> = {
   1000: 'The host ended this connection.',
   4501: 'The host and this page do not understand each other.',
-  4503: 'An owner closed this connection, or this page was opened again elsewhere.',
+  4503: 'You were removed from this host, or an owner closed this connection.',
   4504: 'Too many connections are open on this host.',
   4506: 'This page is of another version than the host. Reload it.',
   4507: 'Your role or projects do not allow this connection.',

@@ -1,13 +1,14 @@
 import { useState } from 'react';
 import type { Member, Role } from '../../platform/protocol';
 import { call, useLink, useStale } from '../../store/client';
-import { useMembers, useProjects } from '../../store/read';
+import { useMembers, useProjects, useSeesAll } from '../../store/read';
 import { exact } from '../../shared/format';
 import { Dialog } from '../../shared/Dialog';
 import { Button } from '../../shared/parts';
 import { Problem } from '../../shared/Problem';
 import { useAction } from '../../shared/useAction';
 import { Face } from './People';
+import { Revoke } from './Revoke';
 import './team.css';
 
 const ROLES: readonly Role[] = ['viewer', 'operator', 'owner'];
@@ -16,15 +17,26 @@ const ROLES: readonly Role[] = ['viewer', 'operator', 'owner'];
 export function Members() {
   const link = useLink();
   const members = useMembers();
+  const seesAll = useSeesAll();
   const [edited, setEdited] = useState<Member>();
+  const [revoked, setRevoked] = useState<Member>();
   const owner = link.role === 'owner';
   const sorted = [...members].sort((a, b) => Number(a.revoked) - Number(b.revoked) || a.name.localeCompare(b.name));
   return (
     <section className="panel" aria-label="Members" data-testid="members">
       <header>
         <h2 className="grow">Members</h2>
-        <span className="badge num">{members.filter((member) => !member.revoked).length}</span>
+        {(seesAll || members.length > 0) && (
+          <span className="badge num">{members.filter((member) => !member.revoked).length}</span>
+        )}
       </header>
+      {!seesAll && (
+        <p className="body muted">
+          {members.length > 0
+            ? 'Those whom the host lists for members of your projects.'
+            : 'The host lists no members for you: your role or projects do not allow it.'}
+        </p>
+      )}
       <ul>
         {sorted.map((member) => (
           <li
@@ -54,12 +66,22 @@ export function Members() {
           </li>
         ))}
       </ul>
-      {edited && <Change member={edited} onClose={() => setEdited(undefined)} />}
+      {edited && (
+        <Change
+          member={edited}
+          onRevoke={() => {
+            setEdited(undefined);
+            setRevoked(edited);
+          }}
+          onClose={() => setEdited(undefined)}
+        />
+      )}
+      {revoked && <Revoke member={revoked} onClose={() => setRevoked(undefined)} />}
     </section>
   );
 }
 
-function Change({ member, onClose }: { member: Member; onClose: () => void }) {
+function Change({ member, onRevoke, onClose }: { member: Member; onRevoke: () => void; onClose: () => void }) {
   const stale = useStale();
   const projects = useProjects();
   const [name, setName] = useState(member.name);
@@ -71,11 +93,7 @@ function Change({ member, onClose }: { member: Member; onClose: () => void }) {
     await call('member.update', { member: member.id, name: name.trim(), role, projects: wanted });
     onClose();
   });
-  const revoke = useAction(async () => {
-    await call('token.revoke', { member: member.id });
-    onClose();
-  });
-  const off = stale || save.pending || revoke.pending;
+  const off = stale || save.pending;
   // An empty list would mean all of them.
   const none = !all && chosen.size === 0;
   return (
@@ -87,8 +105,8 @@ function Change({ member, onClose }: { member: Member; onClose: () => void }) {
       testid="member-dialog"
       footer={
         <>
-          <Button kind="danger" disabled={off} onClick={() => void revoke.run()}>
-            Revoke
+          <Button kind="danger" disabled={off} data-testid="member-revoke" onClick={onRevoke}>
+            Revoke…
           </Button>
           <span className="grow" />
           <Button onClick={onClose}>Cancel</Button>
@@ -140,7 +158,7 @@ function Change({ member, onClose }: { member: Member; onClose: () => void }) {
           ))}
           {none && <p className="muted">Choose one at least. To let nobody in with this token any more, revoke it.</p>}
         </fieldset>
-        <Problem error={save.error ?? revoke.error} />
+        <Problem error={save.error} />
       </div>
     </Dialog>
   );

@@ -1,7 +1,7 @@
 import { useState } from 'react';
 import type { InviteCreated, Role } from '../../platform/protocol';
 import { call, useLink, useStale } from '../../store/client';
-import { useProjects } from '../../store/read';
+import { useProjects, useSeesAll } from '../../store/read';
 import { useNow } from '../../store/time';
 import { count, exact } from '../../shared/format';
 import { Dialog } from '../../shared/Dialog';
@@ -21,6 +21,8 @@ const ROLES: readonly [Role, string][] = [
 /** Whether others reach this host, under which addresses, and the invitations to it. */
 export function Sharing() {
   const stale = useStale();
+  const seesAll = useSeesAll();
+  const why = seesAll ? undefined : 'Only an owner of all projects may do this.';
   const owner = useLink().role === 'owner';
   const [turn, setTurn] = useState(0);
   const { data, error, loading } = useQuery('share.status', {}, turn);
@@ -48,14 +50,20 @@ export function Sharing() {
             {data.state === 'off' ? (
               <Button
                 kind="primary"
-                disabled={stale || start.pending}
+                disabled={stale || start.pending || !seesAll}
+                title={why}
                 data-testid="share-start"
                 onClick={() => void start.run()}
               >
                 Share this host
               </Button>
             ) : (
-              <Button disabled={stale || stop.pending} data-testid="share-stop" onClick={() => void stop.run()}>
+              <Button
+                disabled={stale || stop.pending || !seesAll}
+                title={why}
+                data-testid="share-stop"
+                onClick={() => void stop.run()}
+              >
                 Stop sharing
               </Button>
             )}
@@ -63,6 +71,7 @@ export function Sharing() {
         )}
       </header>
       <div className="body stack">
+        {owner && !seesAll && <p className="muted">Only an owner of all projects may start or stop sharing.</p>}
         {loading && <Loading lines={2} label="Loading" />}
         <Problem error={error ?? start.error ?? stop.error} />
         {data?.state === 'failed' && (
@@ -158,6 +167,7 @@ function Invites({ turn, again }: { turn: number; again: () => void }) {
 
 function Invite({ onClose }: { onClose: () => void }) {
   const projects = useProjects();
+  const seesAll = useSeesAll();
   const [role, setRole] = useState<Role>('operator');
   const [project, setProject] = useState('');
   const [name, setName] = useState('');
@@ -223,7 +233,7 @@ function Invite({ onClose }: { onClose: () => void }) {
           <label className="field">
             <span>Projects</span>
             <select className="input" value={project} onChange={(event) => setProject(event.target.value)}>
-              <option value="">All projects</option>
+              <option value="">{seesAll ? 'All projects' : 'All of your projects'}</option>
               {projects.map((each) => (
                 <option key={each.id} value={each.id}>
                   {each.name}
