@@ -76,7 +76,10 @@ test('people see each other, talk, and do not answer the same question at once',
   await grace.getByTestId('nav-inbox').click();
   await expect(grace.getByTestId('notices')).toContainText('Shall we ship');
   await grace.screenshot({ path: join(PICTURES, 'team-inbox.png') });
-  await grace.getByTestId('notices').getByRole('link', { name: /named you/ }).click();
+  await grace
+    .getByTestId('notices')
+    .getByRole('link', { name: /named you/ })
+    .click();
   await expect(grace.getByTestId('chat-message')).toContainText('Shall we ship');
   await expect(grace.getByTestId('badge-inbox')).toBeHidden();
 
@@ -125,9 +128,7 @@ test('people see each other, talk, and do not answer the same question at once',
   // What happened while somebody was away is a list when they come back.
   await toProject(grace, 'chat');
   await expect(grace.getByTestId('chat-message')).toHaveCount(2);
-  await expect
-    .poll(async () => (await host.call<{ items: unknown[] }>('away.list', {}, token)).items.length)
-    .toBe(0);
+  await expect.poll(async () => (await host.call<{ items: unknown[] }>('away.list', {}, token)).items.length).toBe(0);
   await grace.context().close();
   await toProject(ada, 'chat');
   await ada.getByTestId('chat-text').fill('@grace it is out');
