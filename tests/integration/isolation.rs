@@ -475,10 +475,33 @@ fn check_others(world: &World, member: &Member) {
         let error = world.host.call_as(&member.token, "event.list", &params).unwrap_err();
         assert!(matches!(error["code"].as_str(), Some("not_found" | "forbidden")), "{}: {error}", member.name);
     }
-    if member.role == "owner" {
-        for method in ["member.list", "invite.list"] {
-            let answer = world.host.call_as(&member.token, method, &json!({})).unwrap();
-            world.check_words(member, method, &answer.to_string());
+    for method in ["member.list", "invite.list"] {
+        if method == "invite.list" && member.role != "owner" {
+            continue;
+        }
+        let answer = world.host.call_as(&member.token, method, &json!({})).unwrap();
+        // The names of members in this world are made of their projects' places, not of what is secret in them.
+        world.check_words(member, method, &answer.to_string());
+        if method == "member.list" {
+            let ids: Vec<&str> = (answer["members"].as_array().unwrap().iter())
+                .map(|listed| {
+                    for id in listed["projects"].as_array().into_iter().flatten() {
+                        let id = id.as_str().unwrap().to_owned();
+                        assert!(member.projects.is_empty() || member.projects.contains(&id), "{}: {id}", member.name);
+                    }
+                    listed["id"].as_str().unwrap()
+                })
+                .collect();
+            let shares = |other: &Member| {
+                let (mine, theirs) = (&member.projects, &other.projects);
+                match member.role == "owner" {
+                    true => mine.is_empty() || (!theirs.is_empty() && theirs.iter().all(|id| mine.contains(id))),
+                    false => mine.is_empty() || theirs.is_empty() || theirs.iter().any(|id| mine.contains(id)),
+                }
+            };
+            for other in &world.members {
+                assert_eq!(ids.contains(&other.id.as_str()), shares(other), "{} lists {}", member.name, other.name);
+            }
         }
     }
 }

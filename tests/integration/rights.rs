@@ -378,7 +378,7 @@ fn a_company_makes_its_own_tokens_and_they_end_when_they_say() {
     };
     let token = sign(json!({ "name": "Ada", "projects": [id] }), secret);
     assert!(host.call_as(&token, "project.get", &json!({ "project": id })).is_ok());
-    assert_eq!(host.call_as(&token, "member.list", &json!({})).unwrap_err()["code"], "forbidden");
+    assert_eq!(host.call_as(&token, "audit.list", &json!({})).unwrap_err()["code"], "forbidden");
     let forged = sign(json!({ "role": "owner" }), b"what somebody else signs their tokens with");
     assert_eq!(host.call_as(&forged, "project.list", &json!({})).unwrap_err()["code"], "unauthorized");
     let members = host.call("member.list", json!({})).unwrap();

@@ -11,7 +11,7 @@ use std::{
     time::Instant,
 };
 
-use signalbox_model::{Actor, EventData, Member, MemberId, NewEvent, ProjectId, Room};
+use signalbox_model::{Actor, EventData, Member, MemberId, NewEvent, ProjectId, Role, Room};
 use signalbox_store::{Batch, KeyClaim, TokenChange};
 use signalbox_stream::{Listed, Refused, Registration};
 use signalbox_wire::{
@@ -70,6 +70,17 @@ pub(crate) fn shown_once() -> CallError {
 /// Whether `caller` may give away or manage rights on `projects` (empty: all).
 pub(crate) fn covers(caller: &Caller, projects: &[ProjectId]) -> bool {
     caller.projects.is_empty() || (!projects.is_empty() && projects.iter().all(|project| caller.sees(project)))
+}
+
+/// What somebody who is no owner learns of a member with whom they share a project: name, role, and the projects in common.
+fn as_seen_by(caller: &Caller, member: Member) -> Option<Member> {
+    let projects = match (caller.projects.is_empty(), member.projects.is_empty()) {
+        (true, _) => member.projects,
+        (false, true) => caller.projects.clone(),
+        (false, false) => member.projects.into_iter().filter(|project| caller.sees(project)).collect(),
+    };
+    let shared = caller.projects.is_empty() || !projects.is_empty();
+    shared.then_some(Member { projects, expires_at: None, invited_by: None, issuer: None, ..member })
 }
 
 /// Projects that one member can be given one by one.
@@ -261,7 +272,13 @@ impl Host {
 
     pub(crate) fn list_members(&self, caller: &Caller) -> Reply<Members> {
         let mut members = self.read(|reader| reader.members())?;
-        members.retain(|member| covers(caller, &member.projects));
+        if caller.role == Role::Owner {
+            members.retain(|member| covers(caller, &member.projects));
+        } else {
+            let now = self.inner.clock.now();
+            members.retain(|member| crate::team::is_active(member, now));
+            members = members.into_iter().filter_map(|member| as_seen_by(caller, member)).collect();
+        }
         members.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(Members { members })
     }

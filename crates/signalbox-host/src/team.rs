@@ -26,7 +26,7 @@ pub(crate) struct Team {
 }
 
 /// Whether a member's token is good.
-fn is_active(member: &Member, now: UnixMillis) -> bool {
+pub(crate) fn is_active(member: &Member, now: UnixMillis) -> bool {
     !member.revoked && member.expires_at.is_none_or(|until| until > now)
 }
 

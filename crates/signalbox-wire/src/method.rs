@@ -309,8 +309,8 @@ methods! {
     /// What became of a webhook's deliveries, newest first.
     webhook_deliveries = "webhook.deliveries" Operator read (WebhookDeliveries) -> Deliveries;
 
-    /// Every member.
-    member_list = "member.list" Owner read (Nothing) -> Members;
+    /// Members: for owners those that they may change, for others those who may see one of their projects.
+    member_list = "member.list" Viewer read (Nothing) -> Members;
     /// Makes a token for a new member. It is shown once and stored hashed.
     token_create = "token.create" Owner write (TokenCreate) -> TokenCreated;
     /// Revokes a member's token and closes its connections.

@@ -5005,7 +5005,7 @@ export interface Methods {
   "webhook.test": { params: WebhookRef; reply: WebhookTested };
   /** What became of a webhook's deliveries, newest first. */
   "webhook.deliveries": { params: WebhookDeliveries; reply: Deliveries };
-  /** Every member. */
+  /** Members: for owners those that they may change, for others those who may see one of their projects. */
   "member.list": { params: Nothing; reply: Members };
   /** Makes a token for a new member. It is shown once and stored hashed. */
   "token.create": { params: TokenCreate; reply: TokenCreated };
