@@ -27,7 +27,6 @@ const TEXTS: u64 = 64 * 1024 * 1024;
 /// What the page shows.
 #[derive(Serialize)]
 struct Recording {
-    host_version: String,
     events: Vec<Box<RawValue>>,
     /// Long texts, by their hash.
     blobs: BTreeMap<String, String>,
@@ -100,11 +99,10 @@ async fn each_event(
     run: &str,
     mut each: impl FnMut(Box<RawValue>) -> io::Result<()>,
 ) -> anyhow::Result<u64> {
-    let (mut after, mut count) = (None, 0);
+    let mut params = json!({ "run": run, "limit": PAGE });
+    let mut count = 0;
     loop {
-        let params = json!({ "run": run, "after": after, "limit": PAGE });
-        let params = if after.is_none() { json!({ "run": run, "limit": PAGE }) } else { params };
-        let page: EventPage = client.get("run.events", params).await.map_err(remote::explain)?;
+        let page: EventPage = client.get("run.events", params.clone()).await.map_err(remote::explain)?;
         for event in page.events {
             count += 1;
             each(event)?;
@@ -112,7 +110,7 @@ async fn each_event(
         if !page.more {
             return Ok(count);
         }
-        after = Some(page.cursor);
+        params["after"] = json!(page.cursor);
     }
 }
 
@@ -127,12 +125,7 @@ fn finish(file: BufWriter<File>) -> io::Result<()> {
 }
 
 async fn write_page(client: &Client, run: &str, mut file: BufWriter<File>) -> anyhow::Result<u64> {
-    let mut recording = Recording {
-        host_version: env!("CARGO_PKG_VERSION").into(),
-        events: Vec::new(),
-        blobs: BTreeMap::new(),
-        left_out: 0,
-    };
+    let mut recording = Recording { events: Vec::new(), blobs: BTreeMap::new(), left_out: 0 };
     let mut texts = BTreeMap::new();
     let count = each_event(client, run, |event| {
         if let Ok(Line { data: Data { blob: Some(blob) } }) = serde_json::from_str(event.get()) {

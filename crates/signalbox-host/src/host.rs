@@ -369,8 +369,7 @@ impl Host {
         let id = self.inner.codes.redeem(code, self.inner.clock.now()).ok_or_else(wrong)?;
         let member = self.inner.store.read(|reader| reader.member(&id)).map_err(store_error)?;
         let now = self.inner.clock.now();
-        let good = |member: &Member| !member.revoked && member.expires_at.is_none_or(|until| until > now);
-        let member = member.filter(good).ok_or_else(wrong)?;
+        let member = member.filter(|member| member.is_active(now)).ok_or_else(wrong)?;
         let token = ids::token(32);
         let tokens = vec![TokenChange::Add { hash: auth::hash(&token), member: id }];
         self.inner.store.append(Batch { tokens, ..Batch::default() }).await.map_err(store_error)?;

@@ -108,7 +108,7 @@ impl Host {
 
     pub(crate) fn list_invites(&self, caller: &Caller) -> Reply<Invites> {
         let mut invites = self.read(|reader| reader.invites())?;
-        invites.retain(|invite| members::covers(caller, &invite.projects));
+        invites.retain(|invite| members::covers(&caller.projects, &invite.projects));
         Ok(Invites { invites })
     }
 
@@ -116,7 +116,7 @@ impl Host {
         let find = || {
             let found = self.read(|reader| reader.invite(&params.invite))?;
             found
-                .filter(|invite| members::covers(caller, &invite.projects))
+                .filter(|invite| members::covers(&caller.projects, &invite.projects))
                 .ok_or_else(|| CallError::not_found("invitation", &params.invite))
         };
         find()?;
@@ -187,16 +187,8 @@ impl Host {
     fn check_giver(&self, invite: &Invite) -> Reply<()> {
         let giver = self.read(|reader| reader.member(&invite.created_by))?;
         let now = self.inner.clock.now();
-        let covers = |member: &Member| {
-            member.projects.is_empty()
-                || (!invite.projects.is_empty()
-                    && invite.projects.iter().all(|project| member.projects.contains(project)))
-        };
         let may = |member: &Member| {
-            !member.revoked
-                && member.expires_at.is_none_or(|until| until > now)
-                && member.role == Role::Owner
-                && covers(member)
+            member.is_active(now) && member.role == Role::Owner && members::covers(&member.projects, &invite.projects)
         };
         if giver.as_ref().is_some_and(may) {
             return Ok(());

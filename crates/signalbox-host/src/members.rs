@@ -67,9 +67,9 @@ pub(crate) fn shown_once() -> CallError {
         .hint("revoke what was made if nobody has it, and call again with another key")
 }
 
-/// Whether `caller` may give away or manage rights on `projects` (empty: all).
-pub(crate) fn covers(caller: &Caller, projects: &[ProjectId]) -> bool {
-    caller.projects.is_empty() || (!projects.is_empty() && projects.iter().all(|project| caller.sees(project)))
+/// Whether who has `own` may give away or manage rights on `projects` (empty: all, for either).
+pub(crate) fn covers(own: &[ProjectId], projects: &[ProjectId]) -> bool {
+    own.is_empty() || (!projects.is_empty() && projects.iter().all(|project| own.contains(project)))
 }
 
 /// What somebody who is no owner learns of a member with whom they share a project: name, role, and the projects in common.
@@ -219,16 +219,12 @@ impl Host {
         self.once(caller, key, |claim| self.make_token(caller, params, claim)).await
     }
 
-    /// Refuses a name that somebody else has, in whatever case, or that looks like theirs: a name is all that others see of a member. To be called with
-    /// the lock of those who join held, so that two who want the same name do not both find it free.
+    /// Refuses a name that somebody else has, in whatever case, or that looks like theirs: a name is all that others see of a
+    /// member. To be called with the lock of those who join held, so that two who want the same name do not both find it free.
     pub(crate) fn check_free(&self, name: &str, but: Option<&MemberId>) -> Reply<()> {
         let now = self.inner.clock.now();
-        let alike = |member: &Member| {
-            !member.revoked
-                && member.expires_at.is_none_or(|until| until > now)
-                && but != Some(&member.id)
-                && names::alike(&member.name, name)
-        };
+        let alike =
+            |member: &Member| member.is_active(now) && but != Some(&member.id) && names::alike(&member.name, name);
         if let Some(other) = self.read(|reader| reader.members())?.iter().find(|member| alike(member)) {
             let text = if other.name.to_lowercase() == name.to_lowercase() {
                 format!("somebody here is called {name:?} already; nothing was done")
@@ -273,10 +269,10 @@ impl Host {
     pub(crate) fn list_members(&self, caller: &Caller) -> Reply<Members> {
         let mut members = self.read(|reader| reader.members())?;
         if caller.role == Role::Owner {
-            members.retain(|member| covers(caller, &member.projects));
+            members.retain(|member| covers(&caller.projects, &member.projects));
         } else {
             let now = self.inner.clock.now();
-            members.retain(|member| crate::team::is_active(member, now));
+            members.retain(|member| member.is_active(now));
             members = members.into_iter().filter_map(|member| as_seen_by(caller, member)).collect();
         }
         members.sort_by(|a, b| a.name.cmp(&b.name));
@@ -285,7 +281,7 @@ impl Host {
 
     /// A member that `caller` may change.
     fn managed(&self, caller: &Caller, id: &MemberId) -> Reply<Member> {
-        let member = self.read(|reader| reader.member(id))?.filter(|member| covers(caller, &member.projects));
+        let member = self.read(|reader| reader.member(id))?.filter(|member| covers(&caller.projects, &member.projects));
         member.ok_or_else(|| CallError::not_found("member", id))
     }
 

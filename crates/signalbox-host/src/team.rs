@@ -9,9 +9,7 @@ mod stats;
 
 use std::{sync::Arc, time::Duration};
 
-use signalbox_model::{
-    Actor, EventData, Member, MemberId, NewEvent, PresenceState, ProjectId, Role, Room, RoomFilter, UnixMillis,
-};
+use signalbox_model::{Actor, EventData, Member, MemberId, NewEvent, PresenceState, ProjectId, Role, Room, RoomFilter};
 use signalbox_store::{Batch, StoreError};
 use signalbox_stream::{Connection, Transport};
 use signalbox_wire::Caller;
@@ -23,11 +21,6 @@ use crate::{Host, handlers::Reply, host::store_error};
 pub(crate) struct Team {
     /// Changes of messages are made one at a time, so that each is made to what the one before it left.
     writing: tokio::sync::Mutex<()>,
-}
-
-/// Whether a member's token is good.
-pub(crate) fn is_active(member: &Member, now: UnixMillis) -> bool {
-    !member.revoked && member.expires_at.is_none_or(|until| until > now)
 }
 
 fn may_see(member: &Member, project: &ProjectId) -> bool {
@@ -105,7 +98,7 @@ impl Host {
     fn audience(&self, project: &ProjectId, least: Role) -> Reply<Vec<Member>> {
         let now = self.inner.clock.now();
         let mut members = self.read(|reader| reader.members())?;
-        members.retain(|member| is_active(member, now) && may_see(member, project) && member.role >= least);
+        members.retain(|member| member.is_active(now) && may_see(member, project) && member.role >= least);
         Ok(members)
     }
 }

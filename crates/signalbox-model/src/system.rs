@@ -49,6 +49,14 @@ pub struct Member {
     pub revoked: bool,
 }
 
+impl Member {
+    /// Whether its token is good at `now`.
+    #[must_use]
+    pub fn is_active(&self, now: UnixMillis) -> bool {
+        !self.revoked && self.expires_at.is_none_or(|until| until > now)
+    }
+}
+
 /// The machine under the host. Only published when something changed enough to matter.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, TS)]
 pub struct SystemStatus {

@@ -153,7 +153,7 @@ async fn acts(wanted: &Wanted, folder: PathBuf) -> anyhow::Result<bool> {
     play.away(&host).await;
     let after = play.settled(&host, &before).await;
     world.phase.send_replace(Phase::Over);
-    let reports = play.collect().await;
+    let reports = play.world.collect(&mut play.reports, &mut play.tasks, CATCH_UP).await;
     host.stop().await?;
     let findings = play.check(&reports).await?;
     Ok(summary(&world, &findings, (&before, &after), reports.len()))
@@ -355,27 +355,6 @@ impl Play {
             self.world.violation(format!("processes of steps are left: {:?}", left().await.unwrap_or_default()));
         }
         after
-    }
-
-    async fn collect(&mut self) -> Vec<Report> {
-        let mut reports = Vec::new();
-        let everybody = async {
-            while let Some(report) = self.reports.join_next().await {
-                match report {
-                    Ok(report) => reports.push(report),
-                    Err(error) => self.world.violation(format!("a reader ended: {error}")),
-                }
-            }
-            while let Some(ended) = self.tasks.join_next().await {
-                if let Err(error) = ended {
-                    self.world.violation(format!("a publisher or a chain of runs ended: {error}"));
-                }
-            }
-        };
-        if tokio::time::timeout(CATCH_UP, everybody).await.is_err() {
-            self.world.violation("not everybody came back to say what they saw".into());
-        }
-        reports
     }
 
     async fn check(&self, reports: &[Report]) -> anyhow::Result<Findings> {

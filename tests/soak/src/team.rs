@@ -103,7 +103,7 @@ pub(crate) async fn acts(wanted: &Wanted, folder: PathBuf) -> anyhow::Result<boo
     host.memory();
     let kept = team.away(&host, idle).await;
     world.phase.send_replace(Phase::Over);
-    let reports = team.collect().await;
+    let reports = team.world.collect(&mut team.reports, &mut team.tasks, CATCH_UP).await;
     host.stop().await?;
     let peak = get(&world.counters.peak_memory) / 1024;
     if peak > PEAK {
@@ -335,26 +335,5 @@ impl Team {
                 kept
             }
         }
-    }
-
-    async fn collect(&mut self) -> Vec<Report> {
-        let mut reports = Vec::new();
-        let everybody = async {
-            while let Some(report) = self.reports.join_next().await {
-                match report {
-                    Ok(report) => reports.push(report),
-                    Err(error) => self.world.violation(format!("a client ended: {error}")),
-                }
-            }
-            while let Some(ended) = self.tasks.join_next().await {
-                if let Err(error) = ended {
-                    self.world.violation(format!("a publisher or a chain of runs ended: {error}"));
-                }
-            }
-        };
-        if tokio::time::timeout(CATCH_UP, everybody).await.is_err() {
-            self.world.violation("not everybody came back to say what they saw".into());
-        }
-        reports
     }
 }

@@ -9,9 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::watch;
+use tokio::{sync::watch, task::JoinSet};
 
-use crate::random::Random;
+use crate::{random::Random, readers::Report};
 
 /// Where a life of the host listens, and with which token.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,6 +132,33 @@ pub(crate) struct World {
 const TOLD: usize = 20;
 
 impl World {
+    /// Waits at most `patience` until everybody has ended, and gives what readers saw.
+    pub(crate) async fn collect(
+        &self,
+        readers: &mut JoinSet<Report>,
+        tasks: &mut JoinSet<()>,
+        patience: Duration,
+    ) -> Vec<Report> {
+        let mut reports = Vec::new();
+        let everybody = async {
+            while let Some(report) = readers.join_next().await {
+                match report {
+                    Ok(report) => reports.push(report),
+                    Err(error) => self.violation(format!("a reader ended: {error}")),
+                }
+            }
+            while let Some(ended) = tasks.join_next().await {
+                if let Err(error) = ended {
+                    self.violation(format!("a publisher or a chain of runs ended: {error}"));
+                }
+            }
+        };
+        if tokio::time::timeout(patience, everybody).await.is_err() {
+            self.violation("not everybody came back to say what they saw".into());
+        }
+        reports
+    }
+
     pub(crate) fn new(stage: Stage) -> Arc<Self> {
         let Stage { seed, folder, binary, listen, limits } = stage;
         Arc::new(Self {

@@ -11,7 +11,7 @@ use signalbox_store::{Batch, Logged, Reader, SideWrite, StoreError};
 
 use crate::{
     Host,
-    team::{follow_log, is_active, may_see, to_member},
+    team::{follow_log, may_see, to_member},
 };
 
 const NAME: &str = "notices";
@@ -97,7 +97,7 @@ impl Telling<'_> {
 
     fn audience(&self, project: &ProjectId) -> impl Iterator<Item = &Member> {
         let project = project.clone();
-        self.members.iter().filter(move |member| is_active(member, self.now) && may_see(member, &project))
+        self.members.iter().filter(move |member| member.is_active(self.now) && may_see(member, &project))
     }
 
     fn notice(

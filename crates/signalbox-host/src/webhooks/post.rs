@@ -62,7 +62,8 @@ impl Target {
     }
 }
 
-/// Posts `body` with `headers`, over TLS also to who shows a certificate of `ca_file`, and gives the status of the answer. What the answer says is not read.
+/// Posts `body` with `headers`, over TLS also to who shows a certificate of `ca_file`, and gives the status of the answer. What
+/// the answer says is not read.
 ///
 /// # Errors
 /// Why there is no answer, in words.

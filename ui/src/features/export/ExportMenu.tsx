@@ -3,12 +3,13 @@ import { saveText } from '../../platform/environment';
 import { Menu } from '../../shared/Menu';
 import { Button } from '../../shared/parts';
 import { useAction } from '../../shared/useAction';
-import { asLines, asPage, eventsOf } from './record';
 
 /** A run as one file. */
 export function ExportMenu({ run }: { run: Run }) {
   const save = useAction(
     async (kind: 'html' | 'jsonl') => {
+      // Nobody waits for this who only looks at a run.
+      const { asLines, asPage, eventsOf } = await import('./record');
       const events = await eventsOf(run.id);
       const text = kind === 'html' ? await asPage(events) : asLines(events);
       await saveText(`${run.workflow}-${String(run.number)}.${kind}`, text);

@@ -26,17 +26,9 @@ export function Members() {
     <section className="panel" aria-label="Members" data-testid="members">
       <header>
         <h2 className="grow">Members</h2>
-        {(seesAll || members.length > 0) && (
-          <span className="badge num">{members.filter((member) => !member.revoked).length}</span>
-        )}
+        <span className="badge num">{members.filter((member) => !member.revoked).length}</span>
       </header>
-      {!seesAll && (
-        <p className="body muted">
-          {members.length > 0
-            ? 'Those whom the host lists for members of your projects.'
-            : 'The host lists no members for you: your role or projects do not allow it.'}
-        </p>
-      )}
+      {!seesAll && <p className="body muted">Members of your projects.</p>}
       <ul>
         {sorted.map((member) => (
           <li
