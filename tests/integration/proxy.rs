@@ -157,9 +157,13 @@ fn a_trusted_proxy_says_who_called_and_nobody_else_does() {
         return;
     };
     let bearer = format!("Bearer {}", host.token);
+    // The newest of these changes, whatever else is noted meanwhile: a program that still looks for another host at this
+    // port leaves its refused token in the list too.
     let noted = || {
-        let all = host.call("audit.list", json!({ "limit": 1 })).unwrap();
-        all["entries"][0]["address"].as_str().unwrap().to_owned()
+        let all = host.call("audit.list", json!({ "limit": 100 })).unwrap();
+        let entries = all["entries"].as_array().unwrap();
+        let newest = entries.iter().find(|entry| entry["method"] == "login_code.create");
+        newest.unwrap_or_else(|| panic!("not in {all}"))["address"].as_str().unwrap().to_owned()
     };
     let call = |source: &str, to: &str, more: &[(&str, &str)]| {
         let mut headers = vec![("Authorization", bearer.as_str())];
@@ -190,8 +194,13 @@ fn a_trusted_proxy_says_who_called_and_nobody_else_does() {
         let headers = [("Host", NAME), ("X-Forwarded-For", claimed.as_str())];
         from(source, through, "/api/v1/login", &headers, &json!({ "code": format!("guess{n}") }).to_string()).0
     };
-    let statuses: Vec<u16> = (0..8).map(|n| guess("127.0.0.3", n)).collect();
-    assert_eq!((&statuses[..5], statuses[7]), (&[401; 5][..], 429), "{statuses:?}");
+    // Each guess after the fifth doubles the wait: however slow this machine is, one of the next comes too early.
+    let mut statuses: Vec<u16> = (0..6).map(|n| guess("127.0.0.3", n)).collect();
+    while statuses.last() == Some(&401) && statuses.len() < 12 {
+        statuses.push(guess("127.0.0.3", statuses.len()));
+    }
+    assert_eq!(statuses[..5], [401; 5], "{statuses:?}");
+    assert_eq!(statuses.last(), Some(&429), "{statuses:?}");
     assert_eq!(guess("127.0.0.4", 9), 401, "somebody else behind the same proxy does not wait");
 
     // The list of connections has it too.
@@ -204,8 +213,9 @@ fn a_trusted_proxy_says_who_called_and_nobody_else_does() {
         socket.send(&hello).await;
         socket.next_of("synced").await;
         let list = host.call("connection.list", json!({})).unwrap();
-        let address = list["connections"][0]["address"].as_str().unwrap();
-        assert!(address.starts_with("203.0.113.77:"), "{address}");
+        let all = list["connections"].as_array().unwrap();
+        let of = |one: &Value| one["address"].as_str().is_some_and(|address| address.starts_with("203.0.113.77:"));
+        assert!(all.iter().any(of), "{list}");
     });
 }
 
