@@ -39,6 +39,17 @@ pub(crate) fn until_for<T>(patience: Duration, what: &str, mut found: impl FnMut
     }
 }
 
+/// Guesses until it is told to wait (429). Each wrong guess after the fifth doubles the wait, so that one of the next comes
+/// too early however slow this machine is.
+pub(crate) fn guess_until_refused(mut guess: impl FnMut(usize) -> u16) {
+    let mut statuses: Vec<u16> = Vec::new();
+    while statuses.last().is_none_or(|last| *last == 401) && statuses.len() < 12 {
+        statuses.push(guess(statuses.len()));
+    }
+    let (last, before) = statuses.split_last().unwrap();
+    assert!(*last == 429 && before.len() >= 5, "{statuses:?}");
+}
+
 pub(crate) struct Project {
     pub(crate) dir: tempfile::TempDir,
 }
