@@ -111,14 +111,14 @@ fn to_member(member: &MemberId, actor: Actor, data: EventData) -> NewEvent {
 /// Waits a little for more to come along, so that a busy log is not read for every commit.
 const GATHER: Duration = Duration::from_millis(20);
 
-/// Reads the log behind a durable cursor for as long as the host runs: `step` handles what follows the place that it is
-/// given and returns the place up to which it came, and whether there is more at once.
-async fn follow_log<F, S>(host: &Host, name: &str, step: F)
+/// Reads the log behind a durable cursor for as long as the host runs, whenever an event of one of these types was
+/// committed: `step` handles what follows the place that it is given and returns the place up to which it came, and whether there is more at once.
+async fn follow_log<F, S>(host: &Host, name: &str, kinds: &'static [&'static str], step: F)
 where
     F: Fn(u64) -> S,
     S: Future<Output = Result<(u64, bool), StoreError>>,
 {
-    let mut commits = host.inner.hub.commits();
+    let mut commits = host.inner.hub.commits_of(kinds);
     let mut at = None;
     loop {
         let begun = match at {

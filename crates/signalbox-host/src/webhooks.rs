@@ -144,7 +144,7 @@ impl Host {
             let after = reader.cursor_of(&cursor_name(&hook.id))?.unwrap_or(0);
             let rooms = [RoomFilter::ProjectTree(hook.project.clone())];
             let page = reader.events(&rooms, after, reader.head()?, COUNTED)?;
-            let waiting = page.frames.iter().filter(|frame| wants(&hook, deliver::kind_of(&frame.json))).count();
+            let waiting = page.frames.iter().filter(|frame| wants(&hook, frame.kind())).count();
             Ok(Deliveries { deliveries: reader.deliveries(&hook.id, limit)?, waiting: waiting as u64 })
         })
     }

@@ -27,6 +27,17 @@ pub struct Frame {
     pub json: Bytes,
 }
 
+impl Frame {
+    /// The event's type.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        // The text begins with it, see `Parts::encode`.
+        let rest = self.json.strip_prefix(br#"{"type":""#).unwrap_or_default();
+        let end = rest.iter().position(|byte| *byte == b'"').unwrap_or(0);
+        std::str::from_utf8(&rest[..end]).unwrap_or_default()
+    }
+}
+
 /// The columns of an event.
 pub(crate) struct Parts<'a> {
     pub(crate) seq: u64,

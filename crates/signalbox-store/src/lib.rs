@@ -54,7 +54,7 @@ pub use mark::is_open;
 pub use read::{Page, Reader, Resume};
 pub use retain::{Retained, RetentionPolicy};
 pub use search::Search;
-pub use team::Logged;
+pub use team::{Logged, NOTIFY_TYPES};
 pub use thread::Coming;
 
 /// What a committed event survives.

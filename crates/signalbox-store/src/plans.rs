@@ -61,3 +61,10 @@ fn what_a_long_log_is_asked_is_found_by_an_index() {
     }
     println!("{}", shown.join("\n"));
 }
+
+#[test]
+fn who_is_to_be_told_is_asked_of_the_types_that_are_said_to_matter() {
+    let list = crate::team::NOTIFY.split(" IN (").nth(1).unwrap().split(')').next().unwrap();
+    let asked: Vec<&str> = list.split(',').map(|kind| kind.trim().trim_matches('\'')).collect();
+    assert_eq!(asked, crate::NOTIFY_TYPES);
+}

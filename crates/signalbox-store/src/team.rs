@@ -151,6 +151,16 @@ pub struct Logged {
     pub body: EventBody,
 }
 
+/// Types of events of which somebody may have to be told: those that [`Reader::events_to_notify`] gives.
+pub const NOTIFY_TYPES: &[&str] = &[
+    "chat_message",
+    "approval_requested",
+    "approval_resolved",
+    "permission_requested",
+    "permission_resolved",
+    "webhook_updated",
+];
+
 // Each list of types is the one of its index, word for word: else SQLite does not use it.
 pub(crate) const NOTIFY: &str =
     "SELECT e.seq, e.ts, r.name, r.project, e.actor, e.run, e.step, e.type, e.data FROM events e JOIN rooms r ON r.id = e.room

@@ -101,6 +101,8 @@ pub struct Hub {
     alarm: OnceLock<Arc<Alarm>>,
     /// Wakes those who read the log for purposes of the host itself, whatever the rooms.
     committed: watch::Sender<u64>,
+    /// The same for those who read events of some types only.
+    committed_of: Mutex<Vec<(&'static [&'static str], watch::Sender<u64>)>>,
     /// When what the fan-out has still to write was published, by its last event. Only while there is a fan-out.
     stamps: Mutex<VecDeque<(u64, Instant)>>,
     /// Time from publishing to writing, in seconds.
@@ -131,6 +133,7 @@ impl Hub {
             interest: Mutex::default(),
             alarm: OnceLock::new(),
             committed: watch::channel(0).0,
+            committed_of: Mutex::default(),
             stamps: Mutex::default(),
             latency: Histogram::new(SECONDS),
         })
@@ -174,6 +177,26 @@ impl Hub {
         self.committed.subscribe()
     }
 
+    /// Says when an event of one of these types was committed.
+    #[must_use]
+    pub fn commits_of(&self, kinds: &'static [&'static str]) -> watch::Receiver<u64> {
+        let (sender, receiver) = watch::channel(0);
+        self.committed_of.lock().unwrap_or_else(|e| e.into_inner()).push((kinds, sender));
+        receiver
+    }
+
+    fn tell_readers(&self, frames: &[Arc<Frame>]) {
+        if self.committed.receiver_count() > 0 {
+            self.committed.send_replace(self.head());
+        }
+        self.committed_of.lock().unwrap_or_else(|e| e.into_inner()).retain(|(kinds, sender)| {
+            if frames.iter().any(|frame| kinds.contains(&frame.kind())) {
+                sender.send_replace(self.head());
+            }
+            !sender.is_closed()
+        });
+    }
+
     fn interest(&self) -> MutexGuard<'_, Interest> {
         self.interest.lock().unwrap_or_else(|e| e.into_inner())
     }
@@ -204,9 +227,7 @@ impl Hub {
             }
             alarm.committed();
         }
-        if self.committed.receiver_count() > 0 {
-            self.committed.send_replace(self.head());
-        }
+        self.tell_readers(frames);
         let interest = self.interest();
         let mut last_room = 0;
         for frame in frames {

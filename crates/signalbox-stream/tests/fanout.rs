@@ -182,6 +182,8 @@ impl Host {
                         // As long as a read of the log may take, but not for ever: others may have to move first.
                         let error = tokio::time::timeout(Duration::from_millis(20), client.run_until_live()).await;
                         error.unwrap_or(Ok(())).expect("the feed goes on");
+                        // It asks to be let in, which is the next step's work.
+                        moved = true;
                     }
                     moved |= client.read();
                 }

@@ -7,7 +7,7 @@ use signalbox_model::{
     NoticeKind, NoticesUpdated, Permission, PermissionState, ProjectId, Role, UnixMillis, Webhook, WebhookState,
     team::one_line,
 };
-use signalbox_store::{Batch, Logged, Reader, SideWrite, StoreError};
+use signalbox_store::{Batch, Logged, NOTIFY_TYPES, Reader, SideWrite, StoreError};
 
 use crate::{
     Host,
@@ -19,7 +19,7 @@ const NAME: &str = "notices";
 const PAGE: usize = 64;
 
 pub(super) async fn run(host: Host) {
-    follow_log(&host, NAME, |from| step(&host, from)).await;
+    follow_log(&host, NAME, NOTIFY_TYPES, |from| step(&host, from)).await;
 }
 
 async fn step(host: &Host, from: u64) -> Result<(u64, bool), StoreError> {

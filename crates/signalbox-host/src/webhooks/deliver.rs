@@ -64,13 +64,6 @@ pub(crate) async fn run(host: Host) {
     tasks.values().for_each(JoinHandle::abort);
 }
 
-/// The type of an encoded event, which begins with it.
-pub(super) fn kind_of(json: &[u8]) -> &str {
-    let rest = json.strip_prefix(br#"{"type":""#).unwrap_or_default();
-    let end = rest.iter().position(|byte| *byte == b'"').unwrap_or(0);
-    std::str::from_utf8(&rest[..end]).unwrap_or_default()
-}
-
 async fn follow(host: Host, hook: Webhook) {
     let mut commits = host.inner.hub.commits();
     let mut at = None;
@@ -115,7 +108,7 @@ async fn step(host: &Host, hook: &Webhook, at: &mut Option<u64>) -> Result<Next,
     };
     let page = tokio::task::spawn_blocking(read).await.map_err(|_| StoreError::Closed)??;
     for frame in &page.frames {
-        let kind = kind_of(&frame.json);
+        let kind = frame.kind();
         if !wants(hook, kind) {
             continue;
         }
