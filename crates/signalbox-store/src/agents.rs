@@ -7,7 +7,10 @@ use signalbox_model::{
     UnixMillis,
 };
 
-use crate::{Frame, Reader, StoreError};
+use crate::{
+    Frame, Reader, StoreError,
+    kinds::{of_agents, of_told},
+};
 
 /// What an attempt used up.
 #[derive(Debug, Clone, PartialEq)]
@@ -104,13 +107,15 @@ impl Reader<'_> {
 }
 
 pub(crate) const OPEN_PERMISSIONS: &str = "SELECT data FROM permissions WHERE state = 'open' ORDER BY opened";
-// The list of types is the one of the index `events_agents`, word for word: else SQLite does not use it.
-pub(crate) const TRANSCRIPT: &str = "SELECT seq, prev, ts, type, actor, run, step, data FROM events
-    WHERE room = ?1 AND seq < ?2 AND (?3 IS NULL OR step = ?3)
-    AND type IN ('agent_session', 'agent_message', 'agent_thought', 'tool_call', 'plan_update', 'usage_update', 'agent_error')
-    ORDER BY seq DESC LIMIT ?4";
-// The same for the index `events_told`. The room is no part of it: a run's events are few, whatever the room holds.
-pub(crate) const TOLD: &str = "SELECT seq, prev, ts, type, actor, run, step, data FROM events
-    WHERE +room = ?1 AND run = ?2
-    AND type IN ('verify_result', 'correction', 'goal_check', 'commit', 'permission_requested', 'permission_resolved')
-    ORDER BY seq DESC LIMIT ?3";
+pub(crate) const TRANSCRIPT: &str = concat!(
+    "SELECT seq, prev, ts, type, actor, run, step, data FROM events
+     WHERE room = ?1 AND seq < ?2 AND (?3 IS NULL OR step = ?3) AND ",
+    of_agents!(),
+    " ORDER BY seq DESC LIMIT ?4"
+);
+// The room is no part of the index: a run's events are few, whatever the room holds.
+pub(crate) const TOLD: &str = concat!(
+    "SELECT seq, prev, ts, type, actor, run, step, data FROM events WHERE +room = ?1 AND run = ?2 AND ",
+    of_told!(),
+    " ORDER BY seq DESC LIMIT ?3"
+);

@@ -19,6 +19,7 @@ mod error;
 mod frame;
 mod histogram;
 mod identity;
+mod kinds;
 mod logtext;
 mod mark;
 #[cfg(test)]

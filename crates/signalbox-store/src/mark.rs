@@ -15,7 +15,7 @@
 
 use std::{
     fs::{File, OpenOptions},
-    io::{Read, Seek, Write},
+    io::{self, Read, Seek, SeekFrom, Write},
     path::Path,
     time::Duration,
 };
@@ -103,6 +103,23 @@ pub(crate) struct Mark {
     overwritten: bool,
 }
 
+/// Bytes of the first line.
+const LINE: u64 = 38;
+
+/// Writes the file's first bytes, in one call to the system: this is done with each commit.
+fn write_first(file: &File, bytes: &[u8]) -> io::Result<()> {
+    #[cfg(unix)]
+    std::os::unix::fs::FileExt::write_all_at(file, bytes, 0)?;
+    #[cfg(windows)]
+    {
+        let mut at = 0;
+        while at < bytes.len() {
+            at += std::os::windows::fs::FileExt::seek_write(file, &bytes[at..], at as u64)?;
+        }
+    }
+    Ok(())
+}
+
 struct Marked {
     epoch: String,
     seq: u64,
@@ -164,16 +181,14 @@ impl Mark {
         };
         self.epoch = epoch.to_string();
         self.set(head)?;
-        let length = self.file.stream_position()?;
-        self.file.set_len(length)?;
+        self.file.set_len(LINE)?;
         Ok(epoch)
     }
 
     /// Records that events up to `seq` may be handed out from now on.
     pub(crate) fn set(&mut self, seq: u64) -> Result<(), StoreError> {
         let text = format!("{:<16} {seq:>20}\n", self.epoch);
-        self.file.rewind()?;
-        self.file.write_all(text.as_bytes())?;
+        write_first(&self.file, text.as_bytes())?;
         Ok(())
     }
 
@@ -181,6 +196,7 @@ impl Mark {
     pub(crate) fn close(mut self, path: &Path, head: u64) -> Result<(), StoreError> {
         self.set(head)?;
         if let Some(changed) = identity::changed(path) {
+            self.file.seek(SeekFrom::Start(LINE))?;
             self.file.write_all(format!("{changed}\n").as_bytes())?;
         }
         Ok(())

@@ -5,15 +5,15 @@ use std::{collections::HashMap, sync::Arc};
 use rusqlite::{OptionalExtension, params};
 use signalbox_model::{Run, UnixMillis};
 
-use crate::{Page, Reader, StoreError};
+use crate::{Page, Reader, StoreError, kinds::of_told};
 
 pub(crate) const OF_RUN: &str = "SELECT seq, prev, ts, type, actor, run, step, data, room FROM events
      WHERE seq > ?1 AND seq <= ?2 AND +run = ?3 ORDER BY seq LIMIT ?4";
-// The list of types is the one of the index `events_told`, word for word: else SQLite does not use it.
-pub(crate) const TOLD_LATER: &str = "SELECT seq, prev, ts, type, actor, run, step, data, room FROM events
-     WHERE seq > ?1 AND run = ?2
-     AND type IN ('verify_result', 'correction', 'goal_check', 'commit', 'permission_requested', 'permission_resolved')
-     ORDER BY seq LIMIT ?3";
+pub(crate) const TOLD_LATER: &str = concat!(
+    "SELECT seq, prev, ts, type, actor, run, step, data, room FROM events WHERE seq > ?1 AND run = ?2 AND ",
+    of_told!(),
+    " ORDER BY seq LIMIT ?3"
+);
 pub(crate) const FIRST_FROM: &str = "SELECT seq, ts FROM events WHERE seq >= ?1 ORDER BY seq LIMIT 1";
 
 /// A clock may be set back while a run goes on: so much earlier and later is looked.

@@ -6,7 +6,11 @@ use signalbox_model::{
     ReadMark, Room, RunId, StepKey, UnixMillis, Webhook, WebhookId,
 };
 
-use crate::{Reader, SideWrite, StoreError, projection::name_of};
+use crate::{
+    Reader, SideWrite, StoreError,
+    kinds::{of_away, of_notify},
+    projection::name_of,
+};
 
 /// Notices of a member that are kept.
 const NOTICES: u32 = 1_000;
@@ -161,16 +165,19 @@ pub const NOTIFY_TYPES: &[&str] = &[
     "webhook_updated",
 ];
 
-// Each list of types is the one of its index, word for word: else SQLite does not use it.
-pub(crate) const NOTIFY: &str =
-    "SELECT e.seq, e.ts, r.name, r.project, e.actor, e.run, e.step, e.type, e.data FROM events e JOIN rooms r ON r.id = e.room
-     WHERE e.type IN ('chat_message', 'approval_requested', 'approval_resolved',
-    'permission_requested', 'permission_resolved', 'webhook_updated') AND e.seq > ?1 ORDER BY e.seq LIMIT ?2";
-pub(crate) const AWAY: &str =
-    "SELECT e.seq, e.ts, r.name, r.project, e.actor, e.run, e.step, e.type, e.data FROM events e JOIN rooms r ON r.id = e.room
-     WHERE e.room = (SELECT id FROM rooms WHERE name = 'project/' || ?1) AND e.seq > ?2
-     AND e.type IN ('chat_message', 'approval_requested', 'approval_resolved',
-    'permission_requested', 'permission_resolved', 'completion', 'risk_alert') ORDER BY e.seq DESC LIMIT ?3";
+pub(crate) const NOTIFY: &str = concat!(
+    "SELECT e.seq, e.ts, r.name, r.project, e.actor, e.run, e.step, e.type, e.data FROM events e
+     JOIN rooms r ON r.id = e.room WHERE ",
+    of_notify!(),
+    " AND e.seq > ?1 ORDER BY e.seq LIMIT ?2"
+);
+pub(crate) const AWAY: &str = concat!(
+    "SELECT e.seq, e.ts, r.name, r.project, e.actor, e.run, e.step, e.type, e.data FROM events e
+     JOIN rooms r ON r.id = e.room
+     WHERE e.room = (SELECT id FROM rooms WHERE name = 'project/' || ?1) AND e.seq > ?2 AND ",
+    of_away!(),
+    " ORDER BY e.seq DESC LIMIT ?3"
+);
 
 fn malformed(error: &dyn std::fmt::Display) -> StoreError {
     StoreError::Row(error.to_string())

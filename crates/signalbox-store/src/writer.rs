@@ -53,6 +53,9 @@ const ROOMS: usize = 50_000;
 /// Pages in the write-ahead log from which on it is copied into the database.
 const WAL_PAGES: usize = 2_000;
 
+pub(crate) const INSERT: &str =
+    "INSERT INTO events(seq, prev, ts, room, type, actor, run, step, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+
 /// Whether there is more to do.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
@@ -273,9 +276,7 @@ fn write(
     frames: &mut Vec<Arc<Frame>>,
     answers: &mut Vec<Result<Span, StoreError>>,
 ) -> Result<(u64, usize), StoreError> {
-    let insert = db.prepare_cached(
-        "INSERT INTO events(seq, prev, ts, room, type, actor, run, step, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-    )?;
+    let insert = db.prepare_cached(INSERT)?;
     let (epoch, now) = (&parts.epoch, parts.clock.now());
     let mut job = BatchJob { db, insert, rooms, epoch, now, next: head + 1, frames, undo: Vec::new() };
     let mut woken = Vec::new();

@@ -1,0 +1,71 @@
+//! Types of events that have an index of their own, as the conditions of those indexes (`schema/8.sql`): in a statement the
+//! same comparisons in the same order, else SQLite does not use the index.
+//!
+//! Comparisons, no list: with each row that it writes, SQLite builds a table for a list of more than two.
+
+/// `(type = 'a' OR type = 'b' ...)`
+macro_rules! one_of {
+    ($first:literal $(, $kind:literal)* $(,)?) => {
+        concat!("(type = '", $first, "'" $(, " OR type = '", $kind, "'")*, ")")
+    };
+}
+
+/// What an agent did and said: `events_agents`.
+macro_rules! of_agents {
+    () => {
+        $crate::kinds::one_of!(
+            "agent_session",
+            "agent_message",
+            "agent_thought",
+            "tool_call",
+            "plan_update",
+            "usage_update",
+            "agent_error"
+        )
+    };
+}
+
+/// What is told of a run in its project's room: `events_told`.
+macro_rules! of_told {
+    () => {
+        $crate::kinds::one_of!(
+            "verify_result",
+            "correction",
+            "goal_check",
+            "commit",
+            "permission_requested",
+            "permission_resolved"
+        )
+    };
+}
+
+/// Of what somebody may have to be told: `events_notify`, and [`NOTIFY_TYPES`](crate::NOTIFY_TYPES).
+macro_rules! of_notify {
+    () => {
+        $crate::kinds::one_of!(
+            "chat_message",
+            "approval_requested",
+            "approval_resolved",
+            "permission_requested",
+            "permission_resolved",
+            "webhook_updated"
+        )
+    };
+}
+
+/// What matters to who was away: `events_away`.
+macro_rules! of_away {
+    () => {
+        $crate::kinds::one_of!(
+            "chat_message",
+            "approval_requested",
+            "approval_resolved",
+            "permission_requested",
+            "permission_resolved",
+            "completion",
+            "risk_alert"
+        )
+    };
+}
+
+pub(crate) use {of_agents, of_away, of_notify, of_told, one_of};
