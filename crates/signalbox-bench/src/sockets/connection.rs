@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, bail, ensure};
+use memchr::memchr;
 
 /// What a connection speaks once it is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -215,7 +216,7 @@ impl Connection {
         bytes: &[u8],
         event: &mut impl FnMut(&[u8]) -> anyhow::Result<bool>,
     ) -> anyhow::Result<usize> {
-        let Some(line) = bytes.iter().position(|byte| *byte == b'\n') else { return Ok(0) };
+        let Some(line) = memchr(b'\n', bytes) else { return Ok(0) };
         let size = std::str::from_utf8(&bytes[..line])?.trim_end();
         let size = usize::from_str_radix(size, 16).with_context(|| format!("a chunk begins with {size:?}"))?;
         ensure!(size > 0, "the server ended a stream of events");
@@ -243,7 +244,7 @@ impl Connection {
     ) -> anyhow::Result<usize> {
         let mut used = 0;
         let mut begin = 0;
-        while let Some(length) = bytes[begin..].iter().position(|byte| *byte == b'\n') {
+        while let Some(length) = memchr(b'\n', &bytes[begin..]) {
             let line = &bytes[begin..begin + length];
             begin += length + 1;
             if line.is_empty() {
