@@ -14,7 +14,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::{BufMut, BytesMut};
-use futures_util::{StreamExt, stream::FuturesUnordered};
+use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use hyper::upgrade::Parts;
 use hyper_util::rt::TokioIo;
 use serde_json::value::RawValue;
@@ -41,8 +41,10 @@ use crate::{
     wire::Wire,
 };
 
-/// Calls of one connection at work at a time.
-const CALLS: usize = 32;
+/// Calls of one connection at work at a time, and bytes of their parameters beside those of one call. Many small ones share
+/// a commit.
+const CALLS: usize = 256;
+const CALLS_BYTES: usize = 1024 * 1024;
 /// Calls refused for their rate before the connection is closed.
 const REFUSALS: u32 = 200;
 
@@ -358,6 +360,7 @@ impl Connection {
         let mut answer_by: Option<Instant> = None;
         let mut pinged_at = Instant::now();
         let mut calls = FuturesUnordered::new();
+        let mut at_work = 0;
         let host = self.net.host.clone();
         let mut expired = Box::pin(host.until(caller.expires_at));
         loop {
@@ -375,7 +378,7 @@ impl Connection {
                     FeedError::Socket(_) => Over(None),
                     FeedError::Stalled => Over(Some(CloseCode::Slow)),
                 }),
-                message = self.socket.next(), if reads && calls.len() < CALLS => {
+                message = self.socket.next(), if reads && calls.len() < CALLS && at_work < CALLS_BYTES => {
                     answer_by = None;
                     if says_goodbye(message.as_ref()) {
                         listed.leave();
@@ -384,7 +387,10 @@ impl Connection {
                         None => {}
                         Some(Received::Call { rid, method, params, key }) => {
                             match self.net.calls.take(&caller.member, std::time::Instant::now()) {
-                                Ok(()) => calls.push(call(Arc::clone(&self.net), caller.clone(), rid, method, params, key)),
+                                Ok(()) => {
+                                    at_work += params.as_ref().map_or(0, |params| params.get().len());
+                                    calls.push(call(Arc::clone(&self.net), caller.clone(), rid, method, params, key));
+                                }
                                 Err(error) => {
                                     self.refusals += 1;
                                     self.net.host.metrics().refused();
@@ -426,7 +432,19 @@ impl Connection {
                         },
                     }
                 }
-                Some((rid, answer)) = calls.next(), if reads && !calls.is_empty() => reply(&feed, rid, answer)?,
+                Some(answered) = calls.next(), if reads && !calls.is_empty() => {
+                    // Calls that shared a commit end together: so do their replies go out.
+                    let mut replies = Vec::new();
+                    let mut next = Some(answered);
+                    while let Some(Answered { rid, reply, bytes }) = next.take() {
+                        at_work -= bytes;
+                        replies.push(reply_to(rid, reply).to_json());
+                        if replies.len() < CALLS {
+                            next = calls.next().now_or_never().flatten();
+                        }
+                    }
+                    feed.say_all(replies.iter().map(String::as_bytes)).map_err(|_| Over(None))?;
+                }
                 // Only while nothing else waits: what is worth sending while it is new gives way to everything else.
                 () = listed.mailbox.ready(|| self.outlet.unsent() > 0) => {
                     for frame in listed.mailbox.take() {
@@ -496,12 +514,24 @@ fn join_failed(feed: &Feed, rid: Option<u64>, error: &SessionError) -> Step<()> 
 }
 
 fn reply(feed: &Feed, rid: u64, reply: Reply) -> Step<()> {
+    say(feed, &reply_to(rid, reply))
+}
+
+fn reply_to(rid: u64, reply: Reply) -> HostFrame {
     let (result, error) = match reply {
         Ok(result) => (Some(result), None),
         Err(None) => (RawValue::from_string("{}".into()).ok(), None),
         Err(error) => (None, error),
     };
-    say(feed, &HostFrame::Reply { rid, result, error })
+    HostFrame::Reply { rid, result, error }
+}
+
+/// A call that came back.
+struct Answered {
+    rid: u64,
+    reply: Reply,
+    /// Of its parameters.
+    bytes: usize,
 }
 
 type Reply = Result<Box<RawValue>, Option<CallError>>;
@@ -514,14 +544,14 @@ fn call(
     method: String,
     params: Option<Box<RawValue>>,
     key: Option<String>,
-) -> Pin<Box<dyn Future<Output = (u64, Reply)> + Send>> {
+) -> Pin<Box<dyn Future<Output = Answered> + Send>> {
     caller.key = key;
     // Said before the first of the calls that came together begins, so that they share a commit.
     let coming = signalbox_wire::method::writes(&method).then(|| net.host.store().announce());
     Box::pin(async move {
         let reply = net.host.call(&caller, &method, params.as_deref()).await.map_err(Some);
         drop(coming);
-        (rid, reply)
+        Answered { rid, reply, bytes: params.map_or(0, |params| params.get().len()) }
     })
 }
 

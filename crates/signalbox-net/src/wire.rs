@@ -14,7 +14,10 @@ use std::{
 use signalbox_stream::{Outlet, Pipe};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
+    net::{
+        TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
     sync::Notify,
 };
 
@@ -24,24 +27,24 @@ use crate::secret::Secret;
 const WAITING: usize = 256 * 1024;
 
 struct Tcp {
-    stream: Arc<TcpStream>,
+    half: OwnedWriteHalf,
     secret: Option<Arc<Secret>>,
 }
 
 impl Pipe for Tcp {
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         match &self.secret {
-            Some(secret) => secret.try_write(&self.stream, bytes),
-            None => self.stream.try_write(bytes),
+            Some(secret) => secret.try_write(self.half.as_ref(), bytes),
+            None => self.half.try_write(bytes),
         }
     }
 
     fn try_flush(&self) -> io::Result<bool> {
-        self.secret.as_ref().map_or(Ok(true), |secret| secret.try_flush(&self.stream))
+        self.secret.as_ref().map_or(Ok(true), |secret| secret.try_flush(self.half.as_ref()))
     }
 
     fn writable(&self) -> Pin<Box<dyn Future<Output = io::Result<()>> + Send + '_>> {
-        Box::pin(self.stream.writable())
+        Box::pin(self.half.writable())
     }
 }
 
@@ -70,7 +73,8 @@ impl Shared {
 
 /// One end of a TCP connection.
 pub(crate) struct Wire {
-    stream: Arc<TcpStream>,
+    // A half of tokio's: it knows that a socket which gave less than was asked for is empty, and does not ask again.
+    half: OwnedReadHalf,
     secret: Option<Arc<Secret>>,
     pub(crate) shared: Arc<Shared>,
 }
@@ -87,43 +91,35 @@ impl Wire {
     }
 
     fn over(stream: TcpStream, secret: Option<Arc<Secret>>) -> Self {
-        let stream = Arc::new(stream);
-        let outlet = Arc::new(Outlet::new(Tcp { stream: Arc::clone(&stream), secret: secret.clone() }));
+        let (half, write) = stream.into_split();
+        let outlet = Arc::new(Outlet::new(Tcp { half: write, secret: secret.clone() }));
         let shared = Shared {
             outlet,
             body_waits: AtomicBool::new(false),
             handed_over: AtomicBool::new(false),
             flushed: Notify::new(),
         };
-        Self { stream, secret, shared: Arc::new(shared) }
+        Self { half, secret, shared: Arc::new(shared) }
     }
 
     /// Waits until nothing is left in the outlet.
     fn poll_drained(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.shared.outlet.try_flush()? {
-            ready!(self.stream.poll_write_ready(cx))?;
+            ready!(self.half.as_ref().poll_write_ready(cx))?;
         }
         Poll::Ready(Ok(()))
     }
 }
 
 impl AsyncRead for Wire {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let Some(secret) = &self.secret else { return Pin::new(&mut self.half).poll_read(cx, buf) };
+        let socket = self.half.as_ref();
         // What was decrypted before waits in the session, whatever the socket says.
         loop {
-            let read = match &self.secret {
-                Some(secret) => secret.try_read(&self.stream, buf),
-                None => {
-                    ready!(self.stream.poll_read_ready(cx))?;
-                    self.stream.try_read_buf(buf).map(|_| ())
-                }
-            };
-            match read {
+            match secret.try_read(socket, buf) {
                 Ok(()) => return Poll::Ready(Ok(())),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock && self.secret.is_some() => {
-                    ready!(self.stream.poll_read_ready(cx))?;
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready!(socket.poll_read_ready(cx))?,
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }
@@ -151,9 +147,9 @@ impl AsyncWrite for Wire {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_drained(cx))?;
         if let Some(secret) = &self.secret {
-            secret.close(&self.stream)?;
+            secret.close(self.half.as_ref())?;
         }
-        let socket = socket2::SockRef::from(&*self.stream);
+        let socket = socket2::SockRef::from(self.half.as_ref());
         Poll::Ready(socket.shutdown(std::net::Shutdown::Write))
     }
 }

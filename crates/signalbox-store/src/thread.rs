@@ -35,7 +35,7 @@ const ALONE_BYTES: usize = 32 * 1024;
 const CALM: usize = 4;
 
 /// How long nothing must have come before the search index is written, and how many events it may lag behind at most.
-const QUIET: Duration = Duration::from_millis(20);
+const QUIET: Duration = Duration::from_millis(50);
 const LAG: u64 = 50_000;
 
 /// The batch comes back with the answer: to take it apart is the caller's work.

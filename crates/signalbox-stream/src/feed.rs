@@ -97,10 +97,18 @@ impl Feed {
     /// # Errors
     /// If the connection is broken.
     pub fn say(&self, frame: &[u8]) -> io::Result<()> {
+        self.say_all(std::iter::once(frame))
+    }
+
+    /// Sends frames that are no events in one piece.
+    ///
+    /// # Errors
+    /// As [`say`](Self::say).
+    pub fn say_all<'a>(&self, frames: impl Iterator<Item = &'a [u8]> + Clone) -> io::Result<()> {
         if self.connection.is_sealed() {
             return Ok(());
         }
-        self.outlet.push(self.framing.encode_all(std::iter::once(frame)))
+        self.outlet.push(self.framing.encode_all(frames))
     }
 
     /// Feeds until something fails. Safe to drop and to call again.
