@@ -3,14 +3,14 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, Mutex, MutexGuard,
+        Arc, Mutex, MutexGuard, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
 use signalbox_model::{MemberId, UnixMillis};
 use signalbox_wire::{CloseCode, method};
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use crate::{Mailbox, Presence, Topic};
 
@@ -84,25 +84,30 @@ pub struct Connection {
     left: AtomicBool,
     /// Rooms joined, and how.
     pub rooms: Mutex<(Vec<String>, &'static str)>,
-    close: watch::Sender<Option<CloseCode>>,
+    /// Why it is to be closed, and who waits for that: less memory than a channel, and there are thousands.
+    close: OnceLock<CloseCode>,
+    closing: Notify,
     sealed: AtomicBool,
 }
 
 impl Connection {
     /// Asks the connection's task to close it.
     pub fn close(&self, code: CloseCode) {
-        self.close.send_if_modified(|slot| {
-            let first = slot.is_none();
-            slot.get_or_insert(code);
-            first
-        });
+        if self.close.set(code).is_ok() {
+            self.closing.notify_waiters();
+        }
     }
 
     /// Waits until the connection is to be closed, and says why.
     pub async fn closed(&self) -> CloseCode {
-        let mut close = self.close.subscribe();
-        let code = close.wait_for(Option::is_some).await.ok().and_then(|code| *code);
-        code.unwrap_or(CloseCode::Shutdown)
+        loop {
+            // Made before looking: what is said after that wakes it.
+            let closing = self.closing.notified();
+            if let Some(code) = self.close.get() {
+                return *code;
+            }
+            closing.await;
+        }
     }
 
     /// Leaves an ephemeral message for it, unless nothing more may be said to it.
@@ -217,7 +222,8 @@ impl Connections {
             mailbox: Mailbox::default(),
             left: AtomicBool::new(false),
             rooms: Mutex::new((Vec::new(), "live")),
-            close: watch::channel(None).0,
+            close: OnceLock::new(),
+            closing: Notify::new(),
             sealed: AtomicBool::new(false),
         });
         list.insert(id, Arc::clone(&connection));

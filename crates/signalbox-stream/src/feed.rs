@@ -125,9 +125,14 @@ impl Feed {
                 self.outlet.fallen().await;
                 self.come_back();
             }
-            self.drain().await?;
+            if self.outlet.try_flush()? {
+                self.waiting = None;
+            } else {
+                // Boxed, as what comes next: an idle connection does not keep room for it.
+                Box::pin(self.drain()).await?;
+            }
             self.session.look();
-            let batch = self.session.ready(BATCH).await?;
+            let batch = Box::pin(self.session.ready(BATCH)).await?;
             // Looked at after reading: what was committed before the seal may go, what came after it was read after it too.
             if self.connection.is_sealed() {
                 return std::future::pending().await;

@@ -66,7 +66,8 @@ impl Mailbox {
             if self.waiting().is_empty() {
                 self.arrived.notified().await;
             } else if busy() {
-                tokio::time::sleep(LOOK).await;
+                // Boxed: a timer is large, and few of those who wait here need it.
+                Box::pin(tokio::time::sleep(LOOK)).await;
             } else {
                 return;
             }

@@ -119,10 +119,23 @@ impl Outlet {
     ///
     /// # Errors
     /// If the connection is broken.
-    pub fn push(&self, bytes: Bytes) -> io::Result<()> {
+    pub fn push(&self, mut bytes: Bytes) -> io::Result<()> {
         let mut state = self.state();
+        let written = self.write_at_once(&mut state, &bytes);
+        bytes.advance(written);
         self.queue(&mut state, bytes);
         self.drain(&mut state)
+    }
+
+    /// Writes what the socket takes now, if nothing waits: then there is no need for a queue.
+    fn write_at_once(&self, state: &mut State, bytes: &[u8]) -> usize {
+        if !state.is_clear() || state.error.is_some() || bytes.is_empty() {
+            return 0;
+        }
+        // An error is met again, and noted, by what follows.
+        let written = self.pipe.try_write(bytes).unwrap_or(0);
+        state.taken += written as u64;
+        written
     }
 
     /// As [`push`](Self::push); what the socket takes at once is not copied.
@@ -131,13 +144,8 @@ impl Outlet {
     /// As there.
     pub fn push_slice(&self, mut bytes: &[u8]) -> io::Result<()> {
         let mut state = self.state();
-        if state.is_clear() && state.error.is_none() && !bytes.is_empty() {
-            // An error is met again, and noted, by what follows.
-            if let Ok(written) = self.pipe.try_write(bytes) {
-                state.taken += written as u64;
-                bytes = &bytes[written..];
-            }
-        }
+        let written = self.write_at_once(&mut state, bytes);
+        bytes = &bytes[written..];
         self.queue(&mut state, Bytes::copy_from_slice(bytes));
         self.drain(&mut state)
     }
