@@ -328,6 +328,33 @@ fn a_client_that_reads_slowly_or_never_harms_nobody() {
 }
 
 #[test]
+fn what_one_connection_publishes_without_waiting_stays_in_order() {
+    const COUNT: u64 = 1500;
+    let (project, data) = (Project::new(&[]), tempfile::tempdir().unwrap());
+    let host = Host::start_with(data.path(), &[project.path()], &[("SIGNALBOX_LIMITS_CALLS_PER_SECOND", "0")]);
+    let id = host.project_id();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut published = runtime.block_on(async {
+        let mut socket = host.hello(&["host"], None).await;
+        socket.next_of("synced").await;
+        for n in 0..COUNT {
+            let params = json!({ "project": id, "type": "x_n", "data": n });
+            socket.send(&json!({ "type": "call", "rid": n, "method": "event.publish", "params": params })).await;
+        }
+        let mut published = Vec::new();
+        while published.len() < usize::try_from(COUNT).unwrap() {
+            let reply = socket.next_of("reply").await;
+            published.push((reply["rid"].as_u64().unwrap(), reply["result"]["seq"].as_u64().unwrap()));
+        }
+        published
+    });
+    published.sort_unstable();
+    assert!(published.iter().map(|(rid, _)| *rid).eq(0..COUNT), "each is answered once");
+    let turned = published.windows(2).find(|two| two[0].1 >= two[1].1);
+    assert!(turned.is_none(), "{turned:?}: the second was sent after the first");
+}
+
+#[test]
 fn a_stopping_host_says_goodbye_and_when_to_come_back() {
     let project = Project::new(&[]);
     let data = tempfile::tempdir().unwrap();

@@ -171,12 +171,13 @@ impl Store {
 
     /// Appends a batch as one unit: all of it or nothing. Returns after the commit.
     ///
+    /// The place of the batch in the log is settled by the first poll: of two appends the one that is polled first comes
+    /// first, however they go on.
+    ///
     /// # Errors
     /// [`StoreError::Refused`] if a state in the batch is not newer than what is stored,
     /// [`StoreError::Repeated`] if its key was used before, and others if nothing could be stored.
     pub async fn append(&self, batch: Batch) -> Result<Committed, StoreError> {
-        // A task that appends and appends must not keep the others of its thread from theirs.
-        tokio::task::coop::consume_budget().await;
         let Inner { desk, state, thread_handle, .. } = &*self.inner;
         let jobs = self.jobs()?;
         let mut submission = Box::new(batch::Submission::new(batch)?);
@@ -185,11 +186,14 @@ impl Store {
             None => {
                 let (reply, answer) = oneshot::channel();
                 let job = thread::Job::Append(submission, reply, state.ticket());
-                jobs.send(job).await.map_err(|_| StoreError::Closed)?;
+                // Without regard to the task's budget: who has used it up would stand behind those who came later.
+                tokio::task::coop::unconstrained(jobs.send(job)).await.map_err(|_| StoreError::Closed)?;
                 let (_submission, result) = answer.await.map_err(|_| StoreError::Closed)?;
                 result
             }
         };
+        // A task that appends and appends must not keep the others of its thread from theirs.
+        tokio::task::coop::consume_budget().await;
         let (first, last) = result?;
         Ok(Committed { first, last, cursor: Cursor { epoch: self.inner.epoch.clone(), seq: last } })
     }
