@@ -18,6 +18,7 @@ mod load;
 mod mark;
 mod more;
 mod peers;
+mod secret;
 mod server;
 
 use std::time::Duration;
@@ -44,7 +45,7 @@ struct Case {
     subscribers: usize,
     rate: u32,
     window: u32,
-    /// Server-sent events beside WebSockets.
+    /// Server-sent events, and TLS, beside WebSockets in the clear.
     events: bool,
 }
 
@@ -160,6 +161,7 @@ impl Settings {
         ];
         if case.events {
             all.push(Contestant::new("SSE", Server::host(cores, 1, Transport::Events), false, true)?);
+            all.push(Contestant::new("TLS", Server::shared(cores), true, true)?);
         }
         for peer in peers {
             match Contestant::new(peer.name, peer.start(cores), true, true) {
@@ -173,7 +175,7 @@ impl Settings {
                 // Ours is the first to come: its events say how long those of the others have to be.
                 let index = if round % 2 == 0 { turn } else { all.len() - 1 - turn };
                 let contestant = &mut all[index];
-                let ours = index == 0 || contestant.name == "SSE";
+                let ours = index == 0 || matches!(contestant.name, "SSE" | "TLS");
                 let size = if ours { mark::DATA } else { wire.round() as usize - server::HEADER };
                 eprintln!("  {} subscribers of {}", case.subscribers, contestant.name);
                 let found = contestant.turn(&case, self.time, size);
@@ -197,6 +199,16 @@ fn rows(case: &Case, all: &[Contestant], wire: f64) -> Vec<Row> {
         rows.push(Row { what, floor, unit, count: 1, ours, bare, mark });
     };
     for other in &all[1..] {
+        if other.name == "TLS" {
+            // Ours over TLS beside ours in the clear.
+            for (how, over, clear) in [(&paced, &other.paced, &ours.paced), (&flat, &other.flat, &ours.flat)] {
+                if let (Some(over), Some(clear)) = (over, clear) {
+                    let what = format!("{how}, over TLS, CPU a delivery");
+                    add(what, "in the clear".into(), Unit::Microseconds, over.each(), clear.each(), None);
+                }
+            }
+            continue;
+        }
         let floor = format!("{}, {wire:.0} bytes an event", other.name);
         // A difference of less than 1.3 is a draw: caches alone make it.
         let mark = match other.name {

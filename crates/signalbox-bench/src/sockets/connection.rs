@@ -8,6 +8,8 @@ use std::{
 use anyhow::{Context, bail, ensure};
 use memchr::memchr;
 
+use crate::sockets::secret::{self, Stream};
+
 /// What a connection speaks once it is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Transport {
@@ -19,6 +21,7 @@ pub(crate) enum Transport {
 /// How a connection is opened.
 pub(crate) struct Opening {
     pub(crate) transport: Transport,
+    pub(crate) secret: bool,
     /// The whole request with which it begins.
     pub(crate) request: String,
     /// The first message, after the handshake of a WebSocket.
@@ -45,7 +48,7 @@ enum State {
 }
 
 pub(crate) struct Connection {
-    pub(crate) stream: TcpStream,
+    pub(crate) stream: Stream,
     opening: Opening,
     state: State,
     /// The beginning of what is not complete yet.
@@ -65,6 +68,7 @@ impl Connection {
         let stream = TcpStream::connect(address).with_context(|| format!("{address} takes no connection"))?;
         stream.set_nodelay(true)?;
         stream.set_nonblocking(true)?;
+        let stream = if opening.secret { secret::over(stream)? } else { Stream::Plain(stream) };
         let out = opening.request.clone().into_bytes();
         let (carry, body) = (Vec::new(), Vec::new());
         let mut connection =
@@ -90,7 +94,7 @@ impl Connection {
             }
         }
         self.out.drain(..written);
-        Ok(self.out.is_empty())
+        Ok(self.stream.hand_on().context("a connection broke")? && self.out.is_empty())
     }
 
     /// Lays a text message into the queue; [`flush`](Self::flush) sends it.
@@ -114,8 +118,24 @@ impl Connection {
         self.out.extend(payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask));
     }
 
-    /// Reads once, and hands each message to `event`, which says whether it was an event. Gives the bytes that were read.
+    /// Reads once, or what one reading decrypted, and hands each message to `event`, which says whether it was an event.
+    /// Gives the bytes that were read.
     pub(crate) fn receive(
+        &mut self,
+        buffer: &mut [u8],
+        event: &mut impl FnMut(&[u8]) -> anyhow::Result<bool>,
+    ) -> anyhow::Result<usize> {
+        let mut read = 0;
+        loop {
+            let count = self.receive_some(buffer, event)?;
+            read += count;
+            if count == 0 || matches!(self.stream, Stream::Plain(_)) {
+                return Ok(read);
+            }
+        }
+    }
+
+    fn receive_some(
         &mut self,
         buffer: &mut [u8],
         event: &mut impl FnMut(&[u8]) -> anyhow::Result<bool>,

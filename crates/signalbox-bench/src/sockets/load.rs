@@ -75,6 +75,8 @@ struct Counts {
     lap: u16,
     deliveries: u64,
     doubled: u64,
+    /// Came after one that was published later.
+    turned: u64,
     bytes: u64,
     /// Where the mark was last.
     hint: usize,
@@ -211,7 +213,7 @@ impl<'a> Load<'a> {
         Ok(())
     }
 
-    /// Waits for everything that was published, and fails if something is lost or came twice.
+    /// Waits for everything that was published, and fails if something is lost, came twice or out of order.
     fn drain(&mut self) -> anyhow::Result<()> {
         let wanted: u64 = self.seen.iter().map(|seen| u64::from(numbers(self.published, self.rooms, seen.room))).sum();
         let (mut moved, mut deliveries) = (Instant::now(), self.counts.deliveries);
@@ -221,10 +223,10 @@ impl<'a> Load<'a> {
                 (moved, deliveries) = (Instant::now(), self.counts.deliveries);
             }
         }
-        let Counts { deliveries, doubled, .. } = self.counts;
+        let Counts { deliveries, doubled, turned, .. } = self.counts;
         ensure!(
-            deliveries == wanted && doubled == 0,
-            "of {wanted} deliveries {} were lost, and {doubled} came twice",
+            deliveries == wanted && doubled == 0 && turned == 0,
+            "of {wanted} deliveries {} were lost, {doubled} came twice, and {turned} after a later one",
             wanted.saturating_sub(deliveries)
         );
         Ok(())
@@ -324,6 +326,7 @@ impl Counts {
             seen.newest = number;
         } else if let Some(at) = seen.missing.iter().position(|missing| *missing == number) {
             seen.missing.swap_remove(at);
+            self.turned += 1;
         } else {
             self.doubled += 1;
             return false;

@@ -46,6 +46,8 @@ enum Speech {
         token: String,
         projects: Vec<String>,
         transport: Transport,
+        /// Over TLS, through the listener of a host that is shared.
+        secret: bool,
     },
     /// Each message of `/pub` goes to everybody else as it is.
     Plain,
@@ -126,13 +128,26 @@ impl Server {
             found[name].as_str().map(ToOwned::to_owned).with_context(|| format!("host.json has no {name}"))
         };
         let address = text("url")?.trim_start_matches("http://").parse()?;
-        let speech = Speech::Signalbox { token: text("token")?, projects: Vec::new(), transport };
+        let speech = Speech::Signalbox { token: text("token")?, projects: Vec::new(), transport, secret: false };
         let mut server = Self { child, address, speech, _folder: None };
         let opened = server.open_projects(folder.path(), projects)?;
         if let Speech::Signalbox { projects, .. } = &mut server.speech {
             *projects = opened;
         }
         server._folder = Some(folder);
+        Ok(server)
+    }
+
+    /// A host of one project that is shared: its subscribers and the publisher come over TLS.
+    pub(crate) fn shared(cores: &Cores) -> anyhow::Result<Self> {
+        let mut server = Self::host(cores, 1, Transport::WebSocket)?;
+        let mut stream = BufReader::new(TcpStream::connect(server.address)?);
+        let sharing = server.call(&mut stream, "share.start", &json!({ "bind": "127.0.0.1", "port": 0 }))?;
+        let url = sharing["urls"][0].as_str().with_context(|| format!("it is not shared: {sharing}"))?;
+        server.address = url.trim_start_matches("https://").trim_end_matches('/').parse()?;
+        if let Speech::Signalbox { secret, .. } = &mut server.speech {
+            *secret = true;
+        }
         Ok(server)
     }
 
@@ -162,8 +177,9 @@ impl Server {
         let host = self.address;
         match &self.speech {
             Speech::Plain => plain("/sub", host),
-            Speech::Signalbox { token, projects, transport: Transport::Events } => Opening {
+            Speech::Signalbox { token, projects, transport: Transport::Events, secret } => Opening {
                 transport: Transport::Events,
+                secret: *secret,
                 request: format!(
                     "GET /api/v1/events?rooms=project/{} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n\r\n",
                     projects[room]
@@ -171,16 +187,19 @@ impl Server {
                 hello: None,
                 live: Some(SYNCED),
             },
-            Speech::Signalbox { token, projects, transport: Transport::WebSocket } => {
-                hello(host, token, &format!("s{index}"), &[format!("project/{}", projects[room])], SYNCED)
-            }
+            Speech::Signalbox { token, projects, transport: Transport::WebSocket, secret } => Opening {
+                secret: *secret,
+                ..hello(host, token, &format!("s{index}"), &[format!("project/{}", projects[room])], SYNCED)
+            },
         }
     }
 
     pub(crate) fn publisher(&self) -> Opening {
         match &self.speech {
             Speech::Plain => plain("/pub", self.address),
-            Speech::Signalbox { token, .. } => hello(self.address, token, "publisher", &[], CONNECTED),
+            Speech::Signalbox { token, secret, .. } => {
+                Opening { secret: *secret, ..hello(self.address, token, "publisher", &[], CONNECTED) }
+            }
         }
     }
 
@@ -222,11 +241,18 @@ impl Server {
     }
 
     fn open_project(&self, stream: &mut BufReader<TcpStream>, path: PathBuf) -> anyhow::Result<String> {
-        let Speech::Signalbox { token, .. } = &self.speech else { bail!("only the host has projects") };
         fs::create_dir(&path)?;
-        let body = json!({ "path": path }).to_string();
+        let reply = self.call(stream, "project.open", &json!({ "path": path }))?;
+        let id = reply["project"]["id"].as_str().or_else(|| reply["id"].as_str());
+        id.map(ToOwned::to_owned).with_context(|| format!("no project was opened: {reply}"))
+    }
+
+    /// Calls a method of the host over HTTP.
+    fn call(&self, stream: &mut BufReader<TcpStream>, method: &str, params: &Value) -> anyhow::Result<Value> {
+        let Speech::Signalbox { token, .. } = &self.speech else { bail!("only the host has methods") };
+        let body = params.to_string();
         let request = format!(
-            "POST /api/v1/call/project.open HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {token}\r\n\
+            "POST /api/v1/call/{method} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {token}\r\n\
              Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
             self.address,
             body.len()
@@ -245,14 +271,13 @@ impl Server {
         }
         let mut body = vec![0; length];
         stream.read_exact(&mut body)?;
-        let reply: Value = serde_json::from_slice(&body)?;
-        let id = reply["project"]["id"].as_str().or_else(|| reply["id"].as_str());
-        id.map(ToOwned::to_owned).with_context(|| format!("no project was opened: {reply}"))
+        Ok(serde_json::from_slice(&body)?)
     }
 }
 
 fn plain(path: &str, host: SocketAddr) -> Opening {
-    Opening { transport: Transport::WebSocket, request: upgrade(path, host, ""), hello: None, live: None }
+    let request = upgrade(path, host, "");
+    Opening { transport: Transport::WebSocket, secret: false, request, hello: None, live: None }
 }
 
 fn hello(host: SocketAddr, token: &str, instance: &str, rooms: &[String], live: &'static [u8]) -> Opening {
@@ -262,6 +287,7 @@ fn hello(host: SocketAddr, token: &str, instance: &str, rooms: &[String], live: 
     });
     Opening {
         transport: Transport::WebSocket,
+        secret: false,
         request: upgrade("/api/v1/ws", host, "Sec-WebSocket-Protocol: signalbox.v1\r\n"),
         hello: Some(hello.to_string()),
         live: Some(live),
