@@ -5,6 +5,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use rusqlite::Connection;
@@ -332,4 +333,67 @@ fn a_whole_folder_copied_elsewhere_while_it_is_in_use_is_a_log_of_its_own() {
     let reply = host.call("event.publish", params).unwrap();
     let other: Cursor = reply["cursor"].as_str().unwrap().parse().unwrap();
     assert_ne!(other.epoch, cursor.epoch, "{other} and {cursor} are different events");
+}
+
+/// What makes each write to the log's write-ahead log slow, for `LD_PRELOAD`.
+#[cfg(target_os = "linux")]
+fn slow_disk(folder: &Path) -> PathBuf {
+    let (source, library) = (folder.join("slow.c"), folder.join("slow.so"));
+    fs::write(&source, include_str!("slow_disk.c")).unwrap();
+    // The compiler that SQLite was built with.
+    let cc = std::env::var("CC").unwrap_or_else(|_| "cc".into());
+    let built =
+        std::process::Command::new(cc).args(["-shared", "-fPIC", "-o"]).args([&library, &source]).arg("-ldl").output();
+    let built = built.unwrap();
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    library
+}
+
+/// A commit takes more than a second: whoever publishes waits for it, nobody else does, and nothing is lost or doubled. With one
+/// thread for everything that is not the log: a commit that held it would hold everybody.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_slow_disk_slows_who_writes_and_nobody_else() {
+    const COUNT: u64 = 4;
+    const WRITE: Duration = Duration::from_millis(300);
+    let (data, folder, project) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), Project::new(&[]));
+    drop(Host::start(data.path(), &[project.path()]));
+    let library = slow_disk(folder.path());
+    let (library, delay) = (library.to_str().unwrap(), WRITE.as_millis().to_string());
+    let env = [
+        ("LD_PRELOAD", library),
+        ("SLOW_MS", &delay),
+        ("TOKIO_WORKER_THREADS", "1"),
+        ("SIGNALBOX_LIMITS_CALLS_PER_SECOND", "0"),
+    ];
+    let host = Host::start_with(data.path(), &[project.path()], &env);
+    let id = host.project_id();
+    let publish = |n: u64| host.call("event.publish", json!({ "project": id, "type": "x_n", "data": n })).unwrap();
+    // From the first one on the host knows how slow the disk is.
+    publish(0);
+    let done = std::sync::atomic::AtomicBool::new(false);
+    let (longest, mut acknowledged) = std::thread::scope(|scope| {
+        let publishing = scope.spawn(|| {
+            let seqs: Vec<u64> = (1..COUNT).map(|n| publish(n)["seq"].as_u64().unwrap()).collect();
+            done.store(true, std::sync::atomic::Ordering::SeqCst);
+            seqs
+        });
+        let mut longest = Duration::ZERO;
+        while !done.load(std::sync::atomic::Ordering::SeqCst) {
+            let start = Instant::now();
+            host.call("project.list", json!({})).unwrap();
+            longest = longest.max(start.elapsed());
+        }
+        (longest, publishing.join().unwrap())
+    });
+    // A commit is four writes at least.
+    assert!(longest < 2 * WRITE, "a call that writes nothing took {longest:?}");
+    let stored: Vec<u64> = host
+        .events(&[&format!("project/{id}")])
+        .iter()
+        .filter(|event| event["type"] == "x_n" && event["data"] != 0)
+        .map(|event| event["seq"].as_u64().unwrap())
+        .collect();
+    acknowledged.sort_unstable();
+    assert_eq!(stored, acknowledged, "everything acknowledged is there once, and nothing else");
 }

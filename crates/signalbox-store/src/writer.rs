@@ -63,6 +63,10 @@ pub(crate) enum Progress {
     Done,
 }
 
+/// A commit that takes longer than this comes from a disk that is slow or busy: then only the writer's own thread waits for
+/// it, until one was quick again.
+const QUICK: Duration = Duration::from_millis(5);
+
 /// How long a commit waits while another program has the database's lock.
 const LOCK: Duration = Duration::from_secs(5);
 
@@ -74,6 +78,8 @@ pub(crate) struct Writer {
     indexed: u64,
     /// Pages in the write-ahead log after the last commit.
     wal: Arc<AtomicUsize>,
+    /// How long the last commit took.
+    took: Duration,
 }
 
 impl Writer {
@@ -88,7 +94,7 @@ impl Writer {
         let indexed = search::indexed(&parts.db)?;
         // Those that were live when the process before this one ended.
         schema::settle(&parts.db)?;
-        Ok(Self { parts, rooms: HashMap::new(), live: 0, indexed, wal })
+        Ok(Self { parts, rooms: HashMap::new(), live: 0, indexed, wal, took: Duration::ZERO })
     }
 
     pub(crate) fn close(self) {
@@ -109,7 +115,7 @@ impl Writer {
 
     /// Whether a small commit takes no longer than copying some bytes.
     pub(crate) fn is_quick(&self) -> bool {
-        !self.parts.slow && self.live <= LIVE && self.wal.load(Ordering::Relaxed) < WAL_PAGES
+        !self.parts.slow && self.took < QUICK && self.live <= LIVE && self.wal.load(Ordering::Relaxed) < WAL_PAGES
     }
 
     /// Begins the transaction of the commit that follows. False if another program has the database's lock, for which only
@@ -202,7 +208,8 @@ impl Writer {
         }
         let started = Instant::now();
         let done = self.transact(group, head, &mut frames, &mut answers);
-        self.parts.shared.commits().time(started.elapsed());
+        self.took = started.elapsed();
+        self.parts.shared.commits().time(self.took);
         match done {
             Ok(newest) => {
                 if newest > head {
