@@ -19,6 +19,9 @@ pub enum QuietError {
     /// Not a time zone.
     #[error("{0:?} is no time zone that this host knows; it looks like Europe/Berlin")]
     Zone(String),
+    /// Hours that end when they begin.
+    #[error("quiet hours from {0} to {0} would be always; to hear nothing for a while, mute")]
+    Always(String),
 }
 
 struct Rule {
@@ -45,9 +48,10 @@ fn rule(hours: &QuietHours) -> Result<Rule, QuietError> {
 /// Checks quiet hours as a member gave them.
 ///
 /// # Errors
-/// If a time or the time zone is none.
+/// If a time or the time zone is none, or both times are the same.
 pub fn check(hours: &QuietHours) -> Result<(), QuietError> {
-    rule(hours).map(drop)
+    let rule = rule(hours)?;
+    if rule.from == rule.to { Err(QuietError::Always(hours.from.clone())) } else { Ok(()) }
 }
 
 /// The quiet times from `now` on, for eight days, in order and without overlaps; the first may have begun before `now`.
@@ -186,6 +190,7 @@ mod tests {
             assert!(matches!(of(wrong, "07:00", "UTC"), Err(QuietError::Time(_))), "{wrong}");
             assert!(matches!(of("07:00", wrong, "UTC"), Err(QuietError::Time(_))), "{wrong}");
         }
+        assert_eq!(of("22:00", "22:00", "UTC"), Err(QuietError::Always("22:00".into())));
         for wrong in ["", "Mars/Olympus", "../../etc/passwd"] {
             assert!(matches!(of("22:00", "07:00", wrong), Err(QuietError::Zone(_))), "{wrong}");
         }

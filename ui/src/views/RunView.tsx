@@ -12,7 +12,7 @@ import { StepList } from '../features/steps/StepList';
 import { StepPanel } from '../features/steps/StepPanel';
 import { Timeline } from '../features/timeline/Timeline';
 import type { Run, Step } from '../platform/protocol';
-import { follow, useRoom, useStale } from '../store/client';
+import { follow, useRoom, useOff, useStale } from '../store/client';
 import { useKeys } from '../store/keys';
 import { useApproval, useOpenApprovals, useOpenPermissions, useRisks, useRun, useStep, useSteps } from '../store/read';
 import { remember, usePreference } from '../store/preferences';
@@ -225,7 +225,7 @@ interface PanelProps {
 
 function Panel({ run, stepKey, route, narrow, onBack }: PanelProps) {
   const step = useStep(run.id, stepKey);
-  const stale = useStale();
+  const off = useOff('operator');
   const approval = useApproval(step?.approval);
   if (!step)
     return (
@@ -248,7 +248,7 @@ function Panel({ run, stepKey, route, narrow, onBack }: PanelProps) {
       }
       actions={
         <>
-          <StepRetry run={run} step={stepKey} disabled={stale} />
+          <StepRetry run={run} step={stepKey} disabled={off} />
           {narrow && (
             <Button
               size="small"

@@ -21,11 +21,14 @@ const NONE: ReadonlyMap<string, string> = new Map();
 
 /** Whether who looks has started the run: by member where that is known, since names can be alike. */
 function startedBy(run: Run, link: { member?: string; memberName?: string }): boolean {
-  return run.started_by === undefined
-    ? run.started_by === undefined
-      ? run.actor === link.memberName
-      : run.started_by === link.member
-    : run.started_by === link.member;
+  return run.started_by === undefined ? run.actor === link.memberName : run.started_by === link.member;
+}
+
+/** What who looks has answered already. */
+function ownAnswer(approval: Approval, link: { member?: string; memberName?: string }): Decision | undefined {
+  return (approval.answers ?? []).find((each) =>
+    each.member === undefined ? each.actor === link.memberName : each.member === link.member,
+  )?.decision;
 }
 
 /** A question that waits for a person. `keys`: A and R answer this one. */
@@ -46,13 +49,16 @@ export function ApprovalCard({ approval, keys }: { approval: Approval; keys: boo
         : { approval: approval.id, decision },
     ),
   );
+  const own = ownAnswer(approval, link);
   const roles = approval.roles.length > 0 ? approval.roles : ['operator', 'owner'];
   const barred =
     link.role !== undefined && !roles.includes(link.role)
       ? `Only ${roles.join(' or ')} may answer; you are ${link.role}.`
       : !approval.self_approval && run !== undefined && startedBy(run, link)
         ? 'Whoever started the run may not answer this one.'
-        : undefined;
+        : own !== undefined
+          ? `You said ${own === 'approve' ? 'yes' : 'no'}; it waits for others.`
+          : undefined;
   const off = stale || answer.pending || barred !== undefined;
   const decide = (decision: Decision) => {
     if (off) return;

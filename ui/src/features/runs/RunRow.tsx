@@ -1,6 +1,6 @@
 import type { Run } from '../../platform/protocol';
 import { to } from '../../store/route';
-import { useStale } from '../../store/client';
+import { useOff } from '../../store/client';
 import { useStep } from '../../store/read';
 import { Lamp } from '../../shared/Lamp';
 import { Ago, Button, Elapsed, Link, Meter } from '../../shared/parts';
@@ -61,7 +61,7 @@ export function RunRow({ run, showProject }: { run: Run; showProject?: boolean }
 }
 
 function RowActions({ run }: { run: Run }) {
-  const stale = useStale();
+  const off = useOff('operator');
   const cancel = useAction(() => cancelRun(run), { toast: true });
   const retry = useAction(() => call('run.retry', { run: run.id, scope: hasFailed(run) ? 'failed' : 'all' }), {
     toast: true,
@@ -75,7 +75,7 @@ function RowActions({ run }: { run: Run }) {
           icon="stop"
           aria-label={`Cancel run ${String(run.number)}`}
           title="Cancel"
-          disabled={stale || cancel.pending}
+          disabled={off || cancel.pending}
           onClick={() => void cancel.run()}
         />
       )}
@@ -86,7 +86,7 @@ function RowActions({ run }: { run: Run }) {
           icon="retry"
           aria-label={`Retry run ${String(run.number)}`}
           title={hasFailed(run) ? 'Retry what failed' : 'Run again'}
-          disabled={stale || retry.pending}
+          disabled={off || retry.pending}
           onClick={() => void retry.run()}
         />
       )}
