@@ -339,7 +339,7 @@ fn a_whole_folder_copied_elsewhere_while_it_is_in_use_is_a_log_of_its_own() {
 #[cfg(target_os = "linux")]
 fn slow_disk(folder: &Path) -> PathBuf {
     let (source, library) = (folder.join("slow.c"), folder.join("slow.so"));
-    fs::write(&source, include_str!("slow_disk.c")).unwrap();
+    fs::write(&source, include_str!("../slow_disk.c")).unwrap();
     // The compiler that SQLite was built with.
     let cc = std::env::var("CC").unwrap_or_else(|_| "cc".into());
     let built =
