@@ -79,9 +79,9 @@ fn a_graph_of_a_thousand_steps_is_panned_and_zoomed() {
             note();",
         )
     };
+    let state = app.attribute("run-header", "data-state");
     let at_work = drag(300);
     moved(&app, "dragging at work");
-    let state = app.attribute("run-header", "data-state");
     until("the run to end", Duration::from_secs(300), || {
         (app.attribute("run-header", "data-state")? == "success").then_some(())
     });
@@ -117,7 +117,11 @@ fn a_graph_of_a_thousand_steps_is_panned_and_zoomed() {
         mark: Mark::None,
     }
     .print();
-    at_work.print(&format!("dragged while its run is {}", state.unwrap_or_default()), &idle, Mark::AtMost(50.0));
+    at_work.print(
+        &format!("dragged, at first while its run is {}", state.unwrap_or_default()),
+        &idle,
+        Mark::AtMost(50.0),
+    );
     dragged.print("dragged", &idle, Mark::AtMost(50.0));
     panned.print("panned with the wheel, all columns", &idle, Mark::AtMost(50.0));
     zoomed.print("zoomed", &idle, Mark::AtMost(50.0));
