@@ -11,9 +11,9 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::{machines::Machine, webdriver::Driver};
+use crate::{machines::Machine, processes, webdriver::Driver};
 
-const APP: &str = env!("CARGO_BIN_EXE_signalbox-desktop");
+pub(crate) const APP: &str = env!("CARGO_BIN_EXE_signalbox-desktop");
 /// From the driver's start to the page that says it is ready, on a machine that does other work as well.
 const START: Duration = Duration::from_secs(90);
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -33,6 +33,12 @@ pub(crate) fn until<T>(what: &str, limit: Duration, mut ask: impl FnMut() -> Opt
 #[expect(clippy::disallowed_methods, reason = "nothing tells a test when a process or a page is so far")]
 fn pause() {
     std::thread::sleep(Duration::from_millis(50));
+}
+
+/// Lets a page be for a while: some figures are of an app that rests.
+#[expect(clippy::disallowed_methods, reason = "what does nothing tells nobody so")]
+pub(crate) fn rest(duration: Duration) {
+    std::thread::sleep(duration);
 }
 
 /// Sends a process a signal.
@@ -142,12 +148,19 @@ impl Sandbox {
     /// Starts the app on `shop` and waits until its page is ready.
     pub(crate) fn drive(&self) -> App<'_> {
         let shop = self.folder.path().join("shop");
-        let options = json!({ "webkitgtk:browserOptions": { "binary": APP, "args": [shop] } });
+        self.launch(Path::new(APP), &[shop.as_os_str()])
+    }
+
+    /// Starts a program that opens a window, and waits until its page is ready.
+    pub(crate) fn launch(&self, program: &Path, arguments: &[&OsStr]) -> App<'_> {
+        let arguments: Vec<_> = arguments.iter().map(|argument| argument.to_string_lossy()).collect();
+        let options = json!({ "webkitgtk:browserOptions": { "binary": program, "args": arguments } });
         let port = free_port();
         let mut driver = self.command("WebKitWebDriver");
         // Without the variable the app does not let itself be driven, and a new session waits for ever.
         driver.args([format!("--port={port}"), "--host=127.0.0.1".into()]).env("TAURI_WEBVIEW_AUTOMATION", "true");
-        let app = App { sandbox: self, page: Page::open(driver, port, self.machine.as_ref(), &options) };
+        let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let app = App { sandbox: self, name, page: Page::open(driver, port, self.machine.as_ref(), &options) };
         app.ready();
         app
     }
@@ -179,7 +192,20 @@ fn free_port() -> u16 {
 /// The app with its window.
 pub(crate) struct App<'a> {
     sandbox: &'a Sandbox,
+    /// Of its program.
+    name: String,
     page: Page,
+}
+
+impl App<'_> {
+    fn started(&self) -> Option<u64> {
+        processes::running(self.page.process.0.id().into(), &self.name)
+    }
+
+    /// The process that has the window.
+    pub(crate) fn pid(&self) -> u64 {
+        self.started().expect("the program that was started runs")
+    }
 }
 
 impl std::ops::Deref for App<'_> {
@@ -193,7 +219,7 @@ impl std::ops::Deref for App<'_> {
 /// A page that is driven: the app's, or a browser's.
 pub(crate) struct Page {
     driver: Driver,
-    _process: Running,
+    process: Running,
 }
 
 fn selector(id: &str) -> String {
@@ -206,7 +232,7 @@ impl Page {
         let process =
             Running(driver.spawn().unwrap_or_else(|_| panic!("{name} starts; `cargo xtask setup` installs it")));
         let session = until("the driver to listen", PATIENCE, || Driver::connect(port, machine));
-        Self { driver: session.open(options, START).unwrap(), _process: process }
+        Self { driver: session.open(options, START).unwrap(), process }
     }
 
     /// Shows an address.
@@ -323,7 +349,7 @@ impl Page {
 
 impl Drop for App<'_> {
     fn drop(&mut self) {
-        let pid = self.sandbox.host_pid();
+        let pid = self.sandbox.host_pid().or_else(|| self.started());
         // Ends the app as closing it would; what hangs is ended by force, so that the next test finds the bus free.
         self.page.driver.close();
         let Some(pid) = pid else { return };

@@ -6,11 +6,13 @@
 
 mod agents;
 mod app;
+mod bench;
 mod elsewhere;
 mod four;
 mod hosts;
 mod links;
 mod machines;
+mod processes;
 mod quiet;
 mod rate;
 mod webdriver;

@@ -8,37 +8,13 @@ use std::{
 use signalbox_model::{Actor, CustomType, EventBody, EventData, NewEvent, Project, ProjectId, Room, SystemClock};
 use signalbox_store::{Batch, Durability, Options, Store};
 
-use crate::app::Sandbox;
+use crate::{app::Sandbox, processes::memory};
 
 /// How many events, unless `SIGNALBOX_BENCH_EVENTS` says otherwise.
 const EVENTS: u64 = 100_000;
 
 fn events() -> u64 {
     std::env::var("SIGNALBOX_BENCH_EVENTS").ok().and_then(|text| text.parse().ok()).unwrap_or(EVENTS)
-}
-
-/// Memory of a process and all that it started, in MiB, what they share counted once (`Pss`). 0 where that is not told.
-fn memory(pid: u64) -> u64 {
-    let parents: Vec<(u64, u64)> = fs::read_dir("/proc")
-        .unwrap()
-        .flatten()
-        .filter_map(|entry| {
-            let pid = entry.file_name().to_str()?.parse().ok()?;
-            let status = fs::read_to_string(entry.path().join("status")).ok()?;
-            Some((pid, status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()?))
-        })
-        .collect();
-    let mut family = vec![pid];
-    let mut at = 0;
-    while let Some(parent) = family.get(at).copied() {
-        family.extend(parents.iter().filter(|(_, of)| *of == parent).map(|(child, _)| child));
-        at += 1;
-    }
-    let kib = |pid: &u64| -> Option<u64> {
-        let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
-        text.lines().find_map(|line| line.strip_prefix("Pss:"))?.split_whitespace().next()?.parse().ok()
-    };
-    family.iter().filter_map(kib).sum::<u64>() / 1024
 }
 
 /// Puts events into the log of an app that is not running; gives the log's epoch.

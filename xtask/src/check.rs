@@ -152,24 +152,36 @@ fn desktop() -> Result<()> {
         return Ok(());
     }
     build::binaries()?;
-    window(&["--workspace", "--exclude", "xtask"], &["--ignored", "--test-threads=1"], &[])
+    window(&["--workspace", "--exclude", "xtask"], &["--ignored", "--test-threads=1", "--skip", FIGURES], &[])
 }
 
-/// How fast events come into a real page, measured by one of the desktop tests, in a release build.
-/// `events`: how many; none: as many as take about a minute.
-pub(crate) fn window_rate(events: Option<&str>) -> Result<()> {
+/// Desktop tests that say how much, not whether: they take long, and a development build says nothing.
+const FIGURES: &str = "bench::";
+
+/// What the window costs and how it feels, measured by some of the desktop tests in a release build.
+///
+/// `part`: `rate`, `stream`, `log`, `graph` or `start`; none: all of them.
+/// `events`: how many come into the page; none: as many as take about a minute.
+pub(crate) fn window_figures(part: Option<&str>, events: Option<&str>) -> Result<()> {
     if !cfg!(target_os = "linux") {
         println!("The window is driven with WebKitWebDriver, which is there on Linux only: not measured here.");
         return Ok(());
     }
+    let chosen = match part {
+        None => ["real_page", FIGURES].as_slice(),
+        Some("rate") => &["real_page"],
+        Some("stream") => &["bench::stream::"],
+        Some("log") => &["bench::log::"],
+        Some("graph") => &["bench::graph::"],
+        Some("start") => &["bench::start::"],
+        Some(other) => bail!("{other} is no part of it: rate, stream, log, graph or start"),
+    };
     setup::for_tests(true, true, false)?;
     build::ui()?;
-    let arguments = ["--ignored", "--nocapture", "real_page"];
-    window(
-        &["--release", "--package", "signalbox-desktop"],
-        &arguments,
-        &[("SIGNALBOX_BENCH_EVENTS", events.unwrap_or("3000000"))],
-    )
+    let package = ["--release", "--package", "signalbox-desktop"];
+    cargo([&["build"], &package[..], &["--features", "empty-window", "--example", "empty-window"]].concat()).run()?;
+    let arguments = [&["--ignored", "--nocapture", "--test-threads=1"], chosen].concat();
+    window(&package, &arguments, &[("SIGNALBOX_BENCH_EVENTS", events.unwrap_or("3000000"))])
 }
 
 /// Runs desktop tests.

@@ -26,7 +26,8 @@ Usage: cargo xtask COMMAND
   test [--only G]    runs every test; G is rust, ui, browser, desktop or lint, may be given several times
   build              builds the UI and the release binaries
   codegen [--check]  writes the TypeScript types of the protocol, or says whether they are up to date
-  bench [PART]       runs the benchmarks: log, replay, fanout, sockets, scale, engine, window
+  bench [PART]       runs the benchmarks: log, replay, fanout, sockets, scale, engine, window;
+                     window takes a part too: rate, stream, log, graph, start
   agents [ID]        installs real coding agents below target and tests them, with a scripted model behind them
   programs           installs clients that others wrote (npm, PyPI) below target and tests with them
   fuzz [TARGET] [--seconds N] [--seed S]
@@ -58,8 +59,10 @@ fn chore(arguments: &[&str]) -> Result<bool> {
         ["build"] => build::release(),
         ["codegen"] => build::codegen(),
         ["codegen", "--check"] => build::codegen_is_fresh(),
-        ["bench", "window"] => check::window_rate(None),
-        ["bench", "window", "--events", events] => check::window_rate(Some(events)),
+        ["bench", "window"] => check::window_figures(None, None),
+        ["bench", "window", "--events", events] => check::window_figures(None, Some(events)),
+        ["bench", "window", part] => check::window_figures(Some(part), None),
+        ["bench", "window", part, "--events", events] => check::window_figures(Some(part), Some(events)),
         ["bench", rest @ ..] => {
             // At once: apart, the crates that both use would get other features and be built twice.
             process::cargo(["build", "--release", "--package", "signalbox-bench", "--package", "signalbox-cli"])
@@ -67,7 +70,7 @@ fn chore(arguments: &[&str]) -> Result<bool> {
             let binary =
                 process::target().join("release/signalbox-bench").with_extension(std::env::consts::EXE_EXTENSION);
             process::Program::new(binary).args(rest.iter().copied()).run()?;
-            if rest.is_empty() { check::window_rate(None) } else { Ok(()) }
+            if rest.is_empty() { check::window_figures(None, None) } else { Ok(()) }
         }
         ["agents", rest @ ..] => agents::run(rest),
         ["programs"] => programs::run(),

@@ -23,6 +23,7 @@ export function useReadyMark(): void {
     if (loading) return;
     requestAnimationFrame(() =>
       requestAnimationFrame(() => {
+        performance.mark('ready');
         document.documentElement.dataset['ready'] = 'true';
       }),
     );

@@ -11,6 +11,8 @@ export interface HeldRoom {
 
 /** The rooms that this window holds now. Costs a look at all of it: for the screen that shows it only. */
 export function useHeld(): readonly HeldRoom[] {
+  // The rooms change in place, and none of them is named here: nothing may be cached.
+  'use no memo';
   // Whatever comes in moves the link's place.
   useLink();
   return heldRooms().map(([room, seq]) => ({ room, seq, digest: digestOf(world, room) }));

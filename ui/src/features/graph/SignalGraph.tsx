@@ -125,6 +125,12 @@ function Drawing({ run, steps, selected, focus, onSelect }: Props) {
         panOnScroll
         zoomOnDoubleClick={false}
         proOptions={{ hideAttribution: true }}
+        onMoveStart={() => {
+          if (frame.current) frame.current.dataset['moving'] = 'true';
+        }}
+        onMoveEnd={() => {
+          if (frame.current) delete frame.current.dataset['moving'];
+        }}
         onMove={(event, viewport) => {
           if (event) movedRef.current = true;
           // Without React: a thousand nodes must not render for a zoom.
