@@ -13,7 +13,13 @@ export function Held() {
     ...rooms.map(({ room, seq, digest }) => `${room} ${String(seq ?? '—')} ${digest ?? ''}`),
   ].join('\n');
   return (
-    <section className="panel" aria-label="What this window holds" data-testid="held" data-phase={link.phase}>
+    <section
+      className="panel"
+      aria-label="What this window holds"
+      data-testid="held"
+      data-phase={link.phase}
+      data-gaps={link.gaps}
+    >
       <header>
         <h2>What this window holds</h2>
         <span className="badge mono">{place}</span>
