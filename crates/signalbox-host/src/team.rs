@@ -112,7 +112,8 @@ fn to_member(member: &MemberId, actor: Actor, data: EventData) -> NewEvent {
 const GATHER: Duration = Duration::from_millis(20);
 
 /// Reads the log behind a durable cursor for as long as the host runs, whenever an event of one of these types was
-/// committed: `step` handles what follows the place that it is given and returns the place up to which it came, and whether there is more at once.
+/// committed: `step` handles what follows the place that it is given and returns the place up to which it came, and whether
+/// there is more at once.
 async fn follow_log<F, S>(host: &Host, name: &str, kinds: &'static [&'static str], step: F)
 where
     F: Fn(u64) -> S,
