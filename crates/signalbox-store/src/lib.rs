@@ -29,6 +29,7 @@ mod read;
 mod readers;
 mod recorded;
 mod retain;
+mod rows;
 mod schema;
 mod search;
 mod team;

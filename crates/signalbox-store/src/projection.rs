@@ -20,15 +20,22 @@ pub(crate) fn can_refuse(body: &EventBody) -> bool {
     )
 }
 
+/// Where an event is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Whence<'a> {
+    pub(crate) seq: u64,
+    /// The project of its room.
+    pub(crate) project: Option<&'a ProjectId>,
+    /// The run that it names.
+    pub(crate) run: Option<&'a RunId>,
+}
+
 /// Brings the derived tables to the state after this event. `data` is the event's data as JSON text.
-pub(crate) fn apply(
-    db: &Connection,
-    seq: u64,
-    run: Option<&RunId>,
-    body: &EventBody,
-    data: &str,
-) -> Result<(), StoreError> {
+///
+/// Does not look at the events: the row of this one may not be written yet.
+pub(crate) fn apply(db: &Connection, whence: Whence<'_>, body: &EventBody, data: &str) -> Result<(), StoreError> {
     let EventBody::Known(known) = body else { return Ok(()) };
+    let Whence { seq, project, run } = whence;
     match known {
         EventData::RunUpdated(run) => {
             let changed = db
@@ -63,16 +70,10 @@ pub(crate) fn apply(
             Ok(())
         }
         EventData::Log(chunk) => log_row(db, seq, named(run)?, chunk),
-        EventData::QueueUpdate(_) => {
-            // The room of a queue is its project's; the caller of `apply` has stored it with the event.
-            db.prepare_cached(
-                "INSERT OR REPLACE INTO queues(project, data)
-                 SELECT rooms.project, ?2 FROM events JOIN rooms ON rooms.id = events.room
-                 WHERE events.seq = ?1 AND rooms.project IS NOT NULL",
-            )?
-            .execute(params![seq, data])?;
-            Ok(())
-        }
+        EventData::QueueUpdate(_) => match project {
+            Some(project) => upsert(db, "queues", project.as_str(), data),
+            None => Ok(()),
+        },
         EventData::ProjectUpdated(project) => upsert(db, "projects", project.id.as_str(), data),
         EventData::MemberUpdated(member) => upsert(db, "members", member.id.as_str(), data),
         EventData::SystemStatus(_) => latest(db, "system_status", data),
@@ -224,6 +225,7 @@ fn log_row(db: &Connection, seq: u64, run: &RunId, chunk: &LogChunk) -> Result<(
 fn upsert(db: &Connection, table: &'static str, id: &str, data: &str) -> Result<(), StoreError> {
     let sql = match table {
         "projects" => "INSERT OR REPLACE INTO projects(id, data) VALUES (?1, ?2)",
+        "queues" => "INSERT OR REPLACE INTO queues(project, data) VALUES (?1, ?2)",
         _ => "INSERT OR REPLACE INTO members(id, data) VALUES (?1, ?2)",
     };
     db.prepare_cached(sql)?.execute(params![id, data])?;
@@ -273,6 +275,7 @@ pub(crate) fn differences(db: &Connection) -> Result<Vec<String>, StoreError> {
     let mut heads = std::collections::HashMap::<i64, u64>::new();
     let mut last = 0u64;
     let mut stored = std::collections::HashMap::<i64, u64>::new();
+    let mut projects = std::collections::HashMap::<i64, ProjectId>::new();
     let mut rooms = db.prepare("SELECT id, name, project, head, floor FROM room_heads")?;
     let mut rows = rooms.query([])?;
     let mut trimmed = false;
@@ -281,8 +284,9 @@ pub(crate) fn differences(db: &Connection) -> Result<Vec<String>, StoreError> {
         trimmed |= row.get::<_, u64>(4)? > 0;
         stored.insert(id, row.get(3)?);
         name.parse::<Room>().map_err(|error| StoreError::Row(error.to_string()))?;
-        replay
-            .execute("INSERT INTO rooms(id, name, project, head) VALUES (?1, ?2, ?3, 0)", params![id, name, project])?;
+        if let Some(project) = project {
+            projects.insert(id, ProjectId::new(project).map_err(|error| StoreError::Row(error.to_string()))?);
+        }
     }
     let mut events = db.prepare("SELECT seq, prev, ts, room, type, actor, run, step, data FROM events ORDER BY seq")?;
     let mut rows = events.query([])?;
@@ -297,13 +301,10 @@ pub(crate) fn differences(db: &Connection) -> Result<Vec<String>, StoreError> {
         if before != prev && !trimmed {
             found.push(format!("event {seq} says its room's last event is {prev}, it is {before}"));
         }
-        replay.execute(
-            "INSERT INTO events(seq, prev, ts, room, type, actor, run, step, data) VALUES (?1, ?2, 0, ?3, ?4, '', NULL, NULL, '')",
-            params![seq, prev, room, kind],
-        )?;
         let body = EventBody::parse(&kind, &data)?;
         let run = run.map(|run| RunId::new(run).map_err(|error| StoreError::Row(error.to_string()))).transpose()?;
-        if let Err(error) = apply(&replay, seq, run.as_ref(), &body, &data) {
+        let whence = Whence { seq, project: projects.get(&room), run: run.as_ref() };
+        if let Err(error) = apply(&replay, whence, &body, &data) {
             found.push(format!("event {seq} ({kind}) does not replay: {error}"));
         }
     }

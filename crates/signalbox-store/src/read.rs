@@ -225,6 +225,14 @@ impl<'a> Reader<'a> {
         Ok(end.break_value().unwrap_or(Resume::Yes { missed }))
     }
 
+    /// Whether retention has deleted nothing of what `filters` cover after `seq`.
+    pub fn is_whole(&self, filters: &[RoomFilter], seq: u64) -> Result<bool, StoreError> {
+        let end = self.rooms(filters, seq, |room| {
+            Ok(if seq < room.floor { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        })?;
+        Ok(end.is_continue())
+    }
+
     /// Events of `filters` with `after < seq <= upto`, oldest first, at most `limit`.
     pub fn events(&self, filters: &[RoomFilter], after: u64, upto: u64, limit: usize) -> Result<Page, StoreError> {
         let mut frames = Vec::new();

@@ -9,16 +9,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use signalbox_model::{Clock, Cursor, Epoch, NewEvent, ProjectId, Room};
 
 use crate::{
-    Committed, Frame, Publish, Retained, RetentionPolicy, RoomInfo, StoreError, access,
+    Committed, Frame, KeyClaim, Publish, Retained, RetentionPolicy, RoomInfo, StoreError, access,
     batch::{Span, Submission},
     blob::Blobs,
     frame::Parts as EventParts,
     mark::{Lease, Mark},
-    projection, retain, schema, search, team,
+    projection::{self, Whence},
+    retain,
+    rows::{self, Row},
+    schema, search, team,
     thread::Shared,
 };
 
@@ -52,9 +55,6 @@ const ROOMS: usize = 50_000;
 
 /// Pages in the write-ahead log from which on it is copied into the database.
 const WAL_PAGES: usize = 2_000;
-
-pub(crate) const INSERT: &str =
-    "INSERT INTO events(seq, prev, ts, room, type, actor, run, step, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
 
 /// Whether there is more to do.
 #[derive(Debug, PartialEq, Eq)]
@@ -283,22 +283,26 @@ fn write(
     frames: &mut Vec<Arc<Frame>>,
     answers: &mut Vec<Result<Span, StoreError>>,
 ) -> Result<(u64, usize), StoreError> {
-    let insert = db.prepare_cached(INSERT)?;
     let (epoch, now) = (&parts.epoch, parts.clock.now());
-    let mut job = BatchJob { db, insert, rooms, epoch, now, next: head + 1, frames, undo: Vec::new() };
+    let rows = Vec::with_capacity(group.len());
+    let mut job = BatchJob { db, rooms, epoch, now, next: head + 1, frames, rows, undo: Vec::new() };
     let mut woken = Vec::new();
-    for submission in group.iter_mut() {
-        let start = (job.next, job.frames.len());
+    for index in 0..group.len() {
+        let submission = &mut *group[index];
         // Only a batch that can fail on its own account after its first write pays for a savepoint.
         let guarded = submission.batch.key.is_some()
             || submission.batch.events.iter().any(|event| {
                 let opens_run = matches!(event.room, Room::Run(_)) && !job.rooms.contains_key(&event.room);
                 opens_run || projection::can_refuse(&event.body)
             });
+        let key = submission.batch.key.take();
         if guarded {
+            // Those before it are not to go with it.
+            job.write_rows(group)?;
             db.prepare_cached("SAVEPOINT batch")?.execute([])?;
         }
-        let result = job.apply(submission);
+        let start = (job.next, job.frames.len(), job.rows.len());
+        let result = job.apply(index, &group[index], key);
         let undo = std::mem::take(&mut job.undo);
         match result {
             Ok(span) => {
@@ -321,8 +325,9 @@ fn write(
                         }
                     }
                 }
-                (job.next, _) = start;
+                job.next = start.0;
                 job.frames.truncate(start.1);
+                job.rows.truncate(start.2);
                 answers.push(Err(error));
             }
             Err(error) => return Err(error),
@@ -331,6 +336,7 @@ fn write(
             db.prepare_cached("RELEASE batch")?.execute([])?;
         }
     }
+    job.write_rows(group)?;
     let newest = job.next - 1;
     let mut count = 0;
     for room in woken {
@@ -354,19 +360,28 @@ struct Undo {
 /// The batches within the group's transaction, one after the other.
 struct BatchJob<'a> {
     db: &'a Connection,
-    insert: CachedStatement<'a>,
     rooms: &'a mut HashMap<Room, RoomState>,
     epoch: &'a Epoch,
     now: i64,
     next: u64,
     frames: &'a mut Vec<Arc<Frame>>,
+    /// What is still to be written of the table of events.
+    rows: Vec<Row>,
     /// Of the batch at hand.
     undo: Vec<Undo>,
 }
 
 impl BatchJob<'_> {
-    fn apply(&mut self, Submission { batch, data, .. }: &mut Submission) -> Result<Span, StoreError> {
-        if let Some(claim) = &batch.key {
+    fn write_rows(&mut self, group: &[Box<Submission>]) -> Result<(), StoreError> {
+        rows::write(self.db, group, self.now, &self.rows)?;
+        self.rows.clear();
+        Ok(())
+    }
+
+    /// The submission at `index` of the group.
+    fn apply(&mut self, index: usize, submission: &Submission, key: Option<KeyClaim>) -> Result<Span, StoreError> {
+        let Submission { batch, data, .. } = submission;
+        if let Some(claim) = &key {
             let earlier: Option<String> = self
                 .db
                 .prepare_cached("SELECT reply FROM keys WHERE member = ?1 AND key = ?2")?
@@ -378,8 +393,8 @@ impl BatchJob<'_> {
         }
         access::check(self.db, &batch.tokens, self.now)?;
         let first = self.next;
-        for (event, data) in batch.events.iter().zip(data) {
-            self.event(event, data)?;
+        for (place, (event, data)) in batch.events.iter().zip(data).enumerate() {
+            self.event((index, place), event, data)?;
         }
         for change in &batch.tokens {
             access::apply(self.db, change, self.now)?;
@@ -389,7 +404,7 @@ impl BatchJob<'_> {
         }
         let last = self.next - 1;
         let first = first.min(last);
-        if let Some(claim) = batch.key.take() {
+        if let Some(claim) = key {
             let cursor = Cursor { epoch: self.epoch.clone(), seq: last };
             let reply = (claim.reply)(&Committed { first, last, cursor });
             self.db
@@ -399,7 +414,7 @@ impl BatchJob<'_> {
         Ok((first, last))
     }
 
-    fn event(&mut self, event: &NewEvent, data: &str) -> Result<(), StoreError> {
+    fn event(&mut self, of: (usize, usize), event: &NewEvent, data: &str) -> Result<(), StoreError> {
         let seq = self.next;
         let mut opened = false;
         let room = match self.rooms.get_mut(&event.room) {
@@ -425,20 +440,11 @@ impl BatchJob<'_> {
             step: event.step.as_ref().map(AsRef::as_ref),
             data,
         };
-        self.insert.execute(params![
-            seq,
-            prev,
-            parts.ts,
-            room.info.id,
-            parts.kind,
-            parts.actor,
-            parts.run,
-            parts.step,
-            data
-        ])?;
+        self.rows.push(Row { of, seq, prev, room: room.info.id });
         let json = parts.encode(self.epoch, &event.room);
         let frame = Frame { seq, room: Arc::clone(&room.info), json };
-        projection::apply(self.db, seq, event.run.as_ref(), &event.body, data)?;
+        let whence = Whence { seq, project: room.info.project.as_ref(), run: event.run.as_ref() };
+        projection::apply(self.db, whence, &event.body, data)?;
         self.frames.push(Arc::new(frame));
         self.next += 1;
         Ok(())
