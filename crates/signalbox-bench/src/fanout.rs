@@ -22,7 +22,7 @@ const EVENTS: u32 = 20_000;
 /// Events in one append.
 const BATCH: u32 = 50;
 /// What one frame of a transport takes at most.
-const FRAME: usize = 64 * 1024;
+pub(crate) const FRAME: usize = 64 * 1024;
 
 pub(crate) fn bench(runtime: &Runtime, rounds: u32) -> anyhow::Result<Vec<Row>> {
     let times =
@@ -38,6 +38,20 @@ pub(crate) fn bench(runtime: &Runtime, rounds: u32) -> anyhow::Result<Vec<Row>> 
     }])
 }
 
+/// Who may see everything.
+pub(crate) fn caller() -> anyhow::Result<Caller> {
+    Ok(Caller {
+        member: MemberId::new("m_aaaaaaaa")?,
+        actor: Actor::new("bench")?,
+        role: Role::Owner,
+        projects: Vec::new(),
+        key: None,
+        address: None,
+        expires_at: None,
+        rights: 0,
+    })
+}
+
 async fn sessions() -> anyhow::Result<Duration> {
     let dir = tempfile::tempdir()?;
     let hub = Hub::new();
@@ -48,16 +62,7 @@ async fn sessions() -> anyhow::Result<Duration> {
         Project { id: id.clone(), name: "bench".into(), path: "/".into(), trusted: false, open: true, opened_at: 0 };
     let opened = NewEvent::new(Room::Host, Actor::host(), EventData::ProjectUpdated(project));
     store.append(Batch::of(vec![opened])).await?;
-    let caller = Caller {
-        member: MemberId::new("m_aaaaaaaa")?,
-        actor: Actor::new("bench")?,
-        role: Role::Owner,
-        projects: Vec::new(),
-        key: None,
-        address: None,
-        expires_at: None,
-        rights: 0,
-    };
+    let caller = caller()?;
     let mut tasks = JoinSet::new();
     let mut joined = Vec::new();
     for _ in 0..SESSIONS {

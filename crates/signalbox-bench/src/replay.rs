@@ -4,12 +4,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use rusqlite::{Connection, OpenFlags};
-use signalbox_model::RoomFilter;
+use signalbox_model::{Cursor, RoomFilter};
 use signalbox_store::{Batch, Store};
+use signalbox_stream::{Hub, Session};
 use tokio::runtime::Runtime;
 
 use crate::{
-    log,
+    fanout, log,
     table::{Row, Unit, least},
 };
 
@@ -28,17 +29,45 @@ pub(crate) fn bench(runtime: &Runtime, rounds: u32) -> anyhow::Result<Vec<Row>> 
         store.index_now().await
     })?;
     let filter = [RoomFilter::One(event.room)];
-    let times = least(rounds, &mut [Box::new(|| pages(&store, &filter)), Box::new(|| bare(&store))])?;
+    let times = least(
+        rounds,
+        &mut [
+            Box::new(|| pages(&store, &filter)),
+            Box::new(|| bare(&store)),
+            Box::new(|| runtime.block_on(session(&store, &filter))),
+        ],
+    )?;
     store.close();
-    Ok(vec![Row {
-        what: "replay from disk, pages of 512".into(),
-        floor: "bare SQLite, the columns, one scan".into(),
+    let row = |what: &str, floor: &str, ours: usize, bare: usize, mark| Row {
+        what: what.into(),
+        floor: floor.into(),
         unit: Unit::PerSecond,
         count: EVENTS,
-        ours: times[0].as_secs_f64(),
-        bare: times[1].as_secs_f64(),
-        mark: Some(0.5),
-    }])
+        ours: times[ours].as_secs_f64(),
+        bare: times[bare].as_secs_f64(),
+        mark: Some(mark),
+    };
+    Ok(vec![
+        row("replay from disk, pages of 512", "bare SQLite, the columns, one scan", 0, 1, 0.5),
+        row("a subscriber 100,000 events behind", "the same pages, nobody asking", 2, 0, 0.8),
+    ])
+}
+
+/// A subscriber that comes back after all of them, and gets them as a connection does.
+async fn session(store: &Store, filter: &[RoomFilter]) -> anyhow::Result<Duration> {
+    let hub = Hub::new();
+    hub.start_at(store.head());
+    let start = Instant::now();
+    let mut session = Session::new(hub, store.clone(), fanout::caller()?, u64::from(EVENTS), 16);
+    let cursor = Cursor { epoch: store.epoch().clone(), seq: 0 };
+    session.join(None, filter.to_vec(), Some(cursor)).await?;
+    let mut seen = 0;
+    while seen < u64::from(EVENTS) {
+        seen += session.next(fanout::FRAME).await?.events;
+    }
+    let time = start.elapsed();
+    ensure!(seen == u64::from(EVENTS), "{seen} events came");
+    Ok(time)
 }
 
 /// A transaction for each page, as sessions do it.

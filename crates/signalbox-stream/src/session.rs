@@ -82,6 +82,16 @@ pub struct Session {
     pending: VecDeque<Pending>,
     sent: u64,
     resets: u64,
+    /// What is still to be read of the log, while it is.
+    owed: Option<Owed>,
+}
+
+/// How much a session that reads the log has still to read: known from the first page on, so that it is not counted for each.
+#[derive(Debug, Clone, Copy)]
+struct Owed {
+    /// Events of its rooms up to `head` at most.
+    events: u64,
+    head: u64,
 }
 
 struct Joined {
@@ -112,6 +122,7 @@ impl Session {
             pending: VecDeque::new(),
             sent: 0,
             resets: 0,
+            owed: None,
         }
     }
 
@@ -176,6 +187,7 @@ impl Session {
             self.remove(room);
             self.hub.watch(room, &self.waker);
             self.subscriptions.push(Subscription { filter: room.clone(), from: u64::MAX });
+            self.owed = None;
         }
         let first = self.subscriptions.len() == fresh.len() && self.pending.is_empty();
         // Boxed, as everything that a session does rarely: what waits most of the time must be small.
@@ -392,7 +404,10 @@ impl Session {
             }
             let taken = self.hub.take(self.cursor, upto, max_bytes - bytes, |frame| self.wants(frame));
             let (frames, looked) = match taken {
-                Taken::Frames(frames, looked) => (frames, looked),
+                Taken::Frames(frames, looked) => {
+                    self.owed = None;
+                    (frames, looked)
+                }
                 // What was taken so far would be lost if this future were dropped at the next `await`.
                 Taken::Behind if !batch.frames.is_empty() => break,
                 Taken::Behind => match Box::pin(self.read_log(upto.min(head))).await? {
@@ -425,17 +440,34 @@ impl Session {
         let cursor = Cursor { epoch: self.store.epoch().clone(), seq: self.cursor };
         let filters: Vec<RoomFilter> = self.rooms().cloned().collect();
         let (store, limit) = (self.store.clone(), self.replay_limit);
+        let head = self.hub.head();
+        // At most what was counted and what came since; anything in the log, if nothing was.
+        let owed = match self.owed {
+            Some(Owed { events, head: then }) => events + (head - then),
+            None => head - cursor.seq,
+        };
         let read = move || {
-            store.read(|reader| match reader.resume(&filters, &cursor, limit)? {
-                Resume::Yes { .. } => reader.events(&filters, cursor.seq, upto, PAGE).map(Some),
-                _ => Ok(None),
+            store.read(|reader| {
+                let missed = if owed > limit {
+                    match reader.resume(&filters, &cursor, limit)? {
+                        Resume::Yes { missed } => missed,
+                        _ => return Ok(None),
+                    }
+                } else if reader.is_whole(&filters, cursor.seq)? {
+                    owed
+                } else {
+                    return Ok(None);
+                };
+                reader.events(&filters, cursor.seq, upto, PAGE).map(|page| Some((page, missed)))
             })
         };
-        let page = tokio::task::spawn_blocking(read).await.map_err(|_| SessionError::Stopping)??;
-        if let Some(page) = page {
+        let read = tokio::task::spawn_blocking(read).await.map_err(|_| SessionError::Stopping)??;
+        if let Some((page, missed)) = read {
+            self.owed = Some(Owed { events: missed.saturating_sub(page.frames.len() as u64), head });
             let frames = page.frames.into_iter().filter(|frame| self.wants(frame)).collect();
             return Ok(Some((frames, page.upto)));
         }
+        self.owed = None;
         self.jump().await?;
         Ok(None)
     }
