@@ -22,6 +22,7 @@ import { useNow } from '../store/time';
 import { Button, Link, Loading } from '../shared/parts';
 import { Splitter, useSplit } from '../shared/Splitter';
 import { isAtWork } from '../shared/status';
+import { useCalm } from '../shared/useCalm';
 import { NARROW, WIDE, useMedia } from '../shared/useMedia';
 import { failedStep, stepInFront } from './front';
 import { NotHere } from './NotHere';
@@ -36,6 +37,9 @@ const TABS: readonly (readonly [RunTab, string])[] = [
   ['steps', 'Steps'],
   ['outcome', 'Outcome'],
 ];
+
+/** How long the step at work stays in front at least, in milliseconds: short steps follow each other faster than one can look. */
+const CALM = 500;
 
 export function RunView({ route }: { route: RunRoute }) {
   const run = useRun(route.run);
@@ -66,7 +70,10 @@ function Shown({ run, route, filled }: { run: Run; route: RunRoute; filled: bool
   if (run.status !== 'cancelling' && cancellingSince !== undefined) setCancellingSince(undefined);
 
   const tab = route.tab ?? (narrow ? 'steps' : 'graph');
-  const front = stepInFront(run, steps);
+  const newest = stepInFront(run, steps);
+  const calm = useCalm(newest, CALM);
+  // Another run may have other steps.
+  const front = steps.some((step) => step.key === calm) ? calm : newest;
   const selected = route.step ?? (narrow ? undefined : front);
   const failed = failedStep(steps);
   const asked = useOpenApprovals().find((approval) => approval.run === run.id);

@@ -8,6 +8,7 @@ import { Elapsed } from '../../shared/parts';
 import { stepLook } from '../../shared/status';
 import type { Look } from '../../shared/status';
 import { AgentTag } from '../../shared/AgentTag';
+import { useChosen } from './chosen';
 import { panelLook } from './states';
 import type { Unit } from './layout';
 
@@ -25,8 +26,6 @@ export interface UnitData extends Record<string, unknown> {
   title: string;
   kind: StepKind;
   many: boolean;
-  selected: string | undefined;
-  onSelect: (key: string) => void;
 }
 
 export type UnitNode = Node<UnitData>;
@@ -47,6 +46,7 @@ export const StepNode = memo(function StepNode({ data }: NodeProps<UnitNode>) {
   const key = data.unit.keys[0] ?? data.unit.id;
   const step = useStep(data.run ?? NO_RUN, key);
   const look = step ? stepLook(step) : PLANNED;
+  const [selected, select] = useChosen(data.unit.keys);
   return (
     <button
       type="button"
@@ -54,12 +54,12 @@ export const StepNode = memo(function StepNode({ data }: NodeProps<UnitNode>) {
       data-tone={look.tone}
       data-shape={look.shape}
       data-kind={data.kind}
-      data-selected={data.selected === key || undefined}
+      data-selected={selected === key || undefined}
       data-testid={`node-${key}`}
       data-state={step?.conclusion ?? step?.status ?? 'planned'}
-      aria-pressed={data.selected === key}
+      aria-pressed={selected === key}
       title={`${data.title}: ${look.word}`}
-      onClick={() => data.onSelect(key)}
+      onClick={() => select(key)}
     >
       <Ends />
       <span className="signal-head">
@@ -121,6 +121,7 @@ export const MatrixNode = memo(function MatrixNode({ data }: NodeProps<UnitNode>
   const done = steps.filter((step) => step.status === 'done').length;
   const failed = steps.filter((step) => step.status === 'done' && stepLook(step).tone === 'bad').length;
   const look = panelLook(steps);
+  const [selected, select] = useChosen(unit.keys);
   return (
     <div
       className="matrix"
@@ -150,8 +151,8 @@ export const MatrixNode = memo(function MatrixNode({ data }: NodeProps<UnitNode>
             stepKey={key}
             id={unit.id}
             compact={unit.compact}
-            selected={data.selected === key}
-            onSelect={data.onSelect}
+            selected={selected === key}
+            onSelect={select}
           />
         ))}
       </div>

@@ -1,7 +1,8 @@
-import { ReactFlow, ReactFlowProvider, useReactFlow, useStore } from '@xyflow/react';
-import { useEffect, useRef } from 'react';
+import { Position, ReactFlow, ReactFlowProvider, useReactFlow, useStore } from '@xyflow/react';
+import { useEffect, useLayoutEffect, useRef, useState } from 'react';
 import type { StepKind } from '../../platform/protocol';
 import { Button } from '../../shared/parts';
+import { Chosen, ChosenProvider } from './chosen';
 import { MatrixNode, StepNode } from './GraphNodes';
 import type { UnitNode } from './GraphNodes';
 import { layout } from './layout';
@@ -41,21 +42,67 @@ function structure(steps: readonly Planned[]): string {
   );
 }
 
-function draw(text: string): { diagram: Diagram; planned: Map<string, Planned> } {
+interface Drawn {
+  diagram: Diagram;
+  nodes: UnitNode[];
+  edges: TrackEdgeType[];
+}
+
+function draw(run: string | undefined, text: string): Drawn {
   const steps = (JSON.parse(text) as [string, string, string, StepKind, string[], boolean][]).map(
     ([key, id, title, kind, needs, matrix]): Planned => ({ key, id, title, kind, needs, matrix }),
   );
-  return { diagram: layout(steps), planned: new Map(steps.map((step) => [step.key, step])) };
+  const diagram = layout(steps);
+  const planned = new Map(steps.map((step) => [step.key, step]));
+  const keysOf = new Map(diagram.units.map((unit) => [unit.id, unit.keys]));
+  return {
+    diagram,
+    nodes: diagram.units.map((unit) => node(run, unit, planned)),
+    edges: diagram.tracks.map((track) => ({
+      id: track.id,
+      source: track.from,
+      target: track.to,
+      type: 'track',
+      data: { run, from: keysOf.get(track.from) ?? [], to: keysOf.get(track.to) ?? [], points: track.points },
+    })),
+  };
 }
 
-const drawn = new Map<string, ReturnType<typeof draw>>();
+function node(run: string | undefined, unit: Unit, planned: ReadonlyMap<string, Planned>): UnitNode {
+  const step = planned.get(unit.keys[0] ?? '');
+  const end = { y: unit.height / 2, width: 1, height: 1 };
+  return {
+    id: unit.id,
+    type: unit.group ? 'matrix' : 'step',
+    position: { x: unit.x, y: unit.y },
+    width: unit.width,
+    height: unit.height,
+    // Told, so that the library need not put every node into the page once to find out.
+    measured: { width: unit.width, height: unit.height },
+    handles: [
+      { type: 'target', position: Position.Left, x: 0, ...end },
+      { type: 'source', position: Position.Right, x: unit.width, ...end },
+    ],
+    data: {
+      run,
+      unit,
+      title: unit.group ? groupTitle(unit, planned) : (step?.title ?? unit.id),
+      kind: step?.kind ?? 'command',
+      many: step?.matrix ?? false,
+    },
+  };
+}
 
-function drawOnce(text: string): ReturnType<typeof draw> {
-  let found = drawn.get(text);
+const drawn = new Map<string, Drawn>();
+
+/** The same nodes for the same steps: the library looks through all of them, and makes them anew, when they are others. */
+function drawOnce(run: string | undefined, text: string): Drawn {
+  const key = `${run ?? ''} ${text}`;
+  let found = drawn.get(key);
   if (!found) {
     if (drawn.size > 8) drawn.clear();
-    found = draw(text);
-    drawn.set(text, found);
+    found = draw(run, text);
+    drawn.set(key, found);
   }
   return found;
 }
@@ -69,77 +116,56 @@ export function SignalGraph(props: Props) {
 }
 
 function Drawing({ run, steps, selected, focus, onSelect }: Props) {
-  const { diagram, planned } = drawOnce(structure(steps));
+  const { diagram, nodes, edges } = drawOnce(run, structure(steps));
+  const [chosen] = useState(() => new Chosen());
+  useLayoutEffect(() => {
+    chosen.set(selected, onSelect);
+  }, [chosen, onSelect, selected]);
   const frame = useRef<HTMLDivElement>(null);
   const movedRef = useRef(false);
-  const nodes: UnitNode[] = diagram.units.map((unit) => {
-    const step = planned.get(unit.keys[0] ?? '');
-    return {
-      id: unit.id,
-      type: unit.group ? 'matrix' : 'step',
-      position: { x: unit.x, y: unit.y },
-      width: unit.width,
-      height: unit.height,
-      data: {
-        run,
-        unit,
-        title: unit.group ? groupTitle(unit, planned) : (step?.title ?? unit.id),
-        kind: step?.kind ?? 'command',
-        many: step?.matrix ?? false,
-        selected: selected !== undefined && unit.keys.includes(selected) ? selected : undefined,
-        onSelect,
-      },
-    };
-  });
-  const keysOf = new Map(diagram.units.map((unit) => [unit.id, unit.keys]));
-  const edges: TrackEdgeType[] = diagram.tracks.map((track) => ({
-    id: track.id,
-    source: track.from,
-    target: track.to,
-    type: 'track',
-    data: { run, from: keysOf.get(track.from) ?? [], to: keysOf.get(track.to) ?? [], points: track.points },
-  }));
   return (
-    <div
-      ref={frame}
-      className="graph"
-      data-testid="graph"
-      role="group"
-      aria-label="Steps as a signal diagram; the list of steps tells the same"
-    >
-      <ReactFlow
-        nodes={nodes}
-        edges={edges}
-        nodeTypes={nodeTypes}
-        edgeTypes={edgeTypes}
-        onlyRenderVisibleElements={nodes.length > 40}
-        nodesDraggable={false}
-        nodesConnectable={false}
-        nodesFocusable={false}
-        edgesFocusable={false}
-        elementsSelectable={false}
-        deleteKeyCode={null}
-        selectionKeyCode={null}
-        minZoom={0.05}
-        maxZoom={1.6}
-        panOnScroll
-        zoomOnDoubleClick={false}
-        proOptions={{ hideAttribution: true }}
-        onMoveStart={() => {
-          if (frame.current) frame.current.dataset['moving'] = 'true';
-        }}
-        onMoveEnd={() => {
-          if (frame.current) delete frame.current.dataset['moving'];
-        }}
-        onMove={(event, viewport) => {
-          if (event) movedRef.current = true;
-          // Without React: a thousand nodes must not render for a zoom.
-          if (frame.current) frame.current.dataset['far'] = String(viewport.zoom < FAR);
-        }}
+    <ChosenProvider value={chosen}>
+      <div
+        ref={frame}
+        className="graph"
+        data-testid="graph"
+        role="group"
+        aria-label="Steps as a signal diagram; the list of steps tells the same"
       >
-        <Camera diagram={diagram} unit={unitOf(diagram, focus)} movedRef={movedRef} />
-      </ReactFlow>
-    </div>
+        <ReactFlow
+          nodes={nodes}
+          edges={edges}
+          nodeTypes={nodeTypes}
+          edgeTypes={edgeTypes}
+          onlyRenderVisibleElements={nodes.length > 40}
+          nodesDraggable={false}
+          nodesConnectable={false}
+          nodesFocusable={false}
+          edgesFocusable={false}
+          elementsSelectable={false}
+          deleteKeyCode={null}
+          selectionKeyCode={null}
+          minZoom={0.05}
+          maxZoom={1.6}
+          panOnScroll
+          zoomOnDoubleClick={false}
+          proOptions={{ hideAttribution: true }}
+          onMoveStart={() => {
+            if (frame.current) frame.current.dataset['moving'] = 'true';
+          }}
+          onMoveEnd={() => {
+            if (frame.current) delete frame.current.dataset['moving'];
+          }}
+          onMove={(event, viewport) => {
+            if (event) movedRef.current = true;
+            // Without React: a thousand nodes must not render for a zoom.
+            if (frame.current) frame.current.dataset['far'] = String(viewport.zoom < FAR);
+          }}
+        >
+          <Camera diagram={diagram} unit={unitOf(diagram, focus)} movedRef={movedRef} />
+        </ReactFlow>
+      </div>
+    </ChosenProvider>
   );
 }
 
