@@ -4,6 +4,7 @@ import { bookOf, useLogVersion } from '../../store/read';
 import { count } from '../../shared/format';
 import { Button } from '../../shared/parts';
 import { Problem } from '../../shared/Problem';
+import { tellAside } from './aside';
 import { isScaled, lastTop, scrollFor, spacer, topAt } from './geometry';
 import { LogBar } from './LogBar';
 import { LogRow } from './LogRow';
@@ -13,6 +14,7 @@ import { useSearch } from './useSearch';
 import './log.css';
 
 const ROW = 20;
+/** Lines made above and below what is seen: the browser scrolls before it tells of it. */
 const OVER = 24;
 
 interface Props {
@@ -50,8 +52,10 @@ export function LogViewer({ run, step, attempt, working, line, hrefOf, onLine }:
   const atEnd = at >= lastTop(geometry) - 0.05;
   const first = Math.floor(at);
   const visible = Math.ceil(view / ROW) + 1;
-  const from = wrap ? (atEnd ? Math.max(0, total - visible) : first) : Math.max(0, first - OVER);
-  const to = Math.min(total, wrap ? from + visible : first + visible + OVER);
+  // Where a pixel of the bar is many lines, those beside the seen ones are of no use.
+  const over = isScaled(geometry) ? 4 : OVER;
+  const from = wrap ? (atEnd ? Math.max(0, total - visible) : first) : Math.max(0, first - over);
+  const to = Math.min(total, wrap ? from + visible : first + visible + over);
 
   const goTo = (next: number, sticky = false) => {
     const element = scroller.current;
@@ -136,6 +140,7 @@ export function LogViewer({ run, step, attempt, working, line, hrefOf, onLine }:
   const onScroll = () => {
     const element = scroller.current;
     if (!element) return;
+    tellAside(element);
     // Our own doing: in a scaled log the bar is too coarse to give the line back.
     if (Math.abs(element.scrollTop - scrollFor(at, geometry)) <= 1) return;
     const next = topAt(element.scrollTop, geometry);

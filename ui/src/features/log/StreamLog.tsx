@@ -5,6 +5,7 @@ import { plain } from '../../stream/ansi';
 import { count } from '../../shared/format';
 import { Button } from '../../shared/parts';
 import { Problem } from '../../shared/Problem';
+import { tellAside } from './aside';
 import { LogRow } from './LogRow';
 import { pullAround, pullTail } from './source';
 import './log.css';
@@ -103,6 +104,7 @@ export function StreamLog({ run, step, attempt, working, only, hrefOf, onLine, t
       <div
         ref={scroller}
         className="log-scroll"
+        onScroll={(event) => tellAside(event.currentTarget)}
         tabIndex={0}
         role="region"
         aria-label={`${frames ? 'Raw frames' : 'Output'} of ${step}, attempt ${String(attempt)}`}
