@@ -37,9 +37,10 @@ pub(crate) fn start(app: AppHandle, arguments: Arguments) {
     tauri::async_runtime::spawn(async move {
         match open(&arguments).await {
             Ok(host) => {
+                // The page first, which waits for it.
+                app.state::<Slot>().0.send_replace(Some(host.clone()));
                 let trayed = tray::build(&app);
                 notify::watch(app.clone(), &host, trayed);
-                app.state::<Slot>().0.send_replace(Some(host));
                 open_projects(&app, arguments.projects);
                 app.state::<Elsewhere>().follow_all(&app).await;
             }

@@ -1,18 +1,27 @@
 //! The window.
 
+#[cfg(target_os = "linux")]
+mod graphics;
+
 use tauri::{AppHandle, Manager, Url, WebviewUrl, WebviewWindowBuilder};
 
 /// The label of the one window; `capabilities/main.json` speaks of it.
 pub(crate) const MAIN: &str = "main";
 
 pub(crate) fn open(app: &AppHandle) -> tauri::Result<()> {
-    WebviewWindowBuilder::new(app, MAIN, WebviewUrl::default())
+    let window = WebviewWindowBuilder::new(app, MAIN, WebviewUrl::default())
         .title("Signalbox")
         .inner_size(1280.0, 820.0)
         .min_inner_size(420.0, 360.0)
         // The page shows what others wrote: a link in it must not take the window, and its rights, elsewhere.
         .on_navigation(ours)
         .build()?;
+    #[cfg(target_os = "linux")]
+    if !graphics::is_there() {
+        window.with_webview(|webview| graphics::do_without(&webview.inner()))?;
+    }
+    #[cfg(not(target_os = "linux"))]
+    drop(window);
     Ok(())
 }
 

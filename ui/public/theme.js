@@ -1,4 +1,6 @@
-// Before the first paint, so that a chosen theme does not flash; a file, because the page allows no inline script.
+// Before the first paint, so that neither a chosen theme nor a font flashes; a file, because the page allows no inline script.
+const os = /Mac|iP(hone|ad)/.test(navigator.platform) ? 'mac' : /Win/.test(navigator.platform) ? 'windows' : 'other';
+document.documentElement.dataset.os = os;
 try {
   const theme = localStorage.getItem('signalbox.theme');
   if (theme === 'light' || theme === 'dark') document.documentElement.dataset.theme = theme;

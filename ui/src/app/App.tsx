@@ -9,15 +9,8 @@ import type { Route } from '../store/route';
 import { useReadHere, useTellRoute } from '../store/team';
 import { Button, Loading } from '../shared/parts';
 import { useQuery } from '../shared/useQuery';
-import { ActivityView } from '../views/ActivityView';
-import { InboxView } from '../views/InboxView';
-import { AgentsView } from '../views/AgentsView';
 import { NotHere } from '../views/NotHere';
 import { ProjectsView } from '../views/ProjectsView';
-import { ProjectView } from '../views/ProjectView';
-import { SettingsView } from '../views/SettingsView';
-import { SystemView } from '../views/SystemView';
-import { TeamView } from '../views/TeamView';
 import { retryNow } from '../store/client';
 import { useReadyMark, useTitle } from './announce';
 import { Boundary } from './Boundary';
@@ -26,7 +19,21 @@ import { useNotifications } from './notifying';
 import { Shell } from './Shell';
 import { Toasts } from './Toasts';
 
-// The diagram is the heaviest part: it comes with the first idle moment, before anybody presses Run.
+// What is not on the first screen comes after it, or at once where the address asks for it.
+const loadOthers = () => import('../views/others');
+type Others = Awaited<ReturnType<typeof loadOthers>>;
+const other = <K extends keyof Others>(name: K) =>
+  lazy(() => loadOthers().then((module) => ({ default: module[name] })));
+const ActivityView = other('ActivityView');
+const AgentsView = other('AgentsView');
+const InboxView = other('InboxView');
+const ProjectView = other('ProjectView');
+const SettingsView = other('SettingsView');
+const SystemView = other('SystemView');
+const TeamView = other('TeamView');
+if (location.pathname !== '/') void loadOthers();
+
+// The diagram is the heaviest part: it comes in a quiet moment once a project is looked at, before anybody presses Run.
 const loadRun = () => import('../views/RunView');
 const RunView = lazy(() => loadRun().then((module) => ({ default: module.RunView })));
 const WorkflowView = lazy(() => import('../views/WorkflowView').then((module) => ({ default: module.WorkflowView })));
@@ -70,9 +77,16 @@ export function App() {
   useTellRoute(route);
   useReadHere(route);
   useEffect(() => {
-    const timer = setTimeout(() => void loadRun(), 1_500);
+    if (loading) return;
+    const timer = setTimeout(() => void loadOthers(), 200);
     return () => clearTimeout(timer);
-  }, []);
+  }, [loading]);
+  const inProject = 'project' in route;
+  useEffect(() => {
+    if (!inProject) return;
+    const timer = setTimeout(() => void loadRun(), 500);
+    return () => clearTimeout(timer);
+  }, [inProject]);
   useKeys([
     {
       keys: 'mod+k',
