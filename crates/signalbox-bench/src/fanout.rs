@@ -38,6 +38,13 @@ pub(crate) fn bench(runtime: &Runtime, rounds: u32) -> anyhow::Result<Vec<Row>> 
     }])
 }
 
+/// The project whose room the events are in.
+pub(crate) fn project() -> anyhow::Result<NewEvent> {
+    let id = ProjectId::new("bench")?;
+    let project = Project { id, name: "bench".into(), path: "/".into(), trusted: false, open: true, opened_at: 0 };
+    Ok(NewEvent::new(Room::Host, Actor::host(), EventData::ProjectUpdated(project)))
+}
+
 /// Who may see everything.
 pub(crate) fn caller() -> anyhow::Result<Caller> {
     Ok(Caller {
@@ -57,20 +64,15 @@ async fn sessions() -> anyhow::Result<Duration> {
     let hub = Hub::new();
     let sink = Arc::clone(&hub);
     let store = log::open(dir.path(), Box::new(move |frames| sink.publish(frames)))?;
-    let id = ProjectId::new("bench")?;
-    let project =
-        Project { id: id.clone(), name: "bench".into(), path: "/".into(), trusted: false, open: true, opened_at: 0 };
-    let opened = NewEvent::new(Room::Host, Actor::host(), EventData::ProjectUpdated(project));
-    store.append(Batch::of(vec![opened])).await?;
-    let caller = caller()?;
+    store.append(Batch::of(vec![project()?])).await?;
+    let (caller, event) = (caller()?, log::event()?);
     let mut tasks = JoinSet::new();
     let mut joined = Vec::new();
     for _ in 0..SESSIONS {
         let mut session = Session::new(Arc::clone(&hub), store.clone(), caller.clone(), 100_000, 16);
-        session.join(None, vec![RoomFilter::One(Room::Project(id.clone()))], None).await?;
+        session.join(None, vec![RoomFilter::One(event.room.clone())], None).await?;
         joined.push(session);
     }
-    let event = log::event()?;
     let start = Instant::now();
     for mut session in joined {
         tasks.spawn(async move {

@@ -22,11 +22,12 @@ pub(crate) fn bench(runtime: &Runtime, rounds: u32) -> anyhow::Result<Vec<Row>> 
     let store = log::open(dir.path(), Box::new(|_| {}))?;
     let event = log::event()?;
     runtime.block_on(async {
+        store.append(Batch::of(vec![fanout::project()?])).await?;
         for _ in 0..EVENTS / 500 {
             store.append(Batch::of(vec![event.clone(); 500])).await?;
         }
         // Else the index would be written while the clock runs.
-        store.index_now().await
+        anyhow::Ok(store.index_now().await?)
     })?;
     let filter = [RoomFilter::One(event.room)];
     let times = least(
@@ -49,7 +50,7 @@ pub(crate) fn bench(runtime: &Runtime, rounds: u32) -> anyhow::Result<Vec<Row>> 
     };
     Ok(vec![
         row("replay from disk, pages of 512", "bare SQLite, the columns, one scan", 0, 1, 0.5),
-        row("a subscriber 100,000 events behind", "the same pages, nobody asking", 2, 0, 0.8),
+        row("a subscriber 100,000 events behind", "the same pages, nobody asking", 2, 0, 0.6),
     ])
 }
 
@@ -93,7 +94,8 @@ fn bare(store: &Store) -> anyhow::Result<Duration> {
     let db = Connection::open_with_flags(store.path(), flags)?;
     let start = Instant::now();
     let (mut seen, mut bytes) = (0, 0);
-    let mut select = db.prepare("SELECT seq, prev, ts, type, actor, run, step, data FROM events ORDER BY seq")?;
+    let mut select =
+        db.prepare("SELECT seq, prev, ts, type, actor, run, step, data FROM events WHERE seq > 1 ORDER BY seq")?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
         let (seq, prev, ts): (u64, u64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
