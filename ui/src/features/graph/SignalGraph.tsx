@@ -33,7 +33,9 @@ interface Props {
 
 const nodeTypes = { step: StepNode, matrix: MatrixNode };
 const edgeTypes = { track: TrackEdge };
+/** Zoomed out farther than this no text can be read, and no lamp either. */
 const FAR = 0.5;
+const TINY = 0.2;
 
 /** Only what the drawing depends on: a new state of a step gives the same text, and so the same layout. */
 function structure(steps: readonly Planned[]): string {
@@ -159,7 +161,7 @@ function Drawing({ run, steps, selected, focus, onSelect }: Props) {
           onMove={(event, viewport) => {
             if (event) movedRef.current = true;
             // Without React: a thousand nodes must not render for a zoom.
-            if (frame.current) frame.current.dataset['far'] = String(viewport.zoom < FAR);
+            if (frame.current) tellDistance(frame.current, viewport.zoom);
           }}
         >
           <Camera diagram={diagram} unit={unitOf(diagram, focus)} movedRef={movedRef} />
@@ -167,6 +169,13 @@ function Drawing({ run, steps, selected, focus, onSelect }: Props) {
       </div>
     </ChosenProvider>
   );
+}
+
+function tellDistance(frame: HTMLElement, zoom: number): void {
+  const far = zoom < TINY ? 'tiny' : zoom < FAR ? 'far' : undefined;
+  if (far === frame.dataset['far']) return;
+  if (far === undefined) delete frame.dataset['far'];
+  else frame.dataset['far'] = far;
 }
 
 /** What the children of a matrix are all called; their own values are told beside their lamps. */
