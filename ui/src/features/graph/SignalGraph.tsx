@@ -1,25 +1,14 @@
-import { Position, ReactFlow, ReactFlowProvider, useReactFlow, useStore } from '@xyflow/react';
+import { ReactFlow, ReactFlowProvider, useReactFlow, useStore } from '@xyflow/react';
 import { useEffect, useLayoutEffect, useRef, useState } from 'react';
-import type { StepKind } from '../../platform/protocol';
 import { Button } from '../../shared/parts';
 import { Chosen, ChosenProvider } from './chosen';
 import { MatrixNode, StepNode } from './GraphNodes';
-import type { UnitNode } from './GraphNodes';
-import { layout } from './layout';
-import type { Diagram, Unit } from './layout';
+import { drawing } from './drawing';
+import type { Planned } from './drawing';
+import type { Diagram } from './layout';
 import { TrackEdge } from './TrackEdge';
-import type { TrackEdgeType } from './TrackEdge';
 import '@xyflow/react/dist/base.css';
 import './graph.css';
-
-export interface Planned {
-  key: string;
-  id: string;
-  title: string;
-  kind: StepKind;
-  needs: readonly string[];
-  matrix?: boolean;
-}
 
 interface Props {
   /** Absent for a workflow that is not a run. */
@@ -37,78 +26,6 @@ const edgeTypes = { track: TrackEdge };
 const FAR = 0.5;
 const TINY = 0.2;
 
-/** Only what the drawing depends on: a new state of a step gives the same text, and so the same layout. */
-function structure(steps: readonly Planned[]): string {
-  return JSON.stringify(
-    steps.map((step) => [step.key, step.id, step.title, step.kind, step.needs, step.matrix ?? false]),
-  );
-}
-
-interface Drawn {
-  diagram: Diagram;
-  nodes: UnitNode[];
-  edges: TrackEdgeType[];
-}
-
-function draw(run: string | undefined, text: string): Drawn {
-  const steps = (JSON.parse(text) as [string, string, string, StepKind, string[], boolean][]).map(
-    ([key, id, title, kind, needs, matrix]): Planned => ({ key, id, title, kind, needs, matrix }),
-  );
-  const diagram = layout(steps);
-  const planned = new Map(steps.map((step) => [step.key, step]));
-  const keysOf = new Map(diagram.units.map((unit) => [unit.id, unit.keys]));
-  return {
-    diagram,
-    nodes: diagram.units.map((unit) => node(run, unit, planned)),
-    edges: diagram.tracks.map((track) => ({
-      id: track.id,
-      source: track.from,
-      target: track.to,
-      type: 'track',
-      data: { run, from: keysOf.get(track.from) ?? [], to: keysOf.get(track.to) ?? [], points: track.points },
-    })),
-  };
-}
-
-function node(run: string | undefined, unit: Unit, planned: ReadonlyMap<string, Planned>): UnitNode {
-  const step = planned.get(unit.keys[0] ?? '');
-  const end = { y: unit.height / 2, width: 1, height: 1 };
-  return {
-    id: unit.id,
-    type: unit.group ? 'matrix' : 'step',
-    position: { x: unit.x, y: unit.y },
-    width: unit.width,
-    height: unit.height,
-    // Told, so that the library need not put every node into the page once to find out.
-    measured: { width: unit.width, height: unit.height },
-    handles: [
-      { type: 'target', position: Position.Left, x: 0, ...end },
-      { type: 'source', position: Position.Right, x: unit.width, ...end },
-    ],
-    data: {
-      run,
-      unit,
-      title: unit.group ? groupTitle(unit, planned) : (step?.title ?? unit.id),
-      kind: step?.kind ?? 'command',
-      many: step?.matrix ?? false,
-    },
-  };
-}
-
-const drawn = new Map<string, Drawn>();
-
-/** The same nodes for the same steps: the library looks through all of them, and makes them anew, when they are others. */
-function drawOnce(run: string | undefined, text: string): Drawn {
-  const key = `${run ?? ''} ${text}`;
-  let found = drawn.get(key);
-  if (!found) {
-    if (drawn.size > 8) drawn.clear();
-    found = draw(run, text);
-    drawn.set(key, found);
-  }
-  return found;
-}
-
 export function SignalGraph(props: Props) {
   return (
     <ReactFlowProvider>
@@ -118,7 +35,7 @@ export function SignalGraph(props: Props) {
 }
 
 function Drawing({ run, steps, selected, focus, onSelect }: Props) {
-  const { diagram, nodes, edges } = drawOnce(run, structure(steps));
+  const { diagram, nodes, edges } = drawing(run, steps);
   const [chosen] = useState(() => new Chosen());
   useLayoutEffect(() => {
     chosen.set(selected, onSelect);
@@ -176,13 +93,6 @@ function tellDistance(frame: HTMLElement, zoom: number): void {
   if (far === frame.dataset['far']) return;
   if (far === undefined) delete frame.dataset['far'];
   else frame.dataset['far'] = far;
-}
-
-/** What the children of a matrix are all called; their own values are told beside their lamps. */
-function groupTitle(unit: Unit, planned: ReadonlyMap<string, Planned>): string {
-  const titles = new Set(unit.keys.map((key) => planned.get(key)?.title));
-  const [title] = titles;
-  return titles.size === 1 && title !== undefined ? title : unit.id;
 }
 
 function unitOf(diagram: Diagram, key: string | undefined): string | undefined {
