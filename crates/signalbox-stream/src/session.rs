@@ -82,7 +82,7 @@ pub struct Session {
     pending: VecDeque<Pending>,
     sent: u64,
     resets: u64,
-    /// What is still to be read of the log, while it is.
+    /// From the last page of the log, for the rooms that are joined now.
     owed: Option<Owed>,
 }
 
@@ -404,10 +404,7 @@ impl Session {
             }
             let taken = self.hub.take(self.cursor, upto, max_bytes - bytes, |frame| self.wants(frame));
             let (frames, looked) = match taken {
-                Taken::Frames(frames, looked) => {
-                    self.owed = None;
-                    (frames, looked)
-                }
+                Taken::Frames(frames, looked) => (frames, looked),
                 // What was taken so far would be lost if this future were dropped at the next `await`.
                 Taken::Behind if !batch.frames.is_empty() => break,
                 Taken::Behind => match Box::pin(self.read_log(upto.min(head))).await? {
@@ -441,11 +438,9 @@ impl Session {
         let filters: Vec<RoomFilter> = self.rooms().cloned().collect();
         let (store, limit) = (self.store.clone(), self.replay_limit);
         let head = self.hub.head();
-        // At most what was counted and what came since; anything in the log, if nothing was.
-        let owed = match self.owed {
-            Some(Owed { events, head: then }) => events + (head - then),
-            None => head - cursor.seq,
-        };
+        // No more than all that is there, nor than what was counted and what came since.
+        let counted = self.owed.map_or(u64::MAX, |owed| owed.events + (head - owed.head));
+        let owed = counted.min(head - cursor.seq);
         let read = move || {
             store.read(|reader| {
                 let missed = if owed > limit {
@@ -467,7 +462,6 @@ impl Session {
             let frames = page.frames.into_iter().filter(|frame| self.wants(frame)).collect();
             return Ok(Some((frames, page.upto)));
         }
-        self.owed = None;
         self.jump().await?;
         Ok(None)
     }
