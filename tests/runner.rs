@@ -39,6 +39,8 @@ mod programs;
 mod protection;
 #[path = "integration/proxy.rs"]
 mod proxy;
+#[path = "integration/publishing.rs"]
+mod publishing;
 #[path = "integration/real_agents.rs"]
 mod real_agents;
 #[path = "integration/rights.rs"]

@@ -433,6 +433,8 @@ fn check_others(world: &World, member: &Member) {
             calls.push(("run.start", json!({ "project": place.id, "workflow": "hello" })));
             calls.push(("approval.answer", json!({ "approval": approval(&place.run), "decision": "approve" })));
             calls.push(("event.publish", json!({ "project": place.id, "type": "x_note", "data": {} })));
+            let events = json!([{ "type": "x_note", "data": {} }]);
+            calls.push(("event.publish_many", json!({ "project": place.id, "events": events })));
             calls.push(("secret.list", json!({ "project": place.id })));
             for method in ["run.cancel", "run.pause", "run.resume"] {
                 calls.push((method, json!({ "run": place.run })));

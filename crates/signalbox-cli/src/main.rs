@@ -8,6 +8,7 @@ mod export;
 mod local;
 mod logs;
 mod output;
+mod publish;
 mod remote;
 mod run;
 mod secret;
@@ -133,6 +134,10 @@ enum Command {
         /// Makes it happen once.
         #[arg(long)]
         key: Option<String>,
+        /// An event for each line of standard input, which is its data, JSON; as they come, until it ends. None is lost or
+        /// published twice when the connection breaks.
+        #[arg(long, conflicts_with_all = ["data", "key"])]
+        lines: bool,
     },
     /// Writes a workflow that fits the project in this folder, or a template.
     Init {
@@ -375,8 +380,9 @@ async fn command(command: Command) -> anyhow::Result<End> {
             tail::tail(&target, &rooms, after, json, no_follow).await
         }
         Command::Call { target, method, params, key } => remote::call(&target, &method, params, key).await,
-        Command::Publish { target, kind, project, data, key } => {
-            remote::publish(&target, &kind, &project, &data, key).await
+        Command::Publish { target, kind, project, lines: true, .. } => publish::lines(&target, &kind, &project).await,
+        Command::Publish { target, kind, project, data, key, .. } => {
+            publish::one(&target, &kind, &project, &data, key).await
         }
         Command::Agent { command } => agent::run(command).await,
         Command::Init { path, name, template, dry_run } => {

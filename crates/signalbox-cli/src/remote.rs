@@ -194,18 +194,6 @@ pub(crate) async fn ask(
     client.call(method, Some(params), None).await.map_err(explain)
 }
 
-pub(crate) async fn publish(
-    target: &Target,
-    kind: &str,
-    project: &str,
-    data: &str,
-    key: Option<String>,
-) -> anyhow::Result<End> {
-    let data: Value = serde_json::from_str(data).map_err(|error| Usage(format!("the data is not JSON: {error}")))?;
-    let params = json!({ "project": project, "type": kind, "data": data });
-    call(target, "event.publish", Some(params.to_string()), key).await
-}
-
 pub(crate) async fn create_token(
     target: &Target,
     role: &str,

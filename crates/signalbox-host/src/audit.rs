@@ -85,7 +85,8 @@ impl Host {
         result: &Result<T, CallError>,
     ) {
         // An event is a record of itself, and that somebody has read something is nobody else's business.
-        if !method::writes(name) || matches!(name, "event.publish" | "mark.set" | "profile.update" | "notice.read") {
+        const UNNOTED: [&str; 5] = ["event.publish", "event.publish_many", "mark.set", "profile.update", "notice.read"];
+        if !method::writes(name) || UNNOTED.contains(&name) {
             return;
         }
         let (project, target) = target(params);

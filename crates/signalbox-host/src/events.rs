@@ -1,61 +1,19 @@
-//! Events that other programs post, and those that somebody asks for.
+//! Events that somebody asks for.
 
-use signalbox_model::{Activity, Cursor, CustomType, EventBody, EventData, NewEvent, Room};
-use signalbox_store::{Batch, Committed, KeyClaim, Page, Reader, Search, StoreError};
+use signalbox_model::{Cursor, Room};
+use signalbox_store::{Page, Reader, Search, StoreError};
 use signalbox_wire::{
     CallError, Caller, ErrorCode,
-    method::{EventList, EventPage, EventPublish, EventSearch, Published, RunEvents},
+    method::{EventList, EventPage, EventSearch, RunEvents},
 };
 
 use crate::{
     Host,
     handlers::{Reply, bounded, raw, stored},
     host::store_error,
-    schemas,
 };
 
 impl Host {
-    pub(crate) async fn publish_event(&self, caller: &Caller, params: EventPublish) -> Reply<Published> {
-        let project = self.project(caller, &params.project)?;
-        let kind = CustomType::new(&params.kind).map_err(|error| CallError::bad_request(error.to_string()))?;
-        schemas::check(&project, &kind, &params.data)?;
-        let room = Room::Project(project.id.clone());
-        let mut events = vec![NewEvent::new(room, caller.actor.clone(), EventBody::Custom(kind, params.data))];
-        if let Some(priority) = params.priority {
-            let activity = Activity {
-                kind: params.kind.clone(),
-                priority,
-                project: Some(project.id),
-                actor: caller.actor.clone(),
-                text: params.text.unwrap_or(params.kind),
-                run: None,
-                step: None,
-                to: Vec::new(),
-            };
-            let room = Room::feed(activity.project.clone());
-            events.push(NewEvent::new(room, caller.actor.clone(), EventData::ActivityCreated(activity)));
-        }
-        let epoch = self.inner.store.epoch().clone();
-        // The event itself is the first of the batch.
-        let published = move |committed: &Committed| Published {
-            seq: committed.first,
-            cursor: Cursor { epoch: epoch.clone(), seq: committed.first },
-        };
-        let for_key = published.clone();
-        let key = caller.key.clone().map(|key| KeyClaim {
-            member: caller.member.clone(),
-            key,
-            reply: Box::new(move |committed| serde_json::to_string(&for_key(committed)).unwrap_or_default()),
-        });
-        match self.inner.store.append(Batch { events, key, ..Batch::default() }).await {
-            Ok(committed) => Ok(published(&committed)),
-            Err(StoreError::Repeated { reply }) => {
-                serde_json::from_str(&reply).map_err(|error| CallError::new(ErrorCode::Internal, error.to_string()))
-            }
-            Err(error) => Err(store_error(error)),
-        }
-    }
-
     pub(crate) async fn list_events(&self, caller: &Caller, mut params: EventList) -> Reply<EventPage> {
         let limit = bounded(params.limit, 200, 1000)?;
         if params.rooms.is_empty() || params.rooms.len() > 128 {

@@ -399,6 +399,10 @@ impl Handlers for Host {
         self.publish_event(caller, params).await
     }
 
+    async fn event_publish_many(&self, caller: &Caller, params: EventPublishMany) -> Reply<PublishedMany> {
+        self.publish_events(caller, params).await
+    }
+
     async fn event_list(&self, caller: &Caller, params: EventList) -> Reply<EventPage> {
         self.list_events(caller, params).await
     }

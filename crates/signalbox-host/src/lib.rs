@@ -27,6 +27,7 @@ mod planless;
 pub mod private;
 mod projects;
 pub mod proxies;
+mod publish;
 pub mod quiet;
 pub mod rehearsal;
 mod runtime;

@@ -262,6 +262,8 @@ methods! {
 
     /// Posts an event of another program's type (`x_...`) to a project.
     event_publish = "event.publish" Operator write (EventPublish) -> Published;
+    /// Posts up to 1,000 of them in one commit: all or none. Their places follow each other without a gap.
+    event_publish_many = "event.publish_many" Operator write (EventPublishMany) -> PublishedMany;
     /// Events of some rooms in order, in pages.
     event_list = "event.list" Viewer read (EventList) -> EventPage;
     /// Full-text search over events, newest first.

@@ -27,7 +27,9 @@ const RATE: u64 = 50_000;
 const MINUTE: Duration = Duration::from_secs(60);
 /// Connections of the program that publishes, and calls of each that wait for their answer: as many as a host works on.
 const CONNECTIONS: usize = 4;
-const CALLS: usize = 32;
+const CALLS: usize = 8;
+/// Events of one call.
+const GROUP: u64 = 25;
 
 fn events() -> u64 {
     let told = std::env::var("SIGNALBOX_BENCH_EVENTS").ok().and_then(|text| text.parse().ok());
@@ -83,7 +85,7 @@ impl Publisher {
             let filler = "x".repeat(150);
             let mut done = 0;
             loop {
-                let n = next.fetch_add(1, Ordering::Relaxed);
+                let n = next.fetch_add(GROUP, Ordering::Relaxed);
                 let due = Duration::from_micros(n * 1_000_000 / rate);
                 if n >= count || began.elapsed() > limit || due > limit {
                     return done;
@@ -91,9 +93,11 @@ impl Publisher {
                 if due > began.elapsed() {
                     tokio::time::sleep_until((began + due).into()).await;
                 }
-                let event = json!({ "project": "shop", "type": "x_tick", "data": { "n": n, "filler": filler } });
-                client.call("event.publish", Some(event), None).await.unwrap();
-                done += 1;
+                let event = |n: u64| json!({ "type": "x_tick", "data": { "n": n, "filler": filler } });
+                let events: Vec<Value> = (n..n + GROUP).map(event).collect();
+                let call = json!({ "project": "shop", "events": events });
+                client.call("event.publish_many", Some(call), None).await.unwrap();
+                done += GROUP;
             }
         };
         let tasks: Vec<_> = (0..CONNECTIONS * CALLS)

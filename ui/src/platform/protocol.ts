@@ -1531,6 +1531,19 @@ priority?: Priority,
 text?: string, };
 
 /**
+ * Events of another program that are committed together.
+ */
+export type EventPublishMany = { 
+/**
+ * Into this project's room.
+ */
+project: ProjectId, 
+/**
+ * 1 to 1,000, in order.
+ */
+events: Array<NewCustomEvent>, };
+
+/**
  * What to search events for.
  */
 export type EventSearch = { 
@@ -2529,6 +2542,27 @@ export type Members = {
 members: Array<Member>, };
 
 /**
+ * One of several events.
+ */
+export type NewCustomEvent = { 
+/**
+ * As for `event.publish`.
+ */
+type: string, 
+/**
+ * As for `event.publish`.
+ */
+data: JsonValue, 
+/**
+ * As for `event.publish`.
+ */
+priority?: Priority, 
+/**
+ * As for `event.publish`.
+ */
+text?: string, };
+
+/**
  * A kind of notification.
  */
 export type NewsKind = "questions" | "risks" | "messages";
@@ -3168,6 +3202,23 @@ export type Published = {
 seq: number, 
 /**
  * The same as a cursor.
+ */
+cursor: Cursor, };
+
+/**
+ * Events were committed, one behind the other.
+ */
+export type PublishedMany = { 
+/**
+ * The first one's place; the others follow it without a gap.
+ */
+first: number, 
+/**
+ * The last one's.
+ */
+last: number, 
+/**
+ * That as a cursor.
  */
 cursor: Cursor, };
 
@@ -4963,6 +5014,8 @@ export interface Methods {
   "worktree.remove": { params: WorktreeRemove; reply: Worktrees };
   /** Posts an event of another program's type (`x_...`) to a project. */
   "event.publish": { params: EventPublish; reply: Published };
+  /** Posts up to 1,000 of them in one commit: all or none. Their places follow each other without a gap. */
+  "event.publish_many": { params: EventPublishMany; reply: PublishedMany };
   /** Events of some rooms in order, in pages. */
   "event.list": { params: EventList; reply: EventPage };
   /** Full-text search over events, newest first. */

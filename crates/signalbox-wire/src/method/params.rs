@@ -285,6 +285,24 @@ params! {
         /// That line's text; the event's type if absent.
         #[serde(default, skip_serializing_if = "Option::is_none")] text: Option<String>,
     }
+    /// Events of another program that are committed together.
+    EventPublishMany {
+        /// Into this project's room.
+        project: ProjectId,
+        /// 1 to 1,000, in order.
+        events: Vec<NewCustomEvent>,
+    }
+    /// One of several events.
+    NewCustomEvent {
+        /// As for `event.publish`.
+        #[serde(rename = "type")] kind: String,
+        /// As for `event.publish`.
+        data: Value,
+        /// As for `event.publish`.
+        #[serde(default, skip_serializing_if = "Option::is_none")] priority: Option<Priority>,
+        /// As for `event.publish`.
+        #[serde(default, skip_serializing_if = "Option::is_none")] text: Option<String>,
+    }
     /// Which events.
     EventList {
         /// Of these rooms.

@@ -370,6 +370,15 @@ replies! {
         /// The same as a cursor.
         cursor: Cursor,
     }
+    /// Events were committed, one behind the other.
+    PublishedMany {
+        /// The first one's place; the others follow it without a gap.
+        first: u64,
+        /// The last one's.
+        last: u64,
+        /// That as a cursor.
+        cursor: Cursor,
+    }
     /// A queue.
     QueueReply {
         /// As it is now.

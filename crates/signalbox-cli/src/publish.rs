@@ -1,0 +1,172 @@
+//! `signalbox publish`: events of other programs, one, or one for each line of standard input.
+
+use std::{io::BufRead, time::Duration};
+
+use anyhow::{Context, anyhow, bail};
+use serde_json::{Value, json, value::RawValue};
+use signalbox_client::{Client, Update, connect};
+use signalbox_wire::{ErrorCode, method::PublishedMany};
+use tokio::sync::mpsc;
+
+use crate::{
+    End, Target, output,
+    remote::{Usage, call, explain, find, reach},
+};
+
+pub(crate) async fn one(
+    target: &Target,
+    kind: &str,
+    project: &str,
+    data: &str,
+    key: Option<String>,
+) -> anyhow::Result<End> {
+    let data: Value = serde_json::from_str(data).map_err(|error| Usage(format!("the data is not JSON: {error}")))?;
+    let params = json!({ "project": project, "type": kind, "data": data });
+    call(target, "event.publish", Some(params.to_string()), key).await
+}
+
+/// Events of one call at most, and bytes of their data: what a host takes in one frame, with room for the rest of it.
+const EVENTS: usize = 500;
+const BYTES: usize = 48 * 1024;
+
+/// Lines that may wait while a call is answered; then whoever writes them waits.
+const WAITING: usize = 4 * EVENTS;
+
+/// A line of standard input, read.
+struct Line {
+    data: Box<RawValue>,
+    number: u64,
+}
+
+impl Line {
+    /// What it takes in a frame at most: its data, and its type and their names.
+    fn bytes(&self) -> usize {
+        self.data.get().len() + 100
+    }
+}
+
+/// Publishes each line as it comes; lines that come while others are on their way share a call and a commit. Tells how many
+/// were acknowledged, also where it fails.
+pub(crate) async fn lines(target: &Target, kind: &str, project: &str) -> anyhow::Result<End> {
+    let client = lasting(target).await?;
+    let mut lines = Lines::read();
+    let mut published = 0;
+    let mut last = None;
+    let result = loop {
+        let group = match lines.next_group().await {
+            Ok(group) if group.is_empty() => break Ok(()),
+            Ok(group) => group,
+            Err(error) => break Err(error),
+        };
+        let span = (group[0].number, group[group.len() - 1].number);
+        let count = group.len();
+        match publish(&client, kind, project, group).await {
+            Ok(done) => {
+                published += count;
+                last = Some(done.cursor);
+            }
+            Err(error) if span.0 == span.1 => break Err(error.context(format!("line {}", span.0))),
+            Err(error) => {
+                break Err(error.context(format!("lines {} to {}, none of which was published", span.0, span.1)));
+            }
+        }
+    };
+    output::line(&json!({ "published": published, "cursor": last }).to_string());
+    result.map(|()| End::Success)
+}
+
+/// A connection that is made anew for as long as it takes, once it was made at all; says when it broke.
+async fn lasting(target: &Target) -> anyhow::Result<Client> {
+    let options = find(target)?;
+    drop(reach(options.clone()).await?);
+    let (client, mut updates) = connect(options);
+    tokio::spawn(async move {
+        while let Some(update) = updates.recv().await {
+            match update {
+                Update::Disconnected { why, retry_in: Some(wait), attempt } => {
+                    output::note!("{why}; attempt {} in {:.1} s", attempt + 1, wait.as_secs_f64());
+                }
+                Update::Disconnected { why, .. } => output::note!("{why}"),
+                _ => {}
+            }
+        }
+    });
+    Ok(client)
+}
+
+/// The lines of standard input.
+struct Lines {
+    receiver: mpsc::Receiver<anyhow::Result<Line>>,
+    /// What belongs to the next group.
+    held: Option<anyhow::Result<Line>>,
+}
+
+impl Lines {
+    /// Reads on a thread of its own: a program that has written nothing yet keeps nobody from ending.
+    fn read() -> Self {
+        let (sender, receiver) = mpsc::channel(WAITING);
+        std::thread::spawn(move || {
+            for (text, number) in std::io::stdin().lock().lines().zip(1..) {
+                let line = match text {
+                    Ok(text) if text.trim().is_empty() => continue,
+                    Ok(text) => serde_json::from_str(&text)
+                        .map(|data| Line { data, number })
+                        .map_err(|error| Usage(format!("line {number} is not JSON: {error}")).into()),
+                    Err(error) => Err(anyhow!(error).context("standard input cannot be read")),
+                };
+                let failed = line.is_err();
+                if sender.blocking_send(line).is_err() || failed {
+                    return;
+                }
+            }
+        });
+        Self { receiver, held: None }
+    }
+
+    /// What is there, in order, as far as one call takes it; waits for the first. Empty at the end.
+    ///
+    /// # Errors
+    /// If the first line is none. One that comes after others is met the next time.
+    async fn next_group(&mut self) -> anyhow::Result<Vec<Line>> {
+        let first = match self.held.take() {
+            Some(held) => Some(held),
+            None => self.receiver.recv().await,
+        };
+        let Some(first) = first.transpose()? else { return Ok(Vec::new()) };
+        let mut bytes = first.bytes();
+        let mut group = vec![first];
+        while group.len() < EVENTS
+            && let Ok(next) = self.receiver.try_recv()
+        {
+            match next {
+                Ok(line) if bytes + line.bytes() <= BYTES => {
+                    bytes += line.bytes();
+                    group.push(line);
+                }
+                other => {
+                    self.held = Some(other);
+                    break;
+                }
+            }
+        }
+        Ok(group)
+    }
+}
+
+async fn publish(client: &Client, kind: &str, project: &str, group: Vec<Line>) -> anyhow::Result<PublishedMany> {
+    let events: Vec<Value> = group.iter().map(|line| json!({ "type": kind, "data": line.data })).collect();
+    let params = json!({ "project": project, "events": events });
+    // So that the same call after a lost connection does not publish them twice.
+    let mut key = [0; 16];
+    getrandom::fill(&mut key).map_err(|error| anyhow!("the system gives no random bytes: {error}"))?;
+    let key = key.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    loop {
+        match client.call("event.publish_many", Some(params.clone()), Some(key.clone())).await {
+            Ok(reply) => return serde_json::from_str(reply.get()).context("the host's answer was not understood"),
+            Err(error) if error.code == ErrorCode::TooManyRequests => {
+                tokio::time::sleep(Duration::from_millis(error.retry_after_ms.unwrap_or(1000))).await;
+            }
+            Err(error) => bail!(explain(error)),
+        }
+    }
+}
