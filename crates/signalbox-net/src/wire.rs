@@ -26,6 +26,13 @@ use crate::secret::Secret;
 /// Bytes that may wait in the outlet before the one who writes has to wait.
 const WAITING: usize = 256 * 1024;
 
+/// Who went away is an error, and no signal to the whole process.
+#[cfg(target_os = "linux")]
+const NO_SIGNAL: i32 = 0x4000;
+/// There sockets are made so that they send none.
+#[cfg(not(target_os = "linux"))]
+const NO_SIGNAL: i32 = 0;
+
 struct Tcp {
     half: OwnedWriteHalf,
     secret: Option<Arc<Secret>>,
@@ -35,7 +42,12 @@ impl Pipe for Tcp {
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         match &self.secret {
             Some(secret) => secret.try_write(self.half.as_ref(), bytes),
-            None => self.half.try_write(bytes),
+            // Past tokio, which first looks up what it knows of the socket: that is elsewhere, and seldom in the cache. It is
+            // asked when the socket is full, so that it knows that too.
+            None => match socket2::SockRef::from(self.half.as_ref()).send_with_flags(bytes, NO_SIGNAL) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.half.try_write(bytes),
+                done => done,
+            },
         }
     }
 

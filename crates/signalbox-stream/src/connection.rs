@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering, fence},
     },
 };
 
@@ -12,7 +12,7 @@ use signalbox_model::{MemberId, UnixMillis};
 use signalbox_wire::{CloseCode, method};
 use tokio::sync::Notify;
 
-use crate::{Mailbox, Presence, Topic};
+use crate::{Mailbox, Outlet, Presence, Topic};
 
 /// How somebody is connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,14 +66,14 @@ pub struct Connection {
     pub id: u64,
     /// Who and how.
     pub who: Registration,
-    /// Newest event sent.
+    /// Newest event that its own task sent.
     pub sent: AtomicU64,
     /// Events committed after the last one looked at, when it was last looked.
     pub lag: AtomicU64,
-    /// Events sent.
-    pub events: AtomicU64,
-    /// Bytes sent.
-    pub bytes: AtomicU64,
+    /// What its own task sent.
+    tally: [AtomicU64; 2],
+    /// Where the fan-out writes to it, and counts that by itself: what it needs for a delivery lies in one place.
+    outlet: OnceLock<Arc<Outlet>>,
     /// Last round trip in microseconds; 0: not measured.
     pub round_trip_us: AtomicU64,
     /// About how many bytes it is behind, when that was last looked at.
@@ -128,17 +128,52 @@ impl Connection {
         self.sealed.load(Ordering::SeqCst)
     }
 
-    /// Notes new events that went out in one piece, up to `last`.
-    pub(crate) fn delivered(&self, last: u64, events: u64, bytes: u64) {
-        self.sent.store(last, Ordering::Relaxed);
-        self.count(events, bytes);
+    fn seal(&self) {
+        self.sealed.store(true, Ordering::SeqCst);
+        // With that of `attach`: whichever comes second sees the other.
+        fence(Ordering::SeqCst);
+        if let Some(outlet) = self.outlet.get() {
+            outlet.seal();
+        }
     }
 
-    /// Counts what was sent.
-    pub fn count(&self, events: u64, bytes: u64) {
-        self.events.fetch_add(events, Ordering::Relaxed);
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    /// From now on the fan-out may write to it through this outlet.
+    pub(crate) fn attach(&self, outlet: &Arc<Outlet>) {
+        self.outlet.get_or_init(|| Arc::clone(outlet));
+        fence(Ordering::SeqCst);
+        if self.is_sealed() {
+            outlet.seal();
+        }
     }
+
+    /// Counts what its own task sent: events and their bytes.
+    pub fn count(&self, events: u64, bytes: u64) {
+        self.tally[0].fetch_add(events, Ordering::Relaxed);
+        self.tally[1].fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// All that was sent to it.
+    #[must_use]
+    pub fn sent(&self) -> Sent {
+        let by_fanout = self.outlet.get().map(|outlet| outlet.delivered()).unwrap_or_default();
+        let own = |index: usize| self.tally[index].load(Ordering::Relaxed);
+        Sent {
+            newest: self.sent.load(Ordering::Relaxed).max(by_fanout.newest),
+            events: own(0) + by_fanout.events,
+            bytes: own(1) + by_fanout.bytes,
+        }
+    }
+}
+
+/// What was sent to a connection.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sent {
+    /// The newest event; 0 for none.
+    pub newest: u64,
+    /// Events.
+    pub events: u64,
+    /// Their bytes.
+    pub bytes: u64,
 }
 
 /// Why a connection is not let in.
@@ -215,8 +250,8 @@ impl Connections {
             who,
             sent: AtomicU64::new(0),
             lag: AtomicU64::new(0),
-            events: AtomicU64::new(0),
-            bytes: AtomicU64::new(0),
+            tally: Default::default(),
+            outlet: OnceLock::new(),
             round_trip_us: AtomicU64::new(0),
             lag_bytes: AtomicU64::new(0),
             mailbox: Mailbox::default(),
@@ -275,7 +310,7 @@ impl Connections {
     /// From now on no event that is committed later reaches the connections that `which` picks, and no answer: only the
     /// goodbye of [`close`](Self::close), which has to follow.
     pub fn seal(&self, which: impl Fn(&Connection) -> bool) {
-        self.list().values().filter(|c| which(c)).for_each(|c| c.sealed.store(true, Ordering::SeqCst));
+        self.list().values().filter(|c| which(c)).for_each(|c| c.seal());
     }
 
     /// The list as `connection.list` gives it.
@@ -286,6 +321,7 @@ impl Connections {
             .map(|c| {
                 let (rooms, joined) = c.rooms.lock().unwrap_or_else(|e| e.into_inner()).clone();
                 let round_trip = c.round_trip_us.load(Ordering::Relaxed);
+                let sent = c.sent();
                 let (ephemeral, ephemeral_dropped) = c.mailbox.figures();
                 method::Connection {
                     id: c.id,
@@ -298,13 +334,13 @@ impl Connections {
                     rooms,
                     #[expect(clippy::cast_precision_loss, reason = "microseconds of a round trip")]
                     round_trip_ms: (round_trip > 0).then_some(round_trip as f64 / 1000.0),
-                    sent_seq: c.sent.load(Ordering::Relaxed),
+                    sent_seq: sent.newest,
                     lag: c.lag.load(Ordering::Relaxed),
                     lag_bytes: c.lag_bytes.load(Ordering::Relaxed),
                     ephemeral,
                     ephemeral_dropped,
-                    events: c.events.load(Ordering::Relaxed),
-                    bytes: c.bytes.load(Ordering::Relaxed),
+                    events: sent.events,
+                    bytes: sent.bytes,
                     joined: joined.to_owned(),
                 }
             })

@@ -21,7 +21,7 @@ use signalbox_model::{ProjectId, Room, RoomFilter};
 use signalbox_store::Frame;
 
 use crate::{
-    Connection, Hub,
+    Hub,
     bell::Bell,
     hub::Taken,
     outlet::{Delivered, Outlet, Piece},
@@ -60,7 +60,6 @@ type Audience = Arc<[RoomFilter]>;
 /// A connection that goes live.
 pub(crate) struct Entry {
     pub(crate) outlet: Arc<Outlet>,
-    pub(crate) connection: Arc<Connection>,
     pub(crate) framing: Framing,
     pub(crate) generation: u64,
 }
@@ -261,16 +260,13 @@ impl Fanout {
             };
             if let (Some(first), Some(last)) = (frames.first(), frames.last()) {
                 let bytes = entry.framing.encode_all(frames.iter().map(|frame| &frame.json[..]));
-                let piece = Piece { bytes, after: 0, first: first.seq, last: last.seq };
+                let events = frames.len() as u64;
+                let piece = Piece { bytes, after: 0, first: first.seq, last: last.seq, events };
                 let sent = u64::try_from(piece.bytes.len()).unwrap_or(u64::MAX);
-                if entry.connection.is_sealed() {
-                    return entry.outlet.fall(entry.generation);
-                }
                 if entry.outlet.deliver(entry.generation, &piece) != Delivered::Sent {
                     return;
                 }
-                entry.connection.delivered(last.seq, frames.len() as u64, sent);
-                (self.on_sent)(frames.len() as u64, sent);
+                (self.on_sent)(events, sent);
             }
             cursor = looked;
         }
@@ -418,30 +414,24 @@ impl Channel {
         let mut pieces: [Option<Piece>; Framing::KINDS] = Default::default();
         let (mut events, mut bytes) = (0, 0);
         self.entries.retain(|entry| {
-            // These events were committed before this look: what came after the seal is not sent.
-            if entry.connection.is_sealed() {
-                entry.outlet.fall(entry.generation);
-                return false;
-            }
             let piece = pieces[entry.framing.kind].get_or_insert_with(|| {
                 let bytes = entry.framing.encode_all(frames.iter().map(|frame| &frame.json[..]));
-                Piece { bytes, after, first, last }
+                Piece { bytes, after, first, last, events: frames.len() as u64 }
             });
             let (delivered, count, size) = match entry.outlet.deliver(entry.generation, piece) {
                 Delivered::Partly { cursor } => {
                     let rest = || frames.iter().filter(|frame| frame.seq > cursor);
                     let encoded = entry.framing.encode_all(rest().map(|frame| &frame.json[..]));
                     let first = rest().next().map_or(last, |frame| frame.seq);
-                    let (count, size) = (rest().count(), encoded.len());
-                    let piece = Piece { bytes: encoded, after: cursor, first, last };
+                    let (count, size) = (rest().count() as u64, encoded.len());
+                    let piece = Piece { bytes: encoded, after: cursor, first, last, events: count };
                     (entry.outlet.deliver(entry.generation, &piece), count, size)
                 }
-                delivered => (delivered, frames.len(), piece.bytes.len()),
+                delivered => (delivered, piece.events, piece.bytes.len()),
             };
             match delivered {
                 Delivered::Sent => {
-                    entry.connection.delivered(last, count as u64, size as u64);
-                    events += count as u64;
+                    events += count;
                     bytes += size as u64;
                     true
                 }

@@ -52,6 +52,7 @@ impl Feed {
         framing: Framing,
         stall: Duration,
     ) -> Self {
+        connection.attach(&outlet);
         Self { session, fanout, outlet, connection, framing, stall, live: false, waiting: None }
     }
 
@@ -89,7 +90,7 @@ impl Feed {
     /// The newest event that was sent; 0 for none.
     #[must_use]
     pub fn sent(&self) -> u64 {
-        self.connection.sent.load(Ordering::Relaxed).max(self.session.sent())
+        self.connection.sent().newest.max(self.session.sent())
     }
 
     /// Sends a frame that is no event, after what was sent before.
@@ -183,12 +184,7 @@ impl Feed {
         self.live = true;
         self.session.rest();
         self.connection.lag.store(0, Ordering::Relaxed);
-        let entry = Entry {
-            outlet: Arc::clone(&self.outlet),
-            connection: Arc::clone(&self.connection),
-            framing: self.framing,
-            generation,
-        };
+        let entry = Entry { outlet: Arc::clone(&self.outlet), framing: self.framing, generation };
         self.fanout.join(self.session.rooms().cloned().collect(), cursor, entry);
         true
     }
@@ -200,7 +196,7 @@ impl Feed {
             let served = self.fanout.served();
             let cursor = self.outlet.end_live(served);
             self.fanout.leave(self.session.rooms().cloned().collect(), Arc::clone(&self.outlet));
-            self.session.go_on(cursor, self.connection.sent.load(Ordering::Relaxed));
+            self.session.go_on(cursor, self.connection.sent().newest);
         }
     }
 }

@@ -19,7 +19,7 @@ mod session;
 mod snapshot;
 mod sync;
 
-pub use connection::{Connection, Connections, Listed, Refused, Registration, Transport};
+pub use connection::{Connection, Connections, Listed, Refused, Registration, Sent, Transport};
 pub use fanout::{Fanout, Framing, OnSent};
 pub use feed::{Feed, FeedError};
 pub use hub::Hub;
