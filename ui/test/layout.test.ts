@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { layout, trackPath } from '../src/features/graph/layout';
+import { layout } from '../src/features/graph/layout';
+import { trackPath } from '../src/features/graph/track';
 import { scrollFor, spacer, topAt, lastTop } from '../src/features/log/geometry';
 
 const stop = (key: string, needs: string[] = [], id = key) => ({ key, id, needs });

@@ -6,7 +6,8 @@ let everything = 0;
 const cache = new Map<string, { version: number; value: unknown }>();
 const CACHE_KEPT = 2_000;
 
-function on(topic: string, listener: () => void): () => void {
+/** Calls `listener` after each change of the topic, for what is not drawn by React; the answer ends it. */
+export function onTopic(topic: string, listener: () => void): () => void {
   let set = listeners.get(topic);
   if (!set) {
     set = new Set();
@@ -47,6 +48,6 @@ export function derive<T>(topic: string, key: string, compute: () => T): T {
 
 /** Reads one narrow piece of state; renders again only when that piece is another one. */
 export function useTopic<T>(topic: string, read: () => T): T {
-  const subscribe = useCallback((listener: () => void) => on(topic, listener), [topic]);
+  const subscribe = useCallback((listener: () => void) => onTopic(topic, listener), [topic]);
   return useSyncExternalStore(subscribe, read);
 }

@@ -9,7 +9,8 @@ import { stepLook } from '../../shared/status';
 import type { Look } from '../../shared/status';
 import { AgentTag } from '../../shared/AgentTag';
 import { useChosen } from './chosen';
-import { panelLook } from './states';
+import { lookOf, panelLook } from './states';
+import { childName } from './layout';
 import type { Unit } from './layout';
 
 export const KIND_WORD: Record<StepKind, string> = {
@@ -30,7 +31,6 @@ export interface UnitData extends Record<string, unknown> {
 
 export type UnitNode = Node<UnitData>;
 
-const PLANNED: Look = { word: 'Not started', tone: 'idle', shape: 'hollow' };
 const NO_RUN = '';
 
 function Ends() {
@@ -45,7 +45,7 @@ function Ends() {
 export const StepNode = memo(function StepNode({ data }: NodeProps<UnitNode>) {
   const key = data.unit.keys[0] ?? data.unit.id;
   const step = useStep(data.run ?? NO_RUN, key);
-  const look = step ? stepLook(step) : PLANNED;
+  const look = lookOf(step);
   const [selected, select] = useChosen(data.unit.keys);
   return (
     <button
@@ -171,8 +171,8 @@ interface ChildProps {
 
 const Child = memo(function Child({ run, stepKey, id, compact, selected, onSelect }: ChildProps) {
   const step = useStep(run, stepKey);
-  const look = step ? stepLook(step) : PLANNED;
-  const name = stepKey.startsWith(`${id}[`) ? stepKey.slice(id.length + 1, -1) : stepKey;
+  const look = lookOf(step);
+  const name = childName(id, stepKey);
   return (
     <button
       type="button"

@@ -2,14 +2,15 @@ import type { Edge, EdgeProps } from '@xyflow/react';
 import { memo } from 'react';
 import { useTopic } from '../../store/topics';
 import { world } from '../../store/client';
-import { trackPath } from './layout';
+import type { Point } from './layout';
 import { trackState } from './states';
+import { trackPath } from './track';
 
 export interface TrackData extends Record<string, unknown> {
   run: string | undefined;
   from: readonly string[];
   to: readonly string[];
-  points: { x: number; y: number }[];
+  points: Point[];
 }
 
 export type TrackEdgeType = Edge<TrackData>;

@@ -33,9 +33,14 @@ const Context = createContext(new Chosen());
 
 export const ChosenProvider = Context.Provider;
 
+/** The choice itself, for what is not drawn by React. */
+export function useChoice(): Chosen {
+  return useContext(Context);
+}
+
 /** The chosen step if it is one of these, and what to do to choose one. */
 export function useChosen(keys: readonly string[]): [string | undefined, (key: string) => void] {
-  const chosen = useContext(Context);
+  const chosen = useChoice();
   const key = useSyncExternalStore(chosen.subscribe, () =>
     chosen.key !== undefined && keys.includes(chosen.key) ? chosen.key : undefined,
   );

@@ -21,7 +21,7 @@ function structure(steps: readonly Planned[]): string {
   );
 }
 
-interface Drawn {
+export interface Drawn {
   diagram: Diagram;
   nodes: UnitNode[];
   edges: TrackEdgeType[];

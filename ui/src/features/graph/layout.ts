@@ -20,12 +20,17 @@ export interface Unit {
   group: boolean;
 }
 
+export interface Point {
+  x: number;
+  y: number;
+}
+
 export interface Track {
   id: string;
   from: string;
   to: string;
   /** Corners of the track, left to right. */
-  points: { x: number; y: number }[];
+  points: Point[];
 }
 
 export interface Diagram {
@@ -37,12 +42,12 @@ export interface Diagram {
 
 export const NODE = { width: 196, height: 54 };
 const AGENT = { width: 216, height: 74 };
-const GROUP_HEAD = 30;
-const GROUP_PAD = 8;
+export const GROUP_HEAD = 30;
+export const GROUP_PAD = 8;
 /** Both sides of it: within the size, as all boxes have it. */
-const GROUP_BORDER = 3;
-const CHILD = 34;
-const TILE = 22;
+export const GROUP_BORDER = 3;
+export const CHILD = 34;
+export const TILE = 22;
 const TILES = 10;
 const GROUP_TEXT_MAX = 8;
 const GAP_X = 60;
@@ -50,7 +55,11 @@ const GAP_Y = 22;
 const DUMMY = 10;
 const MAX_DUMMIES = 3_000;
 const SWEEPS = 6;
-const KINK = 14;
+
+/** The value of a child of a matrix: its key without the step's id. */
+export function childName(id: string, key: string): string {
+  return key.startsWith(`${id}[`) ? key.slice(id.length + 1, -1) : key;
+}
 
 interface Cell {
   id: string;
@@ -282,26 +291,4 @@ function place(columns: Cell[][]): void {
       edge = cell.y + cell.height + GAP_Y;
     }
   }
-}
-
-/** Level, 45 degrees, level: as tracks are drawn on a signal diagram. */
-export function trackPath(points: readonly { x: number; y: number }[]): string {
-  const [start, ...rest] = points;
-  if (!start) return '';
-  let path = `M${String(start.x)} ${String(start.y)}`;
-  let { x, y } = start;
-  for (const corner of rest) {
-    // A kink of a few pixels looks like a mistake: a track may enter a node a little off its middle.
-    const point = Math.abs(corner.y - y) <= KINK ? { x: corner.x, y } : corner;
-    const rise = point.y - y;
-    const run = point.x - x;
-    if (rise !== 0) {
-      const slope = Math.min(Math.abs(rise), Math.max(8, run - 24));
-      const lead = Math.max(6, (run - slope) / 2);
-      path += `L${String(x + lead)} ${String(y)}L${String(Math.max(x + lead, point.x - lead))} ${String(point.y)}`;
-    }
-    path += `L${String(point.x)} ${String(point.y)}`;
-    ({ x, y } = point);
-  }
-  return path;
 }

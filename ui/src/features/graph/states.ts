@@ -21,11 +21,18 @@ export function trackState(from: readonly (Step | undefined)[], to: readonly (St
   return targets.some((step) => step.status !== 'blocked') ? 'clear' : 'dark';
 }
 
+export const PLANNED: Look = { word: 'Not started', tone: 'idle', shape: 'hollow' };
+
+/** How a step looks whose run has not begun, or that is not known yet, too. */
+export function lookOf(step: Step | undefined): Look {
+  return step ? stepLook(step) : PLANNED;
+}
+
 const ORDER = ['bad', 'wait', 'active', 'idle', 'off', 'good'];
 
 /** One lamp for a whole panel: what needs attention first. */
 export function panelLook(steps: readonly Step[]): Look {
-  let worst: Look = { word: 'Not started', tone: 'idle', shape: 'hollow' };
+  let worst = PLANNED;
   let rank = ORDER.length;
   for (const step of steps) {
     const look = stepLook(step);
