@@ -5,6 +5,9 @@ import { Chosen, ChosenProvider } from './chosen';
 import { MatrixNode, StepNode } from './GraphNodes';
 import { drawing } from './drawing';
 import type { Planned } from './drawing';
+import { isCrowded, scene } from './far';
+import { FarView } from './FarView';
+import { TINY, useGiven } from './given';
 import type { Diagram } from './layout';
 import { TrackEdge } from './TrackEdge';
 import '@xyflow/react/dist/base.css';
@@ -22,9 +25,8 @@ interface Props {
 
 const nodeTypes = { step: StepNode, matrix: MatrixNode };
 const edgeTypes = { track: TrackEdge };
-/** Zoomed out farther than this no text can be read, and no lamp either. */
+/** Zoomed out farther than this no text can be read. */
 const FAR = 0.5;
-const TINY = 0.2;
 
 export function SignalGraph(props: Props) {
   return (
@@ -35,7 +37,10 @@ export function SignalGraph(props: Props) {
 }
 
 function Drawing({ run, steps, selected, focus, onSelect }: Props) {
-  const { diagram, nodes, edges } = drawing(run, steps);
+  const drawn = drawing(run, steps);
+  const { diagram } = drawn;
+  const crowded = isCrowded(diagram);
+  const { nodes, edges, isWhole } = useGiven(drawn, crowded);
   const [chosen] = useState(() => new Chosen());
   useLayoutEffect(() => {
     chosen.set(selected, onSelect);
@@ -47,16 +52,18 @@ function Drawing({ run, steps, selected, focus, onSelect }: Props) {
       <div
         ref={frame}
         className="graph"
+        tabIndex={-1}
         data-testid="graph"
         role="group"
         aria-label="Steps as a signal diagram; the list of steps tells the same"
       >
         <ReactFlow
+          className={isWhole ? undefined : 'painted'}
           nodes={nodes}
           edges={edges}
           nodeTypes={nodeTypes}
           edgeTypes={edgeTypes}
-          onlyRenderVisibleElements={nodes.length > 40}
+          onlyRenderVisibleElements={drawn.nodes.length > 40}
           nodesDraggable={false}
           nodesConnectable={false}
           nodesFocusable={false}
@@ -78,9 +85,10 @@ function Drawing({ run, steps, selected, focus, onSelect }: Props) {
           onMove={(event, viewport) => {
             if (event) movedRef.current = true;
             // Without React: a thousand nodes must not render for a zoom.
-            if (frame.current) tellDistance(frame.current, viewport.zoom);
+            if (frame.current) tellDistance(frame.current, viewport.zoom, crowded);
           }}
         >
+          {!isWhole && <FarView scene={scene(drawn)} run={run ?? ''} />}
           <Camera diagram={diagram} unit={unitOf(diagram, focus)} movedRef={movedRef} />
         </ReactFlow>
       </div>
@@ -88,8 +96,9 @@ function Drawing({ run, steps, selected, focus, onSelect }: Props) {
   );
 }
 
-function tellDistance(frame: HTMLElement, zoom: number): void {
-  const far = zoom < TINY ? 'tiny' : zoom < FAR ? 'far' : undefined;
+/** Steps that are painted have no look of their own from there: to give it to those that are about to go took a long frame. */
+function tellDistance(frame: HTMLElement, zoom: number, crowded: boolean): void {
+  const far = zoom < TINY && !crowded ? 'tiny' : zoom < FAR ? 'far' : undefined;
   if (far === frame.dataset['far']) return;
   if (far === undefined) delete frame.dataset['far'];
   else frame.dataset['far'] = far;
