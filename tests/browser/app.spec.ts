@@ -42,10 +42,24 @@ steps:
 `,
 };
 
+/** A gate that stays shut, and 400 steps that wait behind it. */
+function wide(): string {
+  const lines = ['signalbox: 1', 'name: wide', 'steps:', '  gate: { kind: command, run: "sleep 600" }'];
+  for (let column = 0; column < 40; column += 1)
+    for (let row = 0; row < 10; row += 1) {
+      const needs =
+        column === 0
+          ? 'gate'
+          : `s${String(column - 1)}_${String(row)}, s${String(column - 1)}_${String((row + 1) % 10)}`;
+      lines.push(`  s${String(column)}_${String(row)}: { kind: command, needs: [${needs}], run: "true" }`);
+    }
+  return `${lines.join('\n')}\n`;
+}
+
 let host: Host;
 
 test.beforeAll(async () => {
-  host = new Host(WORKFLOWS);
+  host = new Host({ ...WORKFLOWS, wide: wide() });
   await host.start();
 });
 
@@ -202,6 +216,87 @@ test('a cancelled run ends, and a retry runs it again', async ({ page }) => {
   await expect(page.getByTestId('run-header')).toHaveAttribute('data-state', 'running');
   await page.getByTestId('cancel-run').click();
   await expect(page.getByTestId('run-header')).toHaveAttribute('data-state', 'cancelled', { timeout: 20_000 });
+});
+
+test('a large diagram seen from afar is one picture, on which a step is found and chosen', async ({ page }) => {
+  const problems = watch(page);
+  await enter(page);
+  await press(page, 'wide');
+  await expect(page.getByTestId('node-gate')).toHaveAttribute('data-state', 'running');
+  const graph = page.getByTestId('graph');
+  const picture = page.getByTestId('graph-far');
+  await expect(picture).toHaveCount(0);
+
+  // Zoomed out under a step that has the keyboard, the diagram has it then.
+  await page.getByTestId('node-gate').focus();
+  await page.locator('.react-flow__pane').hover({ position: { x: 200, y: 20 } });
+  await page.keyboard.down('Control');
+  for (let n = 0; n < 30; n += 1) await page.mouse.wheel(0, 100);
+  await page.keyboard.up('Control');
+  await expect(picture).toBeVisible();
+  await expect(graph).toBeFocused();
+
+  await page.getByRole('button', { name: 'Show the whole diagram' }).click();
+  await expect(page.locator('.signal')).toHaveCount(0);
+  await expect(page.locator('.react-flow__edge')).toHaveCount(0);
+  // The gate is at work, all others wait.
+  const pixels = (name: string) =>
+    picture.evaluate((element, name) => {
+      const canvas = element as HTMLCanvasElement;
+      const wanted = getComputedStyle(canvas).getPropertyValue(name).trim();
+      const { data } = canvas.getContext('2d')!.getImageData(0, 0, canvas.width, canvas.height);
+      let found = 0;
+      for (let at = 0; at < data.length; at += 4) {
+        const [red, green, blue] = data.subarray(at, at + 3);
+        const colour = [red, green, blue].map((part) => part!.toString(16).padStart(2, '0')).join('');
+        if (`#${colour}` === wanted && data[at + 3] === 255) found += 1;
+      }
+      return found;
+    }, name);
+  expect(await pixels('--active')).toBeGreaterThan(3);
+  expect(await pixels('--idle')).toBeGreaterThan(400);
+  expect(await pixels('--bad')).toBe(0);
+
+  // At rest, all of it is in sight, so its middle is a column of steps or the tracks between two.
+  const place = () =>
+    page.locator('.react-flow__viewport').evaluate((element) => (element as HTMLElement).style.transform);
+  await expect(async () => {
+    const before = await place();
+    const around = (await graph.boundingBox())!;
+    const painted = (await picture.boundingBox())!;
+    expect(painted.x).toBeGreaterThanOrEqual(around.x);
+    expect(painted.x + painted.width).toBeLessThanOrEqual(around.x + around.width);
+    await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+    expect(await place()).toBe(before);
+  }).toPass();
+  const box = (await picture.boundingBox())!;
+  const pane = page.locator('.react-flow__pane[title^="s"]');
+  const at = { x: box.x + box.width / 2, y: box.y + box.height / 2 };
+  for (let n = 0; n < 20 && (await pane.count()) === 0; n += 1) await page.mouse.move((at.x += 1), at.y);
+  await expect(pane).toHaveAttribute('title', /^s\d+_\d: Not started$/);
+  await expect(pane).toHaveCSS('cursor', 'pointer');
+
+  // A drag ends over the step that it began on, and chooses nothing.
+  const before = await place();
+  await page.mouse.down();
+  await page.mouse.move(at.x - 40, at.y + 15, { steps: 4 });
+  await page.mouse.up();
+  expect(await place()).not.toBe(before);
+  await page.mouse.move(at.x - 39, at.y + 15);
+  await page.mouse.move(at.x - 40, at.y + 15);
+  await expect(pane).toHaveAttribute('title', /^s\d+_\d: Not started$/);
+  expect(page.url()).not.toContain('step=');
+  const key = (await pane.getAttribute('title'))!.split(':')[0]!;
+  await page.mouse.click(at.x - 40, at.y + 15);
+  await expect(page).toHaveURL(new RegExp(`step=${key}$`));
+
+  await expect(async () => {
+    await page.getByRole('button', { name: 'Zoom in' }).click();
+    await expect(page.getByTestId(`node-${key}`)).toHaveAttribute('aria-pressed', 'true', { timeout: 500 });
+  }).toPass();
+  await expect(picture).toHaveCount(0);
+  expect(problems).toEqual([]);
+  await host.call('run.cancel', { run: /r_\w+/.exec(page.url())![0] });
 });
 
 test('a host that dies leaves the view, greyed, and comes back complete without a reload', async ({ page }) => {
