@@ -43,6 +43,27 @@ fn moved(app: &App<'_>, what: &str) {
     assert!(places > 40, "{what}: the drawing was in {places} places only");
 }
 
+/// That all steps in sight are drawn: the picture they are from afar has the colour of those that succeeded.
+fn painted(app: &App<'_>) {
+    let found = app.script(
+        "const canvas = document.querySelector('[data-testid=graph-far]');
+        if (!canvas || document.querySelector('.react-flow__node')) return -1;
+        const good = getComputedStyle(canvas).getPropertyValue('--good').trim();
+        const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+        let found = 0;
+        for (let at = 0; at < data.length; at += 4) {
+          const colour = [data[at], data[at + 1], data[at + 2]].map((part) => part.toString(16).padStart(2, '0')).join('');
+          if ('#' + colour === good && data[at + 3] === 255) found += 1;
+        }
+        return found;",
+        &json!([]),
+    );
+    // A step is 10 pixels wide and nearly 3 high at the least, one row of it without an edge.
+    let least = i64::try_from(COLUMNS * ROWS).unwrap() * 4;
+    let found = found.as_i64().unwrap();
+    assert!(found > least, "{found} pixels have the colour of steps that succeeded");
+}
+
 #[test]
 #[ignore = "a figure: cargo xtask bench window"]
 fn a_graph_of_a_thousand_steps_is_panned_and_zoomed() {
@@ -104,6 +125,8 @@ fn a_graph_of_a_thousand_steps_is_panned_and_zoomed() {
             "wheel({ deltaX: Math.sin(n / 20) * 30, deltaY: Math.cos(n / 20) * 10 }); note();",
         )
     };
+    moved(&app, "panning with all in sight");
+    painted(&app);
     app.screenshot("bench-graph-whole");
     assert_eq!(app.errors(), Vec::<String>::new(), "the page reported errors");
 
