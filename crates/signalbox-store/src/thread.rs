@@ -34,8 +34,10 @@ const ALONE_BYTES: usize = 32 * 1024;
 /// After so many commits of one batch in a row nobody seems to be there to share one with.
 const CALM: usize = 4;
 
-/// How long nothing must have come before the search index is written, and how many events it may lag behind at most.
+/// How long nothing must have come before the search index is written, and how many events it may lag behind at most. While
+/// events come by ones, that is looked at less and less often.
 const QUIET: Duration = Duration::from_millis(50);
+const SELDOM: Duration = Duration::from_millis(400);
 const LAG: u64 = 50_000;
 
 /// The batch comes back with the answer: to take it apart is the caller's work.
@@ -208,15 +210,19 @@ impl WriterThread {
 
     /// Waits for a job. When nothing was committed for [`QUIET`], tidies up, piece by piece.
     fn next_job(&mut self) -> Option<Job> {
+        let mut quiet = QUIET;
         loop {
             let head = self.shared.head();
             // Who was just acknowledged is about to come back, and would wait for the index; but a burst that does not
             // end must not leave the first search with an hour's work.
             let behind = self.with(|writer| writer.behind())?;
             if behind > 0 && behind < LAG {
-                match self.wait(Some(QUIET), head) {
+                match self.wait(Some(quiet), head) {
                     Waited::Came(job) => return job,
-                    Waited::Nothing if self.shared.head() != head => continue,
+                    Waited::Nothing if self.shared.head() != head => {
+                        quiet = (quiet * 2).min(SELDOM);
+                        continue;
+                    }
                     Waited::Nothing => {}
                 }
             }
