@@ -19,6 +19,7 @@ import { remember, usePreference } from '../store/preferences';
 import { navigate, to } from '../store/route';
 import type { Route, RunTab } from '../store/route';
 import { useNow } from '../store/time';
+import { Later } from '../shared/Later';
 import { Button, Link, Loading } from '../shared/parts';
 import { Splitter, useSplit } from '../shared/Splitter';
 import { isAtWork } from '../shared/status';
@@ -199,7 +200,9 @@ function Shown({ run, route, filled }: { run: Run; route: RunRoute; filled: bool
               ) : tab === 'steps' ? (
                 <StepList run={run.id} selected={selected} focus={front} onSelect={choose} />
               ) : (
-                <SignalGraph run={run.id} steps={steps} selected={selected} focus={front} onSelect={choose} />
+                <Later>
+                  <SignalGraph run={run.id} steps={steps} selected={selected} focus={front} onSelect={choose} />
+                </Later>
               )}
             </div>
           </div>
