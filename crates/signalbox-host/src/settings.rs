@@ -243,6 +243,8 @@ settings! {
         replay_events: u64 = 10_000;
         /// Time for a TLS handshake, for the header of a request and for `hello`, in milliseconds; a body has three times as long.
         hello_ms: u64 = 10_000;
+        /// How long an HTTP connection may be silent between two requests, in milliseconds.
+        idle_ms: u64 = 75_000;
         /// A ping comes this often, in milliseconds.
         ping_ms: u64 = 25_000;
         /// How long a ping may go unanswered, and a socket may take nothing, in milliseconds.

@@ -191,26 +191,43 @@ async fn accept(listener: TcpListener, net: Arc<Net>) {
 
 /// Serves one connection until it ends.
 pub(crate) async fn serve(wire: Wire, peer: SocketAddr, net: Arc<Net>, router: axum::Router) {
-    let (service, shared) = (TowerToHyperService::new(router), Arc::clone(&wire.shared));
+    let (router, shared) = (TowerToHyperService::new(router), Arc::clone(&wire.shared));
     let service = hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+        shared.heads.whole();
         request.extensions_mut().insert(http::Peer(peer));
         request.extensions_mut().insert(Arc::clone(&shared));
-        hyper::service::Service::call(&service, request)
+        let (answer, shared) = (hyper::service::Service::call(&router, request), Arc::clone(&shared));
+        async move {
+            let answer = answer.await;
+            shared.heads.answered();
+            answer
+        }
     });
-    let patience = Duration::from_millis(net.host.settings().limits.hello_ms.max(1));
+    let shared = Arc::clone(&wire.shared);
+    let limits = &net.host.settings().limits;
+    let patience = Duration::from_millis(limits.hello_ms.max(1));
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
-        // Who sends a header a byte at a time is not waited for, nor who sends none.
-        .header_read_timeout(patience)
+        // To hyper this is one time, from the end of one request to the end of the next one's header.
+        .header_read_timeout(patience + Duration::from_millis(limits.idle_ms))
         .max_buf_size(64 * 1024)
         .serve_connection(TokioIo::new(wire), service)
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
-    let result = tokio::select! {
-        result = connection.as_mut() => result,
-        () = net.ended() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    let mut look = patience;
+    let result = loop {
+        tokio::select! {
+            result = connection.as_mut() => break result,
+            () = net.ended() => {
+                connection.as_mut().graceful_shutdown();
+                break connection.await;
+            }
+            // Boxed: a stream has no use for it for as long as it lasts.
+            () = Box::pin(tokio::time::sleep(look)) => match shared.heads.left(patience) {
+                // Who sends a header a byte at a time is not waited for, nor who sends none.
+                Some(Duration::ZERO) => return,
+                left => look = left.unwrap_or(patience),
+            },
         }
     };
     if let Err(error) = result {

@@ -6,9 +6,10 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll, ready},
+    time::{Duration, Instant},
 };
 
 use signalbox_stream::{Outlet, Pipe};
@@ -60,9 +61,55 @@ impl Pipe for Tcp {
     }
 }
 
+/// Since when the header of a request is on its way: what begins is to be ended soon, while a connection that waits between two
+/// requests may wait.
+pub(crate) struct Heads {
+    opened: Instant,
+    /// Milliseconds after `opened`, and one; 0: none is on its way.
+    begun: AtomicU64,
+    /// A request is being answered.
+    answering: AtomicBool,
+}
+
+impl Heads {
+    /// The first one is waited for from the start.
+    fn new() -> Self {
+        Self { opened: Instant::now(), begun: AtomicU64::new(1), answering: AtomicBool::new(false) }
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(1)
+    }
+
+    /// Bytes came.
+    fn came(&self) {
+        if self.begun.load(Ordering::Relaxed) == 0 && !self.answering.load(Ordering::Relaxed) {
+            self.begun.store(self.now(), Ordering::Relaxed);
+        }
+    }
+
+    /// A header is whole.
+    pub(crate) fn whole(&self) {
+        self.answering.store(true, Ordering::Relaxed);
+        self.begun.store(0, Ordering::Relaxed);
+    }
+
+    /// Its request was answered.
+    pub(crate) fn answered(&self) {
+        self.answering.store(false, Ordering::Relaxed);
+    }
+
+    /// How much time one that is on its way still has; none if there is none.
+    pub(crate) fn left(&self, patience: Duration) -> Option<Duration> {
+        let begun = self.begun.load(Ordering::Relaxed).checked_sub(1)?;
+        Some((Duration::from_millis(begun) + patience).saturating_sub(self.opened.elapsed()))
+    }
+}
+
 /// What the parts of one connection share.
 pub(crate) struct Shared {
     pub(crate) outlet: Arc<Outlet>,
+    pub(crate) heads: Heads,
     /// Set when a response's head is written and its body waits: at the next flush nothing of it is left in hyper.
     body_waits: AtomicBool,
     handed_over: AtomicBool,
@@ -107,6 +154,7 @@ impl Wire {
         let outlet = Arc::new(Outlet::new(Tcp { half: write, secret: secret.clone() }));
         let shared = Shared {
             outlet,
+            heads: Heads::new(),
             body_waits: AtomicBool::new(false),
             handed_over: AtomicBool::new(false),
             flushed: Notify::new(),
@@ -125,6 +173,17 @@ impl Wire {
 
 impl AsyncRead for Wire {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let polled = self.as_mut().poll_bytes(cx, buf);
+        if buf.filled().len() > before {
+            self.shared.heads.came();
+        }
+        polled
+    }
+}
+
+impl Wire {
+    fn poll_bytes(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let Some(secret) = &self.secret else { return Pin::new(&mut self.half).poll_read(cx, buf) };
         let socket = self.half.as_ref();
         // What was decrypted before waits in the session, whatever the socket says.
