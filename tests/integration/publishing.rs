@@ -108,6 +108,18 @@ fn lines_of_standard_input_are_events_as_they_come() {
     assert_eq!(said["published"], 3000);
     assert!(said["cursor"].as_str().unwrap().ends_with(&format!(".{}", events.last().unwrap().0)), "{said}");
 
+    // More than a host takes of a member at once: the command keeps to its pace, and is never sent away.
+    let (child, mut input) = lines(&host.url, &host.token, data.path(), &id);
+    let many = (0..80_000).map(|n| format!("{n}\n")).collect::<String>();
+    input.write_all(many.as_bytes()).unwrap();
+    drop(input);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), stderr(&output)), (Some(0), String::new()));
+    let said: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(said["published"], 80_000);
+    let last = events.last().unwrap().0 + 80_000;
+    assert!(said["cursor"].as_str().unwrap().ends_with(&format!(".{last}")), "{said}");
+
     // What came before a line that is none is published, and that is said.
     let (child, mut input) = lines(&host.url, &host.token, data.path(), &id);
     input.write_all(b"1\n2\nnot JSON\n4\n").unwrap();
@@ -116,7 +128,8 @@ fn lines_of_standard_input_are_events_as_they_come() {
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("line 3 is not JSON"), "{}", stderr(&output));
     assert_eq!(serde_json::from_str::<Value>(&stdout(&output)).unwrap()["published"], 2);
-    assert_eq!(held(&host, "x_line").len(), 3002);
+    let newest = host.call("event.publish", json!({ "project": id, "type": "x_line", "data": 0 })).unwrap();
+    assert_eq!(newest["seq"], last + 3, "what came after it is not");
 }
 
 /// An address that stays the same while the host behind it comes and goes.

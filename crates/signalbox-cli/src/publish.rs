@@ -5,8 +5,11 @@ use std::{io::BufRead, time::Duration};
 use anyhow::{Context, anyhow, bail};
 use serde_json::{Value, json, value::RawValue};
 use signalbox_client::{Client, Update, connect};
-use signalbox_wire::{ErrorCode, method::PublishedMany};
-use tokio::sync::mpsc;
+use signalbox_wire::{ErrorCode, Limits, method::PublishedMany};
+use tokio::{
+    sync::mpsc,
+    time::{MissedTickBehavior, interval},
+};
 
 use crate::{
     End, Target, output,
@@ -25,12 +28,11 @@ pub(crate) async fn one(
     call(target, "event.publish", Some(params.to_string()), key).await
 }
 
-/// Events of one call at most, and bytes of their data: what a host takes in one frame, with room for the rest of it.
-const EVENTS: usize = 500;
-const BYTES: usize = 48 * 1024;
+/// Events of one call at most.
+const EVENTS: usize = 1000;
 
 /// Lines that may wait while a call is answered; then whoever writes them waits.
-const WAITING: usize = 4 * EVENTS;
+const WAITING: usize = 2 * EVENTS;
 
 /// A line of standard input, read.
 struct Line {
@@ -48,8 +50,13 @@ impl Line {
 /// Publishes each line as it comes; lines that come while others are on their way share a call and a commit. Tells how many
 /// were acknowledged, also where it fails.
 pub(crate) async fn lines(target: &Target, kind: &str, project: &str) -> anyhow::Result<End> {
-    let client = lasting(target).await?;
-    let mut lines = Lines::read();
+    let (client, limits) = lasting(target).await?;
+    // A quarter of a frame is for what is around the data.
+    let mut lines = Lines::read(usize::try_from(limits.frame_bytes / 4 * 3)?);
+    // Each in its time: to be refused and to come again costs more. No limit is 0.
+    let pace = Duration::from_secs(1).checked_div(u32::try_from(limits.calls_per_second)?).unwrap_or_default();
+    let mut pace = interval(pace.max(Duration::from_micros(1)));
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut published = 0;
     let mut last = None;
     let result = loop {
@@ -58,6 +65,7 @@ pub(crate) async fn lines(target: &Target, kind: &str, project: &str) -> anyhow:
             Ok(group) => group,
             Err(error) => break Err(error),
         };
+        pace.tick().await;
         let span = (group[0].number, group[group.len() - 1].number);
         let count = group.len();
         match publish(&client, kind, project, group).await {
@@ -76,10 +84,17 @@ pub(crate) async fn lines(target: &Target, kind: &str, project: &str) -> anyhow:
 }
 
 /// A connection that is made anew for as long as it takes, once it was made at all; says when it broke.
-async fn lasting(target: &Target) -> anyhow::Result<Client> {
+async fn lasting(target: &Target) -> anyhow::Result<(Client, Limits)> {
     let options = find(target)?;
     drop(reach(options.clone()).await?);
     let (client, mut updates) = connect(options);
+    let limits = loop {
+        match updates.recv().await.context("the connection has ended")? {
+            Update::Connected(welcome) => break welcome.limits,
+            Update::Disconnected { why, retry_in: None, .. } => bail!(why.to_string()),
+            _ => {}
+        }
+    };
     tokio::spawn(async move {
         while let Some(update) = updates.recv().await {
             match update {
@@ -91,7 +106,7 @@ async fn lasting(target: &Target) -> anyhow::Result<Client> {
             }
         }
     });
-    Ok(client)
+    Ok((client, limits))
 }
 
 /// The lines of standard input.
@@ -99,11 +114,13 @@ struct Lines {
     receiver: mpsc::Receiver<anyhow::Result<Line>>,
     /// What belongs to the next group.
     held: Option<anyhow::Result<Line>>,
+    /// Bytes of one group.
+    bytes: usize,
 }
 
 impl Lines {
     /// Reads on a thread of its own: a program that has written nothing yet keeps nobody from ending.
-    fn read() -> Self {
+    fn read(bytes: usize) -> Self {
         let (sender, receiver) = mpsc::channel(WAITING);
         std::thread::spawn(move || {
             for (text, number) in std::io::stdin().lock().lines().zip(1..) {
@@ -120,7 +137,7 @@ impl Lines {
                 }
             }
         });
-        Self { receiver, held: None }
+        Self { receiver, held: None, bytes }
     }
 
     /// What is there, in order, as far as one call takes it; waits for the first. Empty at the end.
@@ -139,7 +156,7 @@ impl Lines {
             && let Ok(next) = self.receiver.try_recv()
         {
             match next {
-                Ok(line) if bytes + line.bytes() <= BYTES => {
+                Ok(line) if bytes + line.bytes() <= self.bytes => {
                     bytes += line.bytes();
                     group.push(line);
                 }

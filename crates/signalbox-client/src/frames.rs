@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use signalbox_model::{Cursor, Epoch, RoomFilter, UnixMillis};
-use signalbox_wire::CallError;
+use signalbox_wire::{CallError, Limits};
 
 /// The host's welcome.
 #[derive(Debug, Clone, Deserialize)]
@@ -20,6 +20,8 @@ pub struct Welcome {
     pub ping_ms: u64,
     /// Who we are.
     pub member_name: String,
+    /// What the host takes.
+    pub limits: Limits,
 }
 
 /// An event as it was received.

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::http::Net;
 
-/// Calls refused for their rate before the connection is closed.
+/// Calls refused for their rate, beyond as many that were not, before the connection is closed.
 const REFUSALS: u32 = 200;
 
 /// Bytes that may wait for a client before nothing more is read of it.
@@ -160,6 +160,8 @@ impl Connection {
                         Some(Received::Call { rid, method, params, key }) => {
                             match self.net.calls.take(&live.caller.member, std::time::Instant::now()) {
                                 Ok(()) => {
+                                    // Who is refused now and then, and waits, does nothing wrong.
+                                    self.refusals = self.refusals.saturating_sub(1);
                                     let bytes = params.as_ref().map_or(0, |params| params.get().len());
                                     let caller = Caller { key, ..live.caller.clone() };
                                     work.begin(call(Arc::clone(&self.net), caller, rid, method, params), bytes);
