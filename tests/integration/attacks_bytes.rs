@@ -276,6 +276,37 @@ fn a_connection_may_wait_between_two_requests_but_not_within_one() {
 }
 
 #[test]
+fn a_stream_goes_on_whatever_is_sent_after_its_request() {
+    let (_project, _data, mut host) = start(&[("SIGNALBOX_LIMITS_HELLO_MS", "300")]);
+    let id = host.project_id();
+    let mut stream = TcpStream::connect(host.address()).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let request = format!(
+        "GET /api/v1/events?rooms=project/{id} HTTP/1.1\r\nHost: {}\r\nAuthorization: {}\r\n\r\n",
+        host.address(),
+        bearer(&host)
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut all = Vec::new();
+    let mut read_until = |stream: &mut TcpStream, wanted: &str| {
+        let mut some = [0; 4096];
+        while !String::from_utf8_lossy(&all).contains(wanted) {
+            let bytes = stream.read(&mut some).unwrap();
+            assert!(bytes > 0, "the stream ended before {wanted}");
+            all.extend_from_slice(&some[..bytes]);
+        }
+    };
+    read_until(&mut stream, "synced");
+    // The beginning of another request, of which there is time enough for three.
+    stream.write_all(b"\r\nGET /").unwrap();
+    let (waited, pause) = (Instant::now(), Duration::from_millis(900));
+    until("the pause", || (waited.elapsed() > pause).then_some(()));
+    host.call("event.publish", json!({ "project": id, "type": "x_later", "data": 1 })).unwrap();
+    read_until(&mut stream, "x_later");
+    is_well(&mut host);
+}
+
+#[test]
 fn a_frame_that_never_ends_is_no_sign_of_life() {
     let (_project, _data, mut host) =
         start(&[("SIGNALBOX_LIMITS_PING_MS", "200"), ("SIGNALBOX_LIMITS_STALL_MS", "300")]);

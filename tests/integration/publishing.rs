@@ -56,7 +56,9 @@ fn several_events_are_one_commit_in_order_and_all_or_none() {
         "{message}"
     );
     let large = json!([deploy(json!({ "service": 1 })), { "type": "x_tick", "data": "x".repeat(300_000) }]);
-    assert_eq!(publish(&large).unwrap_err()["code"], "limit_exceeded");
+    let refused = publish(&large).unwrap_err();
+    assert_eq!(refused["code"], "limit_exceeded");
+    assert!(refused["message"].as_str().unwrap().starts_with("events[1]: "), "{refused}");
     assert_eq!(publish(&json!([{ "type": "tick", "data": 1 }])).unwrap_err()["code"], "bad_request");
     for count in [0, 1001] {
         let refused = publish(&ticks(0..count)).unwrap_err();
@@ -121,15 +123,30 @@ fn lines_of_standard_input_are_events_as_they_come() {
     assert!(said["cursor"].as_str().unwrap().ends_with(&format!(".{last}")), "{said}");
 
     // What came before a line that is none is published, and that is said.
-    let (child, mut input) = lines(&host.url, &host.token, data.path(), &id);
-    input.write_all(b"1\n2\nnot JSON\n4\n").unwrap();
-    let output = child.wait_with_output().unwrap();
-    drop(input);
-    assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains("line 3 is not JSON"), "{}", stderr(&output));
-    assert_eq!(serde_json::from_str::<Value>(&stdout(&output)).unwrap()["published"], 2);
+    let large = format!("\"{}\"", "x".repeat(70_000));
+    let deep = "[".repeat(500) + &"]".repeat(500);
+    let bad: [(&[u8], &str); 6] = [
+        (b"not JSON", "line 3 is not JSON"),
+        (b"1e999", "line 3 is not JSON"),
+        (br#""\ud800""#, "line 3 is not JSON"),
+        (deep.as_bytes(), "line 3 is not JSON"),
+        (b"\"\xff\"", "line 3 is not UTF-8"),
+        (large.as_bytes(), "line 3 has 70102 bytes, the host takes 64512 at once"),
+    ];
+    for (line, said) in bad {
+        let (child, mut input) = lines(&host.url, &host.token, data.path(), &id);
+        input.write_all(b"1\n2\n").unwrap();
+        input.write_all(line).unwrap();
+        // The command may have ended already.
+        input.write_all(b"\n4\n").ok();
+        let output = child.wait_with_output().unwrap();
+        drop(input);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(stderr(&output).contains(said), "{} for {said}", stderr(&output));
+        assert_eq!(serde_json::from_str::<Value>(&stdout(&output)).unwrap()["published"], 2);
+    }
     let newest = host.call("event.publish", json!({ "project": id, "type": "x_line", "data": 0 })).unwrap();
-    assert_eq!(newest["seq"], last + 3, "what came after it is not");
+    assert_eq!(newest["seq"], last + 2 * 6 + 1, "what came after it is not");
 }
 
 /// An address that stays the same while the host behind it comes and goes.

@@ -1,11 +1,14 @@
 //! `signalbox publish`: events of other programs, one, or one for each line of standard input.
 
-use std::{io::BufRead, time::Duration};
+use std::{
+    io::{BufRead, ErrorKind},
+    time::Duration,
+};
 
 use anyhow::{Context, anyhow, bail};
-use serde_json::{Value, json, value::RawValue};
-use signalbox_client::{Client, Update, connect};
-use signalbox_wire::{ErrorCode, Limits, method::PublishedMany};
+use serde_json::{Value, json};
+use signalbox_client::{Client, Limits, Update, connect};
+use signalbox_wire::{ErrorCode, method::PublishedMany};
 use tokio::{
     sync::mpsc,
     time::{MissedTickBehavior, interval},
@@ -34,16 +37,31 @@ const EVENTS: usize = 1000;
 /// Lines that may wait while a call is answered; then whoever writes them waits.
 const WAITING: usize = 2 * EVENTS;
 
+/// Bytes of a frame that are not events, and of an event beside its data: its type and their names.
+const AROUND: usize = 1024;
+const EACH: usize = 100;
+
+/// What a host that names no limit takes.
+const LARGEST: u64 = 1024 * 1024;
+
 /// A line of standard input, read.
 struct Line {
-    data: Box<RawValue>,
+    data: Value,
+    /// What it takes in a frame at most.
+    bytes: usize,
     number: u64,
 }
 
 impl Line {
-    /// What it takes in a frame at most: its data, and its type and their names.
-    fn bytes(&self) -> usize {
-        self.data.get().len() + 100
+    fn read(text: &str, number: u64, most: usize) -> anyhow::Result<Self> {
+        let data: Value =
+            serde_json::from_str(text).map_err(|error| Usage(format!("line {number} is not JSON: {error}")))?;
+        // Not of the text: numbers are written in another way than they were read.
+        let bytes = serde_json::to_string(&data)?.len() + EACH;
+        if bytes > most {
+            return Err(Usage(format!("line {number} has {bytes} bytes, the host takes {most} at once")).into());
+        }
+        Ok(Self { data, bytes, number })
     }
 }
 
@@ -51,8 +69,8 @@ impl Line {
 /// were acknowledged, also where it fails.
 pub(crate) async fn lines(target: &Target, kind: &str, project: &str) -> anyhow::Result<End> {
     let (client, limits) = lasting(target).await?;
-    // A quarter of a frame is for what is around the data.
-    let mut lines = Lines::read(usize::try_from(limits.frame_bytes / 4 * 3)?);
+    let frame = if limits.frame_bytes == 0 { LARGEST } else { limits.frame_bytes };
+    let mut lines = Lines::read(usize::try_from(frame)?.saturating_sub(AROUND));
     // Each in its time: to be refused and to come again costs more. No limit is 0.
     let pace = Duration::from_secs(1).checked_div(u32::try_from(limits.calls_per_second)?).unwrap_or_default();
     let mut pace = interval(pace.max(Duration::from_micros(1)));
@@ -73,9 +91,12 @@ pub(crate) async fn lines(target: &Target, kind: &str, project: &str) -> anyhow:
                 published += count;
                 last = Some(done.cursor);
             }
-            Err(error) if span.0 == span.1 => break Err(error.context(format!("line {}", span.0))),
             Err(error) => {
-                break Err(error.context(format!("lines {} to {}, none of which was published", span.0, span.1)));
+                let which = match span {
+                    (first, last) if first == last => format!("line {first}"),
+                    (first, last) => format!("lines {first} to {last}"),
+                };
+                break Err(error.context(which));
             }
         }
     };
@@ -126,9 +147,10 @@ impl Lines {
             for (text, number) in std::io::stdin().lock().lines().zip(1..) {
                 let line = match text {
                     Ok(text) if text.trim().is_empty() => continue,
-                    Ok(text) => serde_json::from_str(&text)
-                        .map(|data| Line { data, number })
-                        .map_err(|error| Usage(format!("line {number} is not JSON: {error}")).into()),
+                    Ok(text) => Line::read(&text, number, bytes),
+                    Err(error) if error.kind() == ErrorKind::InvalidData => {
+                        Err(Usage(format!("line {number} is not UTF-8")).into())
+                    }
                     Err(error) => Err(anyhow!(error).context("standard input cannot be read")),
                 };
                 let failed = line.is_err();
@@ -150,14 +172,14 @@ impl Lines {
             None => self.receiver.recv().await,
         };
         let Some(first) = first.transpose()? else { return Ok(Vec::new()) };
-        let mut bytes = first.bytes();
+        let mut bytes = first.bytes;
         let mut group = vec![first];
         while group.len() < EVENTS
             && let Ok(next) = self.receiver.try_recv()
         {
             match next {
-                Ok(line) if bytes + line.bytes() <= self.bytes => {
-                    bytes += line.bytes();
+                Ok(line) if bytes + line.bytes <= self.bytes => {
+                    bytes += line.bytes;
                     group.push(line);
                 }
                 other => {
@@ -177,13 +199,20 @@ async fn publish(client: &Client, kind: &str, project: &str, group: Vec<Line>) -
     let mut key = [0; 16];
     getrandom::fill(&mut key).map_err(|error| anyhow!("the system gives no random bytes: {error}"))?;
     let key = key.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let mut told = false;
     loop {
         match client.call("event.publish_many", Some(params.clone()), Some(key.clone())).await {
             Ok(reply) => return serde_json::from_str(reply.get()).context("the host's answer was not understood"),
-            Err(error) if error.code == ErrorCode::TooManyRequests => {
+            Err(error) if client.has_ended() => {
+                return Err(explain(error).context("it is not known whether it was published"));
+            }
+            Err(error) if matches!(error.code, ErrorCode::TooManyRequests | ErrorCode::Unavailable) => {
+                if error.code == ErrorCode::Unavailable && !std::mem::replace(&mut told, true) {
+                    output::note!("{}; trying again", error.message);
+                }
                 tokio::time::sleep(Duration::from_millis(error.retry_after_ms.unwrap_or(1000))).await;
             }
-            Err(error) => bail!(explain(error)),
+            Err(error) => return Err(explain(error).context("nothing of it was published")),
         }
     }
 }

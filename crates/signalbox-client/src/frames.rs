@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use signalbox_model::{Cursor, Epoch, RoomFilter, UnixMillis};
-use signalbox_wire::{CallError, Limits};
+use signalbox_wire::CallError;
 
 /// The host's welcome.
 #[derive(Debug, Clone, Deserialize)]
@@ -21,7 +21,18 @@ pub struct Welcome {
     /// Who we are.
     pub member_name: String,
     /// What the host takes.
+    #[serde(default)]
     pub limits: Limits,
+}
+
+/// Limits of a host, as far as a client minds them; 0: there is none, or the host does not say.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Limits {
+    /// Largest frame, in bytes.
+    pub frame_bytes: u64,
+    /// Calls per second and member.
+    pub calls_per_second: u64,
 }
 
 /// An event as it was received.

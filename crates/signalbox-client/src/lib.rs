@@ -39,7 +39,7 @@ use signalbox_wire::{CallError, ErrorCode};
 use tokio::sync::{mpsc, oneshot};
 
 pub use backoff::Backoff;
-pub use frames::{Received, Welcome};
+pub use frames::{Limits, Received, Welcome};
 #[doc(hidden)]
 pub use frames::{Recognised, recognise};
 pub use join::{JoinError, JoinLink, Joined, Known, join};
@@ -231,6 +231,12 @@ impl Client {
         let call = Call { method: method.to_owned(), params, key, reply };
         self.commands.send(Command::Call(call)).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
+    }
+
+    /// Whether the connection has ended for good: every call fails from now on.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.commands.is_closed()
     }
 
     /// Calls a method whose reply is of type `T`.

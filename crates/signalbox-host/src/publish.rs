@@ -33,11 +33,9 @@ impl Host {
             )));
         }
         let mut posted = Posted::new(caller, &project);
+        posted.many = true;
         for (index, event) in params.events.into_iter().enumerate() {
-            posted.add(event).map_err(|mut error| {
-                error.message = format!("events[{index}]: {}", error.message);
-                error
-            })?;
+            posted.add(event).map_err(|error| of_many(index, error))?;
         }
         let epoch = self.inner.store.epoch().clone();
         let reply = move |first: u64| {
@@ -56,6 +54,7 @@ impl Host {
         reply: impl Fn(u64) -> T + Clone + Send + 'static,
     ) -> Reply<T> {
         // The events come first, so that their places follow each other.
+        let (count, many) = (posted.events.len(), posted.many);
         let mut events = posted.events;
         events.extend(posted.lines);
         let for_key = reply.clone();
@@ -69,7 +68,10 @@ impl Host {
             Err(StoreError::Repeated { reply }) => {
                 serde_json::from_str(&reply).map_err(|error| CallError::new(ErrorCode::Internal, error.to_string()))
             }
-            Err(error) => Err(store_error(error)),
+            Err(error) => Err(match error {
+                StoreError::TooLarge { place, .. } if many && place < count => of_many(place, store_error(error)),
+                error => store_error(error),
+            }),
         }
     }
 }
@@ -81,11 +83,18 @@ struct Posted<'a> {
     schemas: Schemas<'a>,
     events: Vec<NewEvent>,
     lines: Vec<NewEvent>,
+    /// Errors say which of them they are about.
+    many: bool,
+}
+
+fn of_many(index: usize, mut error: CallError) -> CallError {
+    error.message = format!("events[{index}]: {}", error.message);
+    error
 }
 
 impl<'a> Posted<'a> {
     fn new(caller: &'a Caller, project: &'a Project) -> Self {
-        Self { caller, project, schemas: Schemas::of(project), events: Vec::new(), lines: Vec::new() }
+        Self { caller, project, schemas: Schemas::of(project), events: Vec::new(), lines: Vec::new(), many: false }
     }
 
     fn add(&mut self, event: NewCustomEvent) -> Reply<()> {

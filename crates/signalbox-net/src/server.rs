@@ -1,7 +1,14 @@
 //! The listener: accepts, serves, stops.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
+use hyper::body::{Frame, SizeHint};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
@@ -16,7 +23,7 @@ use crate::{
     joins::Joins,
     rate::{Calls, Logins},
     share::Share,
-    wire::Wire,
+    wire::{Shared, Wire},
 };
 
 /// Why the host does not listen.
@@ -197,11 +204,7 @@ pub(crate) async fn serve(wire: Wire, peer: SocketAddr, net: Arc<Net>, router: a
         request.extensions_mut().insert(http::Peer(peer));
         request.extensions_mut().insert(Arc::clone(&shared));
         let (answer, shared) = (hyper::service::Service::call(&router, request), Arc::clone(&shared));
-        async move {
-            let answer = answer.await;
-            shared.heads.answered();
-            answer
-        }
+        async move { answer.await.map(|answer| answer.map(|body| Answer { body, shared })) }
     });
     let shared = Arc::clone(&wire.shared);
     let limits = &net.host.settings().limits;
@@ -214,13 +217,13 @@ pub(crate) async fn serve(wire: Wire, peer: SocketAddr, net: Arc<Net>, router: a
         .serve_connection(TokioIo::new(wire), service)
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
-    let mut look = patience;
+    let (mut look, mut ending) = (patience, false);
     let result = loop {
         tokio::select! {
             result = connection.as_mut() => break result,
-            () = net.ended() => {
+            () = net.ended(), if !ending => {
                 connection.as_mut().graceful_shutdown();
-                break connection.await;
+                ending = true;
             }
             // Boxed: a stream has no use for it for as long as it lasts.
             () = Box::pin(tokio::time::sleep(look)) => match shared.heads.left(patience) {
@@ -232,5 +235,37 @@ pub(crate) async fn serve(wire: Wire, peer: SocketAddr, net: Arc<Net>, router: a
     };
     if let Err(error) = result {
         tracing::debug!(%peer, %error, "a connection ended early");
+    }
+}
+
+/// The body of an answer: until it is gone what the client sends is not taken for another request.
+struct Answer {
+    body: axum::body::Body,
+    shared: Arc<Shared>,
+}
+
+impl hyper::body::Body for Answer {
+    type Data = bytes::Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        self.shared.heads.answered();
     }
 }

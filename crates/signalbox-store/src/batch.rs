@@ -137,10 +137,10 @@ impl Submission {
     pub(crate) fn new(batch: Batch) -> Result<Self, StoreError> {
         let mut data = Vec::with_capacity(batch.events.len());
         let mut bytes = 0;
-        for event in &batch.events {
+        for (place, event) in batch.events.iter().enumerate() {
             let text = event.body.data_json()?;
             if text.len() > EVENT_BYTES {
-                return Err(StoreError::TooLarge { bytes: text.len(), limit: EVENT_BYTES });
+                return Err(StoreError::TooLarge { place, bytes: text.len(), limit: EVENT_BYTES });
             }
             bytes += text.len() + 200;
             data.push(text);

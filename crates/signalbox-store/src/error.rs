@@ -61,6 +61,8 @@ pub enum StoreError {
     /// The event is larger than the limit.
     #[error("the event's data has {bytes} bytes, the limit is {limit}; it was not stored")]
     TooLarge {
+        /// Its place in the batch, from 0.
+        place: usize,
         /// Its size.
         bytes: usize,
         /// The limit.

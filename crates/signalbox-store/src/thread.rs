@@ -208,7 +208,7 @@ impl WriterThread {
         self.lock()?.as_mut().map(act)
     }
 
-    /// Waits for a job. When nothing was committed for [`QUIET`], tidies up, piece by piece.
+    /// Waits for a job. When nothing was committed for a while, tidies up, piece by piece.
     fn next_job(&mut self) -> Option<Job> {
         let mut quiet = QUIET;
         loop {

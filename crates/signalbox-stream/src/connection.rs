@@ -234,6 +234,8 @@ impl Connections {
             let same = |c: &&Arc<Connection>| c.who.member == who.member && c.who.instance.as_ref() == Some(instance);
             let older: Vec<Arc<Connection>> = list.values().filter(same).cloned().collect();
             for connection in older {
+                // Who is not in the list any more is not found by a seal that comes before its task has ended.
+                connection.seal();
                 connection.close(CloseCode::Kicked);
                 list.remove(&connection.id);
             }

@@ -37,6 +37,8 @@ export class FarPainter {
   #colours: Colours | undefined;
   #shades: Shades;
   #isOld = false;
+  /** What the pointer is over. */
+  #over: Field | undefined;
   readonly #tracks: Tracks = new Map();
   /** What is on the canvas: where in the diagram, in pixels of the page at that zoom. */
   #painted: { area: Area | undefined; zoom: number; ratio: number } | undefined;
@@ -100,6 +102,8 @@ export class FarPainter {
     const others = changed(this.#shades, shades);
     for (const state of others ?? []) this.#tracks.delete(state);
     this.#shades = shades;
+    // The pointer may rest on a step while that goes on.
+    this.#point(this.#over);
     return others !== undefined;
   }
 
@@ -221,6 +225,7 @@ export class FarPainter {
   /** The pane has the title, not the canvas, since the pointer is over it. */
   #point(field: Field | undefined): void {
     const title = field ? `${field.name}: ${lookOf(this.#source.step(field.key)).word}` : '';
+    this.#over = field;
     if (this.#pane.title === title) return;
     if (field) this.#pane.title = title;
     else this.#pane.removeAttribute('title');
