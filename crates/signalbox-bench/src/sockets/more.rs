@@ -61,11 +61,12 @@ pub(super) fn rooms(settings: &Settings) -> anyhow::Result<Vec<Row>> {
     }])
 }
 
-/// What connections cost to whom nothing is sent. Heartbeats come later than this takes: they are one small frame a
-/// connection every 25 s.
+/// What connections cost to whom nothing is sent. Heartbeats, which are one small frame a connection every 25 s, come later
+/// than this takes, however slowly they are let in.
 pub(super) fn idle(settings: &Settings) -> anyhow::Result<Vec<Row>> {
     let count = settings.fit(IDLE);
-    let server = Server::host(&settings.cores, 1, Transport::WebSocket)?;
+    let server =
+        Server::host_with(&settings.cores, 1, Transport::WebSocket, &[("SIGNALBOX_LIMITS_PING_MS", "600000")])?;
     let before = server.resident()?;
     let start = Instant::now();
     let mut load = Load::open(&server, count, DATA)?;

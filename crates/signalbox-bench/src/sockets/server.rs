@@ -109,6 +109,16 @@ pub(crate) fn become_server(mut arguments: impl Iterator<Item = String>) -> anyh
 impl Server {
     /// The host that was built beside this program, with `projects` projects, for subscribers that come by `transport`.
     pub(crate) fn host(cores: &Cores, projects: usize, transport: Transport) -> anyhow::Result<Self> {
+        Self::host_with(cores, projects, transport, &[])
+    }
+
+    /// The same with more settings, by their variables.
+    pub(crate) fn host_with(
+        cores: &Cores,
+        projects: usize,
+        transport: Transport,
+        settings: &[(&str, &str)],
+    ) -> anyhow::Result<Self> {
         let binary = std::env::current_exe()?.with_file_name("signalbox");
         ensure!(
             binary.is_file(),
@@ -121,6 +131,7 @@ impl Server {
             vec![("SIGNALBOX_DATA_DIR", data.as_os_str()), ("SIGNALBOX_CONFIG_DIR", config.as_os_str())];
         // One member has all the connections and makes all the calls.
         environment.extend(LIMITS.map(|limit| (limit, OsStr::new("0"))));
+        environment.extend(settings.iter().map(|(name, value)| (*name, OsStr::new(*value))));
         let arguments = ["serve", "--listen", "127.0.0.1:0"].map(OsStr::new);
         let (child, _) = start(cores, binary.as_os_str(), &arguments, &environment)?;
         let found: Value = serde_json::from_slice(&fs::read(data.join("host.json"))?)?;
