@@ -239,7 +239,7 @@ fn who_sends_drop_by_drop_is_not_waited_for() {
 
 #[test]
 fn a_connection_may_wait_between_two_requests_but_not_within_one() {
-    let limits = [("SIGNALBOX_LIMITS_HELLO_MS", "300"), ("SIGNALBOX_LIMITS_IDLE_MS", "1500")];
+    let limits = [("SIGNALBOX_LIMITS_HELLO_MS", "300"), ("SIGNALBOX_LIMITS_IDLE_MS", "3000")];
     let (_project, _data, mut host) = start(&limits);
     let request = format!("GET /healthz HTTP/1.1\r\nHost: {}\r\n\r\n", host.address());
     let mut stream = TcpStream::connect(host.address()).unwrap();
@@ -264,14 +264,14 @@ fn a_connection_may_wait_between_two_requests_but_not_within_one() {
     assert_eq!(answer(&request), Some(200), "a proxy keeps its connections");
     let begun = Instant::now();
     assert_eq!(answer("GET /healthz HTTP/1.1\r\n"), None, "the second header is not waited for either");
-    assert!(begun.elapsed() < Duration::from_millis(1200), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_millis(2500), "{:?}", begun.elapsed());
     let mut idle = TcpStream::connect(host.address()).unwrap();
     idle.set_read_timeout(Some(PATIENCE)).unwrap();
     idle.write_all(request.as_bytes()).unwrap();
     let (mut all, begun) = (Vec::new(), Instant::now());
     idle.read_to_end(&mut all).unwrap();
     assert_eq!(parse_response(&all).unwrap().status, 200);
-    assert!(begun.elapsed() >= Duration::from_millis(1500), "not closed before its time: {:?}", begun.elapsed());
+    assert!(begun.elapsed() >= Duration::from_millis(3000), "not closed before its time: {:?}", begun.elapsed());
     is_well(&mut host);
 }
 

@@ -8,7 +8,10 @@ use std::{
 use anyhow::{Context, anyhow, bail};
 use serde_json::{Value, json};
 use signalbox_client::{Client, Limits, Update, connect};
-use signalbox_wire::{ErrorCode, method::PublishedMany};
+use signalbox_wire::{
+    ErrorCode,
+    method::{PUBLISHED_AT_ONCE, PublishedMany},
+};
 use tokio::{
     sync::mpsc,
     time::{MissedTickBehavior, interval},
@@ -31,11 +34,8 @@ pub(crate) async fn one(
     call(target, "event.publish", Some(params.to_string()), key).await
 }
 
-/// Events of one call at most.
-const EVENTS: usize = 1000;
-
 /// Lines that may wait while a call is answered; then whoever writes them waits.
-const WAITING: usize = 2 * EVENTS;
+const WAITING: usize = 2 * PUBLISHED_AT_ONCE;
 
 /// Bytes of a frame that are not events, and of an event beside its data: its type and their names.
 const AROUND: usize = 1024;
@@ -72,7 +72,8 @@ pub(crate) async fn lines(target: &Target, kind: &str, project: &str) -> anyhow:
     let frame = if limits.frame_bytes == 0 { LARGEST } else { limits.frame_bytes };
     let mut lines = Lines::read(usize::try_from(frame)?.saturating_sub(AROUND));
     // Each in its time: to be refused and to come again costs more. No limit is 0.
-    let pace = Duration::from_secs(1).checked_div(u32::try_from(limits.calls_per_second)?).unwrap_or_default();
+    let calls = u32::try_from(limits.calls_per_second).unwrap_or(u32::MAX);
+    let pace = Duration::from_secs(1).checked_div(calls).unwrap_or_default();
     let mut pace = interval(pace.max(Duration::from_micros(1)));
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut published = 0;
@@ -174,7 +175,7 @@ impl Lines {
         let Some(first) = first.transpose()? else { return Ok(Vec::new()) };
         let mut bytes = first.bytes;
         let mut group = vec![first];
-        while group.len() < EVENTS
+        while group.len() < PUBLISHED_AT_ONCE
             && let Ok(next) = self.receiver.try_recv()
         {
             match next {

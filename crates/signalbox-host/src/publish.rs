@@ -5,13 +5,10 @@ use signalbox_model::{Activity, Cursor, CustomType, EventBody, EventData, NewEve
 use signalbox_store::{Batch, Committed, KeyClaim, StoreError};
 use signalbox_wire::{
     CallError, Caller, ErrorCode,
-    method::{EventPublish, EventPublishMany, NewCustomEvent, Published, PublishedMany},
+    method::{EventPublish, EventPublishMany, NewCustomEvent, PUBLISHED_AT_ONCE, Published, PublishedMany},
 };
 
 use crate::{Host, handlers::Reply, host::store_error, schemas::Schemas};
-
-/// Events that one call may bring.
-const MOST: usize = 1000;
 
 impl Host {
     pub(crate) async fn publish_event(&self, caller: &Caller, params: EventPublish) -> Reply<Published> {
@@ -27,9 +24,9 @@ impl Host {
     pub(crate) async fn publish_events(&self, caller: &Caller, params: EventPublishMany) -> Reply<PublishedMany> {
         let project = self.project(caller, &params.project)?;
         let count = params.events.len();
-        if !(1..=MOST).contains(&count) {
+        if !(1..=PUBLISHED_AT_ONCE).contains(&count) {
             return Err(CallError::bad_request(format!(
-                "{count} events, it must be 1 to {MOST}; nothing was published"
+                "{count} events, it must be 1 to {PUBLISHED_AT_ONCE}; nothing was published"
             )));
         }
         let mut posted = Posted::new(caller, &project);

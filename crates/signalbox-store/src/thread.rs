@@ -237,6 +237,7 @@ impl WriterThread {
                     Progress::Done => break,
                 }
             }
+            quiet = QUIET;
             if let Waited::Came(job) = self.wait(None, head) {
                 return job;
             }

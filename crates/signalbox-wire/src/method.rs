@@ -20,6 +20,9 @@ pub use team::*;
 
 use crate::{CallError, ErrorCode};
 
+/// Events of one `event.publish_many` at most.
+pub const PUBLISHED_AT_ONCE: usize = 1000;
+
 /// Who calls.
 #[derive(Debug, Clone)]
 pub struct Caller {

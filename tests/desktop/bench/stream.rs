@@ -25,10 +25,10 @@ use crate::{
 /// A second.
 const RATE: u64 = 50_000;
 const MINUTE: Duration = Duration::from_secs(60);
-/// Connections of the program that publishes, and calls of each that wait for their answer: as many as a host works on.
+/// Connections of the program that publishes, and calls of each that wait for their answer.
 const CONNECTIONS: usize = 4;
 const CALLS: usize = 8;
-/// Events of one call.
+/// Events of one call: what has more to say than a call a millisecond says several things at once.
 const GROUP: u64 = 25;
 
 fn events() -> u64 {
