@@ -36,8 +36,10 @@ fn recipe(address: &str, host: &str) -> String {
         .map(|line| format!("{line}\n"))
         .collect::<String>()
         .replace("listen 443 ssl;", &format!("listen {address};"))
-        .replace("http://127.0.0.1:7117", host);
-    assert!(server.contains(address) && server.contains(host) && !server.contains("443"), "{server}");
+        .replace("http://127.0.0.1:7117;", &format!("{host};"));
+    // Whole directives: the digits of a port may hold those of another.
+    let (ours, theirs) = (format!("listen {address};"), format!("proxy_pass {host};"));
+    assert!(server.contains(&ours) && server.contains(&theirs) && !server.contains(" ssl"), "{server}");
     server
 }
 
@@ -90,7 +92,8 @@ fn caddy(folder: &Path, host: &Host) -> Option<Proxy> {
     let site = block
         .replace("signalbox.example {", &format!("http://:{port} {{\n    bind 127.0.0.1"))
         .replace("127.0.0.1:7117", host.address());
-    assert!(site.contains(host.address()) && !site.contains("7117"), "{site}");
+    assert!(site.contains(&format!("http://:{port} {{")), "{site}");
+    assert!(site.contains(&format!("reverse_proxy {} {{", host.address())), "{site}");
     let options = "{\n    admin off\n    auto_https off\n}\n";
     let file = folder.join("Caddyfile");
     fs::write(&file, format!("{options}{site}")).unwrap();
