@@ -48,7 +48,7 @@ fn main() -> anyhow::Result<()> {
             "--rounds" => rounds = Some(arguments.next().context("--rounds needs a number")?.parse()?),
             "--" => {}
             // The parts take these from the arguments themselves.
-            "--events" | "--secs" => drop(arguments.next()),
+            "--events" | "--secs" | "--part" => drop(arguments.next()),
             "--peers" => {}
             scale::KILLED => return scale::be_killed(arguments.next().context("which folder?")?.as_ref()),
             name if ALL.iter().any(|(known, _)| *known == name) => names.push(argument),

@@ -1,6 +1,6 @@
 //! Fan-out over real sockets: the host as a process of its own, and in this one thousands of subscribers and a publisher.
 //!
-//! `sockets [--secs N] [--rounds N] [--peers]`. What counts is the server's processor time for a delivery: unlike a rate,
+//! `sockets [--secs N] [--rounds N] [--peers] [--part fanout|rooms|idle]`. What counts is the server's processor time for a delivery: unlike a rate,
 //! other programs do not come off it, and neither does the load. Beside it stand floors that fan out the same events, of
 //! the same size on the wire, and do nothing else: `raw` writes each message to each socket by itself, `coalesced`
 //! everything that waits at once.
@@ -23,7 +23,7 @@ mod server;
 
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use tokio::runtime::Runtime;
 
 use crate::table::{Row, Unit};
@@ -95,11 +95,18 @@ pub(crate) fn bench(_: &Runtime, rounds: u32) -> anyhow::Result<Vec<Row>> {
     let peers = if arguments.iter().any(|argument| argument == "--peers") { peers::install() } else { Vec::new() };
     eprintln!("  {rounds} rounds, {secs} s of each figure");
     let mut rows = Vec::new();
-    for case in CASES {
-        rows.extend(settings.case(&case, &peers)?);
+    let only = after("--part").map(String::as_str);
+    let takes = |part| only.is_none_or(|only| only == part);
+    for case in CASES.iter().filter(|_| takes("fanout")) {
+        rows.extend(settings.case(case, &peers)?);
     }
-    rows.extend(more::rooms(&settings)?);
-    rows.extend(more::idle(&settings)?);
+    if takes("rooms") {
+        rows.extend(more::rooms(&settings)?);
+    }
+    if takes("idle") {
+        rows.extend(more::idle(&settings)?);
+    }
+    ensure!(!rows.is_empty(), "--part is one of fanout, rooms, idle");
     Ok(rows)
 }
 

@@ -562,11 +562,10 @@ impl Handlers for Host {
 
     async fn connection_list(&self, caller: &Caller, _: Nothing) -> Reply<Connections> {
         self.measure_lag();
-        let mut connections = self.inner.connections.report();
-        if !caller.projects.is_empty() {
-            connections.retain(|connection| connection.member == caller.member);
-        }
-        Ok(Connections { connections })
+        let seen = |connection: &signalbox_stream::Connection| {
+            caller.projects.is_empty() || connection.who.member == caller.member
+        };
+        Ok(Connections { connections: self.inner.connections.report(usize::MAX, seen) })
     }
 
     async fn connection_close(&self, caller: &Caller, params: ConnectionRef) -> Reply<Nothing> {

@@ -287,8 +287,7 @@ impl Host {
 
     pub(crate) fn close_connection(&self, caller: &Caller, params: &ConnectionRef) -> Reply<Nothing> {
         let unknown = || CallError::not_found("connection", params.connection);
-        let all = self.inner.connections.all();
-        let found = all.iter().find(|connection| connection.id == params.connection).ok_or_else(unknown)?;
+        let found = self.inner.connections.get(params.connection).ok_or_else(unknown)?;
         if found.who.member != caller.member {
             self.managed(caller, &found.who.member).map_err(|_| unknown())?;
         }

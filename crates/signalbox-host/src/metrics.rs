@@ -188,10 +188,10 @@ pub async fn render(host: &Host) -> String {
     text.gauge("signalbox_runs_active", "Runs that are not done.", runs);
     text.gauge("signalbox_steps_active", "Steps that hold a slot.", steps);
     text.gauge("signalbox_slots", "Steps that may run at once.", host.settings().slots());
-    let connections = host.connections().all();
+    let (connections, open) = (host.connections(), host.connections().by_transport());
     text.family("signalbox_connections", "gauge", "Open connections.");
     for transport in TRANSPORTS {
-        let open = connections.iter().filter(|c| c.who.transport.as_str() == transport).count();
+        let open = open.iter().find(|(kind, _)| kind.as_str() == transport).map_or(0, |(_, count)| *count);
         text.value("signalbox_connections", &format!("transport=\"{transport}\""), open);
     }
     text.family("signalbox_connections_accepted_total", "counter", "Connections accepted.");
@@ -217,10 +217,13 @@ pub async fn render(host: &Host) -> String {
         "Requests refused for their token, host or limits.",
         metrics.refused.load(Ordering::Relaxed),
     );
-    let worst = connections.iter().map(|c| c.lag.load(Ordering::Relaxed)).max().unwrap_or(0);
-    text.gauge("signalbox_connection_lag_events", "Events that the slowest connection is behind.", worst);
     host.measure_lag();
-    let worst = connections.iter().map(|c| c.lag_bytes.load(Ordering::Relaxed)).max().unwrap_or(0);
+    let (mut events, mut worst) = (0, 0);
+    connections.each(|connection| {
+        events = connection.lag.load(Ordering::Relaxed).max(events);
+        worst = connection.lag_bytes.load(Ordering::Relaxed).max(worst);
+    });
+    text.gauge("signalbox_connection_lag_events", "Events that the slowest connection is behind.", events);
     text.gauge("signalbox_connection_lag_bytes", "Bytes of events that the slowest connection is behind.", worst);
     streams(&mut text, host);
     calls(&mut text, &metrics.calls.lock().unwrap_or_else(|e| e.into_inner()));

@@ -1,10 +1,9 @@
 //! The machine under the host: measured now and then, published when it changed enough to matter.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{path::Path, time::Duration};
 
 use signalbox_model::{EventData, Health, HealthCheck, SystemStatus};
 use signalbox_store::RetentionPolicy;
-use signalbox_stream::Connection;
 use signalbox_wire::{
     Caller,
     method::{LogReport, SystemReport},
@@ -123,14 +122,13 @@ impl Host {
 
     /// For a member of some projects: nothing of the machine and of what others do on it.
     fn narrowed(&self, report: SystemReport, caller: &Caller) -> SystemReport {
-        let own = |connection: &Arc<Connection>| connection.who.member == caller.member;
         SystemReport {
             data_dir: String::new(),
             url: None,
             services: report.services.into_iter().map(|check| HealthCheck { detail: None, ..check }).collect(),
             log: LogReport { bytes: 0, ..report.log },
             system: None,
-            connections: self.inner.connections.all().iter().filter(|connection| own(connection)).count() as u64,
+            connections: self.inner.connections.of_member(&caller.member),
             ..report
         }
     }

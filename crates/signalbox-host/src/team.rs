@@ -87,11 +87,11 @@ impl Host {
 
     /// Whether a device of the member is connected that can show notices.
     fn is_connected(&self, member: &MemberId) -> bool {
-        let shows = |connection: &Arc<Connection>| {
+        let shows = |connection: &Connection| {
             connection.who.member == *member
                 && matches!(connection.who.transport, Transport::Ipc | Transport::WebSocket)
         };
-        self.inner.connections.all().iter().any(shows)
+        self.inner.connections.any(shows)
     }
 
     /// Members whose tokens are good and who may see a project, with at least this role.

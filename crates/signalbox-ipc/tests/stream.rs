@@ -83,7 +83,7 @@ async fn a_hello_is_answered_and_calls_are_served() {
     replies.sort_by_key(|reply| reply["rid"].as_u64());
     assert_eq!(replies[0]["result"]["projects"], json!([]));
     assert_eq!(replies[1]["error"]["code"], "not_found");
-    let listed = page.host.connections().report();
+    let listed = page.host.connections().report(usize::MAX, |_| true);
     assert_eq!((listed[0].transport.as_str(), listed[0].client.as_str()), ("ipc", "test/1"));
 }
 

@@ -18,6 +18,7 @@ use axum::{
 use serde_json::{json, value::RawValue};
 use signalbox_host::{Host, VERSION, metrics, proxies::Proxies};
 use signalbox_model::{Health, ProjectId, Role, Room, RoomFilter};
+use signalbox_stream::Transport;
 use signalbox_wire::{CallError, Caller, ErrorCode, document, method};
 use tokio::sync::watch;
 
@@ -227,8 +228,8 @@ async fn health(State(net): Shared, headers: HeaderMap, uri: Uri) -> Answer {
     let report: method::SystemReport =
         serde_json::from_str(report.get()).map_err(|error| CallError::new(ErrorCode::Internal, error.to_string()))?;
     let status = if report.status == Health::Down { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
-    let connections = net.host.connections().all();
-    let of = |transport: &str| connections.iter().filter(|c| c.who.transport.as_str() == transport).count();
+    let open = net.host.connections().by_transport();
+    let of = |transport: Transport| open.get(&transport).copied().unwrap_or_default();
     let services: serde_json::Map<String, serde_json::Value> = report
         .services
         .iter()
@@ -241,7 +242,7 @@ async fn health(State(net): Shared, headers: HeaderMap, uri: Uri) -> Answer {
             "version": VERSION,
             "started_at": report.started_at,
             "services": services,
-            "connections": { "websocket": of("websocket") + of("websocket_naive"), "sse": of("sse"), "ipc": of("ipc") },
+            "connections": { "websocket": of(Transport::WebSocket) + of(Transport::NaiveWebSocket), "sse": of(Transport::Sse), "ipc": of(Transport::Ipc) },
             "log": { "epoch": report.log.epoch, "head": report.log.head },
         }),
     ))

@@ -1,7 +1,7 @@
 //! Who is connected: for limits, for the list, and for closing from outside.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     sync::{
         Arc, Mutex, MutexGuard, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering, fence},
@@ -12,10 +12,10 @@ use signalbox_model::{MemberId, UnixMillis};
 use signalbox_wire::{CloseCode, method};
 use tokio::sync::Notify;
 
-use crate::{Mailbox, Outlet, Presence, Topic};
+use crate::{Mailbox, Outlet, Presence, Topic, lookup::Lookup};
 
 /// How somebody is connected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Transport {
     /// The window of the desktop app.
     Ipc,
@@ -185,11 +185,58 @@ pub enum Refused {
     Member,
 }
 
+/// The connections in the order in which they came. Letting one in looks at no others than those it may be in the way of.
+#[derive(Debug, Default)]
+struct List {
+    all: BTreeMap<u64, Arc<Connection>>,
+    of_members: HashMap<MemberId, u64>,
+    instances: Lookup,
+}
+
+/// What makes a connection the same instance as another one.
+fn instance(who: &Registration) -> Option<(&MemberId, &str)> {
+    Some((&who.member, who.instance.as_deref()?))
+}
+
+impl List {
+    fn add(&mut self, connection: Arc<Connection>) {
+        *self.of_members.entry(connection.who.member.clone()).or_default() += 1;
+        if let Some(key) = instance(&connection.who) {
+            self.instances.insert(key, connection.id);
+        }
+        self.all.insert(connection.id, connection);
+    }
+
+    fn remove(&mut self, id: u64) {
+        let Some(connection) = self.all.remove(&id) else { return };
+        if let Some(count) = self.of_members.get_mut(&connection.who.member) {
+            *count -= 1;
+            if *count == 0 {
+                self.of_members.remove(&connection.who.member);
+            }
+        }
+        if let Some(key) = instance(&connection.who) {
+            self.instances.remove(key, id);
+        }
+    }
+
+    fn of_member(&self, member: &MemberId) -> u64 {
+        self.of_members.get(member).copied().unwrap_or_default()
+    }
+
+    /// Those of the same instance.
+    fn same(&self, who: &Registration) -> Vec<Arc<Connection>> {
+        let Some(key) = instance(who) else { return Vec::new() };
+        let found = self.instances.of(key).filter_map(|id| self.all.get(&id));
+        found.filter(|other| instance(&other.who) == Some(key)).cloned().collect()
+    }
+}
+
 /// Every connection of the host.
 #[derive(Debug, Default)]
 pub struct Connections {
     next: AtomicU64,
-    list: Mutex<BTreeMap<u64, Arc<Connection>>>,
+    list: Mutex<List>,
     presence: Arc<Presence>,
     /// Ephemeral messages of connections that are gone: sent, left out.
     ephemeral: [AtomicU64; 2],
@@ -211,7 +258,7 @@ impl std::ops::Deref for Listed {
 
 impl Drop for Listed {
     fn drop(&mut self) {
-        self.connections.list().remove(&self.connection.id);
+        self.connections.list().remove(self.connection.id);
         let (sent, dropped) = self.connection.mailbox.figures();
         self.connections.ephemeral[0].fetch_add(sent, Ordering::Relaxed);
         self.connections.ephemeral[1].fetch_add(dropped, Ordering::Relaxed);
@@ -220,7 +267,7 @@ impl Drop for Listed {
 }
 
 impl Connections {
-    fn list(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Connection>>> {
+    fn list(&self) -> MutexGuard<'_, List> {
         self.list.lock().unwrap_or_else(|e| e.into_inner())
     }
 
@@ -230,20 +277,16 @@ impl Connections {
     /// If a limit is reached.
     pub fn register(self: &Arc<Self>, who: Registration, per_member: u64, per_host: u64) -> Result<Listed, Refused> {
         let mut list = self.list();
-        if let Some(instance) = &who.instance {
-            let same = |c: &&Arc<Connection>| c.who.member == who.member && c.who.instance.as_ref() == Some(instance);
-            let older: Vec<Arc<Connection>> = list.values().filter(same).cloned().collect();
-            for connection in older {
-                // Who is not in the list any more is not found by a seal that comes before its task has ended.
-                connection.seal();
-                connection.close(CloseCode::Kicked);
-                list.remove(&connection.id);
-            }
+        for connection in list.same(&who) {
+            // Who is not in the list any more is not found by a seal that comes before its task has ended.
+            connection.seal();
+            connection.close(CloseCode::Kicked);
+            list.remove(connection.id);
         }
-        if per_host > 0 && list.len() as u64 >= per_host {
+        if per_host > 0 && list.all.len() as u64 >= per_host {
             return Err(Refused::Host);
         }
-        if per_member > 0 && list.values().filter(|c| c.who.member == who.member).count() as u64 >= per_member {
+        if per_member > 0 && list.of_member(&who.member) >= per_member {
             return Err(Refused::Member);
         }
         let id = self.next.fetch_add(1, Ordering::Relaxed) + 1;
@@ -263,7 +306,7 @@ impl Connections {
             closing: Notify::new(),
             sealed: AtomicBool::new(false),
         });
-        list.insert(id, Arc::clone(&connection));
+        list.add(Arc::clone(&connection));
         Ok(Listed { connections: Arc::clone(self), connection })
     }
 
@@ -277,34 +320,59 @@ impl Connections {
     #[must_use]
     pub fn ephemeral(&self) -> (u64, u64) {
         let mut figures = (self.ephemeral[0].load(Ordering::Relaxed), self.ephemeral[1].load(Ordering::Relaxed));
-        for connection in self.all() {
+        self.each(|connection| {
             let (sent, dropped) = connection.mailbox.figures();
             figures = (figures.0 + sent, figures.1 + dropped);
-        }
+        });
         figures
     }
 
-    /// All of them, oldest first.
+    /// Looks at all of them, oldest first. Meanwhile none comes and none goes: `look` has to be quick.
+    pub fn each(&self, look: impl FnMut(&Connection)) {
+        self.list().all.values().map(|connection| &**connection).for_each(look);
+    }
+
+    /// One of them.
     #[must_use]
-    pub fn all(&self) -> Vec<Arc<Connection>> {
-        self.list().values().cloned().collect()
+    pub fn get(&self, id: u64) -> Option<Arc<Connection>> {
+        self.list().all.get(&id).cloned()
     }
 
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.list().len()
+        self.list().all.len()
     }
 
     /// Whether nobody is connected.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.list().is_empty()
+        self.list().all.is_empty()
+    }
+
+    /// Whether there is one that `which` picks.
+    #[must_use]
+    pub fn any(&self, which: impl Fn(&Connection) -> bool) -> bool {
+        self.list().all.values().any(|connection| which(connection))
+    }
+
+    /// How many of them are a member's.
+    #[must_use]
+    pub fn of_member(&self, member: &MemberId) -> u64 {
+        self.list().of_member(member)
+    }
+
+    /// How many there are of each transport.
+    #[must_use]
+    pub fn by_transport(&self) -> HashMap<Transport, u64> {
+        let mut counts = HashMap::new();
+        self.each(|connection| *counts.entry(connection.who.transport).or_default() += 1);
+        counts
     }
 
     /// Closes every connection that `which` picks.
     pub fn close(&self, code: CloseCode, which: impl Fn(&Connection) -> bool) -> usize {
-        let chosen: Vec<Arc<Connection>> = self.list().values().filter(|c| which(c)).cloned().collect();
+        let chosen: Vec<Arc<Connection>> = self.list().all.values().filter(|c| which(c)).cloned().collect();
         chosen.iter().for_each(|connection| connection.close(code));
         chosen.len()
     }
@@ -312,13 +380,14 @@ impl Connections {
     /// From now on no event that is committed later reaches the connections that `which` picks, and no answer: only the
     /// goodbye of [`close`](Self::close), which has to follow.
     pub fn seal(&self, which: impl Fn(&Connection) -> bool) {
-        self.list().values().filter(|c| which(c)).for_each(|c| c.seal());
+        self.list().all.values().filter(|c| which(c)).for_each(|c| c.seal());
     }
 
-    /// The list as `connection.list` gives it.
+    /// The list as `connection.list` gives it, of the oldest `most` that `which` picks.
     #[must_use]
-    pub fn report(&self) -> Vec<method::Connection> {
-        self.all()
+    pub fn report(&self, most: usize, which: impl Fn(&Connection) -> bool) -> Vec<method::Connection> {
+        let chosen: Vec<Arc<Connection>> = self.list().all.values().filter(|c| which(c)).take(most).cloned().collect();
+        chosen
             .iter()
             .map(|c| {
                 let (rooms, joined) = c.rooms.lock().unwrap_or_else(|e| e.into_inner()).clone();

@@ -270,12 +270,18 @@ impl Hub {
         rooms + interest.trees.values().map(Vec::len).sum::<usize>() + interest.feed.len()
     }
 
-    /// Bytes of the newest `count` events, as far as they are in the ring.
+    /// Bytes of the newest event, of the newest two, and so on for `count` of them, as far as they are in the ring.
     #[must_use]
-    pub fn bytes_of_newest(&self, count: u64) -> u64 {
+    pub fn bytes_of_newest(&self, count: u64) -> Vec<u64> {
         let ring = self.ring.read().unwrap_or_else(|e| e.into_inner());
         let count = usize::try_from(count).unwrap_or(usize::MAX);
-        ring.frames.iter().rev().take(count).map(|frame| frame.json.len() as u64).sum()
+        let sizes = ring.frames.iter().rev().take(count).map(|frame| frame.json.len() as u64);
+        sizes
+            .scan(0, |sum, size| {
+                *sum += size;
+                Some(*sum)
+            })
+            .collect()
     }
 
     /// Frames after `after` up to `upto` that `wanted` lets through, at most about `max_bytes`.

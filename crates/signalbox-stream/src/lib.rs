@@ -12,6 +12,7 @@ mod connection;
 mod fanout;
 mod feed;
 mod hub;
+mod lookup;
 mod mailbox;
 mod outlet;
 pub mod presence;

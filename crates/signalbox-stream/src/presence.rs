@@ -95,7 +95,7 @@ impl Presence {
     /// Whether anybody follows `room`.
     #[must_use]
     pub fn is_followed(&self, room: &Room) -> bool {
-        !self.table().followers(room).is_empty()
+        self.table().is_followed(room)
     }
 
     /// How many connections and rooms with members in them are known: both are 0 when everybody is gone.

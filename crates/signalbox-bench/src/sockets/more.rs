@@ -23,6 +23,10 @@ const EACH: usize = 5;
 const RATE: u32 = 2_000;
 
 const IDLE: usize = 10_000;
+/// Those whose cost to let in is compared with that of all.
+const FIRST: usize = 1_000;
+/// The last may cost so many times as much.
+const OPENED_MARK: f64 = 1.5;
 const IDLE_TIME: Duration = Duration::from_secs(5);
 /// A connection may keep so many KB.
 const IDLE_KB: f64 = 8.0;
@@ -68,10 +72,15 @@ pub(super) fn idle(settings: &Settings) -> anyhow::Result<Vec<Row>> {
     let server =
         Server::host_with(&settings.cores, 1, Transport::WebSocket, &[("SIGNALBOX_LIMITS_PING_MS", "600000")])?;
     let before = server.resident()?;
-    let start = Instant::now();
-    let mut load = Load::open(&server, count, DATA)?;
-    eprintln!("  {count} idle connections, opened in {:.1} s", start.elapsed().as_secs_f64());
-    load.idle(Duration::from_secs(1))?;
+    let opened = |count: usize| {
+        let (start, cpu) = (Instant::now(), server.cpu()?);
+        let mut load = Load::open(&server, count, DATA)?;
+        eprintln!("  {count} idle connections, opened in {:.1} s", start.elapsed().as_secs_f64());
+        load.idle(Duration::from_secs(1))?;
+        anyhow::Ok((load, (server.cpu()? - cpu).as_secs_f64() / count as f64))
+    };
+    let few = opened(settings.fit(FIRST))?.1;
+    let (mut load, all) = opened(count)?;
     let (memory, cpu) = (server.resident()? - before, server.cpu()?);
     load.idle(IDLE_TIME)?;
     let cpu = (server.cpu()? - cpu).as_secs_f64() / IDLE_TIME.as_secs_f64();
@@ -87,5 +96,9 @@ pub(super) fn idle(settings: &Settings) -> anyhow::Result<Vec<Row>> {
     Ok(vec![
         row("memory of each", "8 KB", Unit::Kilobytes, memory / count as f64, IDLE_KB),
         row("CPU a second", "a hundredth of a core", Unit::Milliseconds, cpu, IDLE_CPU),
+        Row {
+            mark: Some(OPENED_MARK),
+            ..row("CPU to let one in", "of 1,000 connections", Unit::Microseconds, all, few)
+        },
     ])
 }

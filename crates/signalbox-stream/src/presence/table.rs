@@ -10,7 +10,7 @@ use signalbox_model::{MemberId, PresenceState, Present, ProjectId, Room, RoomFil
 use signalbox_wire::HostFrame;
 use tokio::time::Instant;
 
-use crate::{mailbox::Topic, presence::GRACE};
+use crate::{lookup::Lookup, mailbox::Topic, presence::GRACE};
 
 /// Rooms about which one connection says something, at most; the one spoken of longest ago gives way.
 const STATES: usize = 16;
@@ -71,9 +71,13 @@ pub(super) struct Message<L> {
 
 #[derive(Debug)]
 pub(super) struct Table<L> {
+    /// Changed by way of `take` and `put` alone, which keep up what follows.
     entries: BTreeMap<u64, Entry<L>>,
+    lookup: Lookup,
+    /// When something of an entry changes by itself.
+    wakes: BTreeSet<(Instant, u64)>,
     /// What was told.
-    told: BTreeMap<(Room, MemberId), Value>,
+    told: BTreeMap<Room, BTreeMap<MemberId, Value>>,
     changed: BTreeSet<(Room, MemberId)>,
     /// The projects of runs that somebody is in.
     projects: HashMap<Room, ProjectId>,
@@ -84,12 +88,50 @@ impl<L> Default for Table<L> {
     fn default() -> Self {
         Self {
             entries: BTreeMap::new(),
+            lookup: Lookup::default(),
+            wakes: BTreeSet::new(),
             told: BTreeMap::new(),
             changed: BTreeSet::new(),
             projects: HashMap::new(),
             order: 0,
         }
     }
+}
+
+/// What entries are looked up by.
+#[derive(Debug, Hash)]
+enum Key<'a> {
+    Member(&'a MemberId),
+    Follows(Covering<'a>),
+    Heir(&'a MemberId, Device<'a>),
+}
+
+/// A filter as it is looked up: one that follows the feeds of some projects follows so many rooms.
+#[derive(Debug, Hash)]
+enum Covering<'a> {
+    Room(&'a Room),
+    Feed(&'a ProjectId),
+    AllFeeds,
+    Tree(&'a ProjectId),
+}
+
+/// What makes a connection the same device as another one, which takes over from it.
+#[derive(Debug, Hash)]
+enum Device<'a> {
+    Instance(&'a str),
+    /// Without a name, and its connection broke.
+    Broken(&'a str),
+}
+
+fn covering(filter: &RoomFilter) -> impl Iterator<Item = Covering<'_>> {
+    let (one, many) = match filter {
+        RoomFilter::One(Room::Feed(project)) => (Some(Covering::Feed(project)), &[][..]),
+        RoomFilter::One(room) => (Some(Covering::Room(room)), &[][..]),
+        RoomFilter::ProjectTree(project) => (Some(Covering::Tree(project)), &[][..]),
+        RoomFilter::Activity(None) => (Some(Covering::AllFeeds), &[][..]),
+        RoomFilter::Activity(Some(projects)) => (None, &projects[..]),
+    };
+    one.into_iter().chain(many.iter().map(Covering::Feed))
 }
 
 /// The room in which who follows `filter` is present. What is for one member alone has nobody to be seen by, and who follows
@@ -100,6 +142,17 @@ fn place(filter: &RoomFilter) -> Option<Room> {
         RoomFilter::One(room) => Some(room.clone()),
         RoomFilter::Activity(None) => Some(Room::Activity),
         RoomFilter::ProjectTree(project) => Some(Room::Project(project.clone())),
+    }
+}
+
+/// Whether that room is `room`.
+fn is_place(filter: &RoomFilter, room: &Room) -> bool {
+    match (filter, room) {
+        (_, Room::Member(_)) => false,
+        (RoomFilter::One(one), room) => one == room,
+        (RoomFilter::Activity(None), Room::Activity) => true,
+        (RoomFilter::ProjectTree(tree), Room::Project(project)) => tree == project,
+        (RoomFilter::Activity(_) | RoomFilter::ProjectTree(_), _) => false,
     }
 }
 
@@ -122,7 +175,7 @@ impl<L> Entry<L> {
     }
 
     fn is_in(&self, room: &Room, projects: &HashMap<Room, ProjectId>) -> bool {
-        let here = self.rooms.iter().any(|filter| place(filter).as_ref() == Some(room)) || self.said.contains_key(room);
+        let here = self.rooms.iter().any(|filter| is_place(filter, room)) || self.said.contains_key(room);
         here && sees(&self.who, room, projects)
     }
 
@@ -130,14 +183,33 @@ impl<L> Entry<L> {
         self.rooms.iter().filter_map(place).chain(self.said.keys().cloned()).collect()
     }
 
-    /// What it shows in a room, and how recent that is.
-    fn state(&self, room: &Room) -> (u64, PresenceState) {
-        let (order, mut state) =
-            self.said.get(room).map_or((self.order, PresenceState::default()), |said| (said.order, said.state.clone()));
+    /// How recent what it shows in a room is.
+    fn order(&self, room: &Room) -> u64 {
+        self.said.get(room).map_or(self.order, |said| said.order)
+    }
+
+    /// What it shows in a room.
+    fn state(&self, room: &Room) -> PresenceState {
+        let mut state = self.said.get(room).map(|said| said.state.clone()).unwrap_or_default();
         if state.device.is_none() {
             state.device = Some(self.who.device.clone());
         }
-        (order, state.bounded())
+        state.bounded()
+    }
+
+    /// When something of it changes by itself.
+    fn wake(&self) -> Option<Instant> {
+        self.said.values().filter_map(|said| said.typing_until).chain(self.until).min()
+    }
+
+    fn keys(&self) -> impl Iterator<Item = Key<'_>> {
+        let device = match &self.who.instance {
+            Some(instance) => Some(Device::Instance(instance)),
+            None => self.link.is_none().then_some(Device::Broken(&self.who.device)),
+        };
+        let heir = device.map(|device| Key::Heir(&self.who.member, device));
+        let follows = self.rooms.iter().flat_map(covering).map(Key::Follows);
+        [Key::Member(&self.who.member)].into_iter().chain(heir).chain(follows)
     }
 }
 
@@ -153,6 +225,24 @@ fn frame(room: &Room, member: &MemberId, value: Option<&Value>, name: &str) -> B
 }
 
 impl<L: Clone> Table<L> {
+    /// The entry, to be changed and put back.
+    fn take(&mut self, id: u64) -> Option<Entry<L>> {
+        let entry = self.entries.remove(&id)?;
+        entry.keys().for_each(|key| self.lookup.remove(key, id));
+        if let Some(wake) = entry.wake() {
+            self.wakes.remove(&(wake, id));
+        }
+        Some(entry)
+    }
+
+    fn put(&mut self, id: u64, entry: Entry<L>) {
+        entry.keys().for_each(|key| self.lookup.insert(key, id));
+        if let Some(wake) = entry.wake() {
+            self.wakes.insert((wake, id));
+        }
+        self.entries.insert(id, entry);
+    }
+
     fn touch(&mut self, member: &MemberId, rooms: impl IntoIterator<Item = Room>) {
         self.changed.extend(rooms.into_iter().map(|room| (room, member.clone())));
     }
@@ -178,7 +268,7 @@ impl<L: Clone> Table<L> {
         self.order += 1;
         let order = self.order;
         let member = who.member.clone();
-        let mut entry = self.entries.remove(&id).unwrap_or_else(|| Entry {
+        let mut entry = self.take(id).unwrap_or_else(|| Entry {
             who,
             rooms: Vec::new(),
             said: BTreeMap::new(),
@@ -197,22 +287,30 @@ impl<L: Clone> Table<L> {
         }
         self.inherit(&mut entry, &fresh, now);
         touched.extend(entry.places());
-        let told = self.told.iter().filter(|((room, _), _)| {
-            let project = project_of(room, &self.projects);
-            fresh.iter().any(|filter| filter.covers(room, project)) && sees(&entry.who, room, &self.projects)
-        });
+        let told: BTreeMap<&Room, _> = fresh.iter().flat_map(|filter| self.told_of(filter)).collect();
+        let told = told.into_iter().filter(|(room, _)| sees(&entry.who, room, &self.projects));
         let told = told
-            .map(|((room, member), value)| {
+            .flat_map(|(room, members)| members.iter().map(move |(member, value)| (room, member, value)))
+            .map(|(room, member, value)| {
                 let topic = Topic::Presence(room.clone(), member.clone());
                 (topic, frame(room, member, Some(value), &value.name))
             })
             .collect();
-        self.entries.insert(id, entry);
+        self.put(id, entry);
         self.touch(&member, touched);
         told
     }
 
-    /// A device that is back takes over what it said before its connection broke, room by room as it joins them.
+    /// What was told of the rooms that `filter` covers.
+    fn told_of(&self, filter: &RoomFilter) -> Vec<(&Room, &BTreeMap<MemberId, Value>)> {
+        match filter {
+            RoomFilter::One(room) => self.told.get_key_value(room).into_iter().collect(),
+            _ => self.told.iter().filter(|(room, _)| filter.covers(room, project_of(room, &self.projects))).collect(),
+        }
+    }
+
+    /// A device that is back takes over what it said before its connection broke, room by room as it joins them. `entry` is
+    /// not in the table.
     fn inherit(&mut self, entry: &mut Entry<L>, fresh: &[RoomFilter], now: Instant) {
         let same = |other: &Entry<L>| {
             other.who.member == entry.who.member
@@ -222,11 +320,13 @@ impl<L: Clone> Table<L> {
                     _ => false,
                 }
         };
-        let older: Vec<u64> = self.entries.iter().filter(|(_, other)| same(other)).map(|(id, _)| *id).collect();
+        let device = entry.who.instance.as_deref().map_or(Device::Broken(&entry.who.device), Device::Instance);
+        let older = self.lookup.of(Key::Heir(&entry.who.member, device));
+        let older: Vec<u64> = older.filter(|id| self.entries.get(id).is_some_and(same)).collect();
         // Of those without a name one at a time: two that broke may be two devices.
         let count = if entry.who.instance.is_some() { older.len() } else { 1 };
         for id in older.into_iter().rev().take(count) {
-            let Some(other) = self.entries.get_mut(&id) else { continue };
+            let Some(mut other) = self.take(id) else { continue };
             let covered = |room: &Room| {
                 let project = project_of(room, &self.projects);
                 fresh.iter().any(|filter| filter.covers(room, project))
@@ -242,8 +342,8 @@ impl<L: Clone> Table<L> {
             other.link = None;
             other.until.get_or_insert(now + GRACE);
             entry.order = entry.order.min(other.order);
-            if other.rooms.is_empty() && other.said.is_empty() {
-                self.entries.remove(&id);
+            if !(other.rooms.is_empty() && other.said.is_empty()) {
+                self.put(id, other);
             }
         }
     }
@@ -261,10 +361,11 @@ impl<L: Clone> Table<L> {
         {
             self.projects.entry(room.clone()).or_insert(project);
         }
-        let Some(entry) = self.entries.get_mut(&id) else { return false };
-        if matches!(room, Room::Member(_)) || !entry.follows(&room, &self.projects) {
+        let may = |entry: &Entry<L>| !matches!(room, Room::Member(_)) && entry.follows(&room, &self.projects);
+        if !self.entries.get(&id).is_some_and(may) {
             return false;
         }
+        let Some(mut entry) = self.take(id) else { return false };
         self.order += 1;
         let typing_until = state.typing.map(|_| now + TYPING);
         let member = entry.who.member.clone();
@@ -276,72 +377,90 @@ impl<L: Clone> Table<L> {
             entry.said.remove(&oldest);
             touched.push(oldest);
         }
+        self.put(id, entry);
         self.touch(&member, touched);
         true
     }
 
     pub(super) fn gone(&mut self, id: u64, on_purpose: bool, now: Instant) {
-        let Some(entry) = self.entries.get_mut(&id) else { return };
-        entry.link = None;
+        let Some(mut entry) = self.take(id) else { return };
         if on_purpose {
-            self.remove(id);
-        } else {
-            entry.until.get_or_insert(now + GRACE);
-        }
-    }
-
-    fn remove(&mut self, id: u64) {
-        if let Some(entry) = self.entries.remove(&id) {
             self.touch(&entry.who.member, entry.places());
+            return;
         }
+        entry.link = None;
+        entry.until.get_or_insert(now + GRACE);
+        self.put(id, entry);
     }
 
     /// Lets those go whose time is over, and those stop writing who did not say so again.
     fn expire(&mut self, now: Instant) {
-        let over: Vec<u64> =
-            self.entries.iter().filter(|(_, e)| e.until.is_some_and(|until| until <= now)).map(|(id, _)| *id).collect();
-        for id in over {
-            self.remove(id);
-        }
-        let mut touched = Vec::new();
-        for entry in self.entries.values_mut() {
+        while let Some((wake, id)) = self.wakes.first().copied()
+            && wake <= now
+            && let Some(mut entry) = self.take(id)
+        {
+            if entry.until.is_some_and(|until| until <= now) {
+                self.touch(&entry.who.member, entry.places());
+                continue;
+            }
             for (room, said) in &mut entry.said {
                 if said.typing_until.is_some_and(|until| until <= now) {
                     (said.state.typing, said.typing_until) = (None, None);
-                    touched.push((room.clone(), entry.who.member.clone()));
+                    self.changed.insert((room.clone(), entry.who.member.clone()));
                 }
             }
+            self.put(id, entry);
         }
-        self.changed.extend(touched);
-    }
-
-    fn next(&self) -> Option<Instant> {
-        let ends = self.entries.values().filter_map(|entry| entry.until);
-        let typing = self.entries.values().flat_map(|entry| entry.said.values()).filter_map(|said| said.typing_until);
-        ends.chain(typing).min()
     }
 
     fn value(&self, room: &Room, member: &MemberId) -> Option<Value> {
-        let mine = self.entries.values().filter(|e| e.who.member == *member && e.is_in(room, &self.projects));
-        let mut states: Vec<(u64, &str, PresenceState)> = mine
-            .map(|entry| {
-                let (order, state) = entry.state(room);
-                (order, entry.who.name.as_str(), state)
-            })
-            .collect();
-        states.sort_by_key(|(order, ..)| std::cmp::Reverse(*order));
-        let (_, name, state) = states.first()?;
-        let (name, state) = ((*name).to_owned(), state.clone());
-        let devices = if states.len() > 1 {
-            states.into_iter().take(DEVICES).map(|(.., state)| state).collect()
-        } else {
-            Vec::new()
-        };
-        Some(Value { name, state, devices })
+        let all = self.lookup.of(Key::Member(member)).filter_map(|id| self.entries.get(&id));
+        let mine = all.filter(|entry| entry.who.member == *member && entry.is_in(room, &self.projects));
+        let mut mine: Vec<(u64, &Entry<L>)> = mine.map(|entry| (entry.order(room), entry)).collect();
+        // A program may have thousands of connections.
+        let shown = mine.len().min(DEVICES);
+        if mine.len() > shown {
+            mine.select_nth_unstable_by_key(shown, |(order, _)| std::cmp::Reverse(*order));
+        }
+        mine.truncate(shown);
+        mine.sort_by_key(|(order, _)| std::cmp::Reverse(*order));
+        let (_, newest) = mine.first()?;
+        let devices =
+            if mine.len() > 1 { mine.iter().map(|(_, entry)| entry.state(room)).collect() } else { Vec::new() };
+        Some(Value { name: newest.who.name.clone(), state: newest.state(room), devices })
     }
 
     pub(super) fn followers(&self, room: &Room) -> Vec<L> {
-        self.entries.values().filter(|e| e.follows(room, &self.projects)).filter_map(|e| e.link.clone()).collect()
+        let following = self.following(room);
+        following.into_iter().filter_map(|id| self.entries.get(&id)?.link.clone()).collect()
+    }
+
+    /// Whether there is anybody to hear of it.
+    pub(super) fn is_followed(&self, room: &Room) -> bool {
+        self.coverings(room).flat_map(|covering| self.lookup.of(Key::Follows(covering))).any(|id| self.hears(id, room))
+    }
+
+    /// The filters that cover a room.
+    fn coverings<'a>(&'a self, room: &'a Room) -> impl Iterator<Item = Covering<'a>> {
+        let alone = match room {
+            Room::Feed(project) => Covering::Feed(project),
+            room => Covering::Room(room),
+        };
+        let feeds = room.is_of_feed().then_some(Covering::AllFeeds);
+        let tree = project_of(room, &self.projects).map(Covering::Tree);
+        [alone].into_iter().chain(feeds).chain(tree)
+    }
+
+    fn hears(&self, id: u64, room: &Room) -> bool {
+        self.entries.get(&id).is_some_and(|entry| entry.link.is_some() && entry.follows(room, &self.projects))
+    }
+
+    fn following(&self, room: &Room) -> Vec<u64> {
+        let found = self.coverings(room).flat_map(|covering| self.lookup.of(Key::Follows(covering)));
+        let mut found: Vec<u64> = found.filter(|id| self.hears(*id, room)).collect();
+        found.sort_unstable();
+        found.dedup();
+        found
     }
 
     pub(super) fn flush(&mut self, now: Instant) -> (Vec<Message<L>>, Option<Instant>) {
@@ -350,53 +469,60 @@ impl<L: Clone> Table<L> {
         for (room, member) in std::mem::take(&mut self.changed) {
             let key = (room, member);
             let value = self.value(&key.0, &key.1);
-            if value.as_ref() == self.told.get(&key) {
+            let (room, member) = &key;
+            let told = self.told.get(room);
+            let before = told.and_then(|members| members.get(member));
+            if value.as_ref() == before {
                 continue;
             }
-            let (room, member) = &key;
             let topic = Topic::Presence(room.clone(), member.clone());
             let message = match value {
                 Some(value) => {
-                    let in_room = self.told.keys().filter(|(of, _)| of == room).count();
-                    if !self.told.contains_key(&key) && in_room >= MEMBERS {
+                    if before.is_none() && told.map_or(0, BTreeMap::len) >= MEMBERS {
                         continue;
                     }
                     let frame = frame(room, member, Some(&value), "");
-                    self.told.insert(key.clone(), value);
-                    Message { topic, frame, left: false, to: self.followers(&key.0) }
+                    self.told.entry(room.clone()).or_default().insert(member.clone(), value);
+                    Message { topic, frame, left: false, to: self.followers(room) }
                 }
                 None => {
-                    let name = self.told.remove(&key).map(|value| value.name).unwrap_or_default();
-                    Message { topic, frame: frame(&key.0, &key.1, None, &name), left: true, to: self.followers(&key.0) }
+                    let mut name = String::new();
+                    if let Some(members) = self.told.get_mut(room) {
+                        name = members.remove(member).map(|value| value.name).unwrap_or_default();
+                        if members.is_empty() {
+                            self.told.remove(room);
+                        }
+                    }
+                    Message { topic, frame: frame(room, member, None, &name), left: true, to: self.followers(room) }
                 }
             };
             messages.push(message);
         }
         if self.projects.len() > 4 * (self.entries.len() + 64) {
-            let told = &self.told;
-            let entries = &self.entries;
-            self.projects.retain(|room, _| {
-                told.keys().any(|(of, _)| of == room) || entries.values().any(|entry| entry.places().contains(room))
-            });
+            let places = self.entries.values().flat_map(Entry::places);
+            let used: BTreeSet<Room> = self.told.keys().cloned().chain(places).collect();
+            self.projects.retain(|room, _| used.contains(room));
         }
-        (messages, self.next())
+        (messages, self.wakes.first().map(|(wake, _)| *wake))
     }
 
     pub(super) fn present(&self, filter: &RoomFilter) -> Vec<Present> {
-        let wanted = self.told.iter().filter(|((room, _), _)| filter.covers(room, project_of(room, &self.projects)));
-        wanted
-            .map(|((room, member), value)| Present {
-                room: room.clone(),
-                member: member.clone(),
-                name: value.name.clone(),
-                state: value.state.clone(),
-                devices: value.devices.clone(),
-            })
-            .collect()
+        let of = |(room, members)| {
+            BTreeMap::iter(members).map(move |(member, value): (&MemberId, &Value)| (room, member, value))
+        };
+        let told = self.told_of(filter).into_iter().flat_map(of);
+        told.map(|(room, member, value): (&Room, _, _)| Present {
+            room: room.clone(),
+            member: member.clone(),
+            name: value.name.clone(),
+            state: value.state.clone(),
+            devices: value.devices.clone(),
+        })
+        .collect()
     }
 
     pub(super) fn size(&self) -> (usize, usize) {
-        (self.entries.len(), self.told.len())
+        (self.entries.len(), self.told.values().map(BTreeMap::len).sum())
     }
 }
 

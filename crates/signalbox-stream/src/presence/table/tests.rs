@@ -195,7 +195,7 @@ proptest! {
             }
         }
         let told: BTreeSet<(String, String)> =
-            table.told.keys().map(|(room, member)| (room.to_string(), member.to_string())).collect();
+            table.told.iter().flat_map(|(room, members)| members.keys().map(|member| (room.to_string(), member.to_string()))).collect();
         prop_assert!(expected.is_subset(&told), "missing: {:?}", expected.difference(&told));
         // Beyond that only where somebody said something in a room of a project that it follows as a whole.
         for (room, who) in told.difference(&expected) {
@@ -230,6 +230,7 @@ proptest! {
         }
         table.flush(now + GRACE);
         prop_assert_eq!(table.size(), (0, 0));
+        prop_assert!(table.lookup.is_empty() && table.wakes.is_empty() && table.told.is_empty());
     }
 }
 
