@@ -1,4 +1,5 @@
-/* Laid over the host with LD_PRELOAD: every write to the log's write-ahead log takes SLOW_MS milliseconds. */
+/* Laid over the host with LD_PRELOAD: every write to the log's write-ahead log takes SLOW_MS milliseconds, and every wait until
+   the log's files are on the disk SLOW_SYNC_MS. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdio.h>
@@ -8,16 +9,21 @@
 #include <time.h>
 #include <unistd.h>
 
-static void wait_if_slow(int file) {
+static int ends_with(const char *path, size_t length, const char *end) {
+    size_t of_end = strlen(end);
+    return length >= of_end && strcmp(path + length - of_end, end) == 0;
+}
+
+static void wait_if_slow(int file, const char *variable, int database) {
     char link[64], path[4096];
     snprintf(link, sizeof link, "/proc/self/fd/%d", file);
     ssize_t length = readlink(link, path, sizeof path - 1);
-    const char *delay = getenv("SLOW_MS");
-    if (length < 4 || delay == NULL) {
+    const char *delay = getenv(variable);
+    if (length < 0 || delay == NULL) {
         return;
     }
     path[length] = 0;
-    if (strcmp(path + length - 4, "-wal") != 0) {
+    if (!ends_with(path, length, "-wal") && !(database && ends_with(path, length, "/log.db"))) {
         return;
     }
     long ms = atol(delay);
@@ -30,10 +36,24 @@ ssize_t pwrite64(int file, const void *bytes, size_t count, off64_t at) {
     if (real == NULL) {
         real = dlsym(RTLD_NEXT, "pwrite64");
     }
-    wait_if_slow(file);
+    wait_if_slow(file, "SLOW_MS", 0);
     return real(file, bytes, count, at);
 }
 
 ssize_t pwrite(int file, const void *bytes, size_t count, off_t at) {
     return pwrite64(file, bytes, count, at);
+}
+
+static int sync_slowly(int file, const char *name) {
+    int (*real)(int) = (int (*)(int))dlsym(RTLD_NEXT, name);
+    wait_if_slow(file, "SLOW_SYNC_MS", 1);
+    return real(file);
+}
+
+int fsync(int file) {
+    return sync_slowly(file, "fsync");
+}
+
+int fdatasync(int file) {
+    return sync_slowly(file, "fdatasync");
 }

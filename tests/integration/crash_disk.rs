@@ -397,3 +397,39 @@ fn a_slow_disk_slows_who_writes_and_nobody_else() {
     acknowledged.sort_unstable();
     assert_eq!(stored, acknowledged, "everything acknowledged is there once, and nothing else");
 }
+
+/// The disk takes seconds until it has what it was given, as many do under load. The write-ahead log is copied into the database
+/// meanwhile, and more than once, but nobody who publishes waits for that.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_disk_that_takes_long_to_sync_stalls_nobody() {
+    const SYNC: Duration = Duration::from_secs(3);
+    /// Twelve megabytes: the log is copied from eight on.
+    const COUNT: usize = 240;
+    let (data, folder, project) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), Project::new(&[]));
+    drop(Host::start(data.path(), &[project.path()]));
+    let (library, delay) = (slow_disk(folder.path()), SYNC.as_millis().to_string());
+    let env = [
+        ("LD_PRELOAD", library.to_str().unwrap()),
+        ("SLOW_SYNC_MS", &delay),
+        ("SIGNALBOX_LIMITS_CALLS_PER_SECOND", "0"),
+    ];
+    let mut host = Host::start_with(data.path(), &[project.path()], &env);
+    let (id, filler) = (host.project_id(), "x".repeat(50_000));
+    let mut longest = Duration::ZERO;
+    let mut acknowledged = Vec::new();
+    for _ in 0..COUNT {
+        let start = Instant::now();
+        let reply = host.call("event.publish", json!({ "project": id, "type": "x_n", "data": filler })).unwrap();
+        longest = longest.max(start.elapsed());
+        acknowledged.push(reply["seq"].as_u64().unwrap());
+    }
+    assert!(longest < SYNC, "somebody who published waited {longest:?}");
+    // In the middle of it.
+    host.kill();
+    let log = open(data.path()).unwrap();
+    let tree = [RoomFilter::ProjectTree(id.parse().unwrap())];
+    let stored = log.read(|reader| reader.events(&tree, 0, log.head(), 10_000)).unwrap();
+    let seqs: Vec<u64> = stored.frames.iter().filter(|frame| frame.kind() == "x_n").map(|frame| frame.seq).collect();
+    assert_eq!(seqs, acknowledged, "everything acknowledged is there once");
+}

@@ -19,7 +19,7 @@ use tokio::{runtime::Runtime, task::JoinSet};
 use crate::table::{Row, Unit, least};
 
 const PUBLISHERS: u32 = 64;
-const EACH: u32 = 400;
+const EACH: u32 = 700;
 const ALONE: u32 = 1000;
 
 /// With the columns beside it a row of about 300 bytes.

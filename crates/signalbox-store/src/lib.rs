@@ -15,6 +15,7 @@ mod access;
 mod agents;
 mod batch;
 pub mod blob;
+mod checkpoint;
 mod error;
 mod frame;
 mod histogram;
@@ -77,6 +78,14 @@ impl Durability {
         match self {
             Self::Process => "process",
             Self::Power => "power",
+        }
+    }
+
+    /// SQLite's setting for it.
+    pub(crate) fn synchronous(self) -> &'static str {
+        match self {
+            Self::Process => "NORMAL",
+            Self::Power => "FULL",
         }
     }
 }
@@ -146,7 +155,7 @@ impl Store {
             lease,
             blobs: blobs.clone(),
             shared: Arc::clone(&state),
-            slow: options.durability == Durability::Power,
+            durability: options.durability,
         })?;
         let desk = Arc::new(Mutex::new(Some(writer)));
         let (thread_desk, shared) = (Arc::clone(&desk), Arc::clone(&state));

@@ -2,6 +2,10 @@
 //!
 //! A statement opens the table and each of its indexes before it writes anything, which costs about as much as the row itself:
 //! so one statement writes the rows of several events.
+//!
+//! `OR ROLLBACK`: such a statement may fail after its first row, and to undo that alone SQLite keeps a copy of each page before it
+//! changes it (<https://www.sqlite.org/tempfiles.html>, section 2.3). Nobody wants that: when a row cannot be written the
+//! whole group is undone.
 
 use std::sync::LazyLock;
 
@@ -17,7 +21,7 @@ pub(crate) static INSERTS: LazyLock<[String; 4]> = LazyLock::new(|| {
     SIZES.map(|rows| {
         let row = "(?, ?, ?, ?, ?, ?, ?, ?, ?)";
         format!(
-            "INSERT INTO events(seq, prev, ts, room, type, actor, run, step, data) VALUES {}",
+            "INSERT OR ROLLBACK INTO events(seq, prev, ts, room, type, actor, run, step, data) VALUES {}",
             vec![row; rows].join(", ")
         )
     })

@@ -29,11 +29,7 @@ pub(crate) fn prepare(db: &mut Connection, path: &Path, durability: Durability) 
         return Err(StoreError::Newer { path: path.to_owned(), found, known: KNOWN });
     }
     db.pragma_update(None, "journal_mode", "WAL")?;
-    let synchronous = match durability {
-        Durability::Process => "NORMAL",
-        Durability::Power => "FULL",
-    };
-    db.pragma_update(None, "synchronous", synchronous)?;
+    db.pragma_update(None, "synchronous", durability.synchronous())?;
     stable_plans(db)?;
     // 16 MiB: the tables that every commit touches stay in memory.
     db.pragma_update(None, "cache_size", -16_384)?;

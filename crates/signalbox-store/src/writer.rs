@@ -2,10 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -13,9 +10,10 @@ use rusqlite::{Connection, OptionalExtension, params};
 use signalbox_model::{Clock, Cursor, Epoch, NewEvent, ProjectId, Room};
 
 use crate::{
-    Committed, Frame, KeyClaim, Publish, Retained, RetentionPolicy, RoomInfo, StoreError, access,
+    Committed, Durability, Frame, KeyClaim, Publish, Retained, RetentionPolicy, RoomInfo, StoreError, access,
     batch::{Span, Submission},
     blob::Blobs,
+    checkpoint::{Checkpoints, Wal},
     frame::Parts as EventParts,
     mark::{Lease, Mark},
     projection::{self, Whence},
@@ -34,8 +32,7 @@ pub(crate) struct Parts {
     pub(crate) lease: Lease,
     pub(crate) blobs: Blobs,
     pub(crate) shared: Arc<Shared>,
-    /// Whether a commit waits for the disk.
-    pub(crate) slow: bool,
+    pub(crate) durability: Durability,
 }
 
 struct RoomState {
@@ -52,9 +49,6 @@ const LIVE_QUIET: usize = 64;
 
 /// Rooms remembered at most; past it the memory is cleared and filled again from the table.
 const ROOMS: usize = 50_000;
-
-/// Pages in the write-ahead log from which on it is copied into the database.
-const WAL_PAGES: usize = 2_000;
 
 /// Whether there is more to do.
 #[derive(Debug, PartialEq, Eq)]
@@ -76,28 +70,30 @@ pub(crate) struct Writer {
     /// How many rooms are live in the table.
     live: usize,
     indexed: u64,
-    /// Pages in the write-ahead log after the last commit.
-    wal: Arc<AtomicUsize>,
+    checkpoints: Checkpoints,
     /// How long the last commit took.
     took: Duration,
 }
 
 impl Writer {
     pub(crate) fn new(mut parts: Parts) -> Result<Self, StoreError> {
-        let wal = Arc::new(AtomicUsize::new(0));
+        let wal = Arc::<Wal>::default();
         let pages = Arc::clone(&wal);
         // In place of SQLite's own checkpoints, which are part of a commit.
         parts.db.wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, count: std::ffi::c_int| {
-            pages.store(usize::try_from(count).unwrap_or(0), Ordering::Relaxed);
+            pages.holds(usize::try_from(count).unwrap_or(0));
             Ok(())
         }))?;
         let indexed = search::indexed(&parts.db)?;
+        let checkpoints = Checkpoints::new(parts.db.path().unwrap_or_default().as_ref(), parts.durability, wal);
         // Those that were live when the process before this one ended.
         schema::settle(&parts.db)?;
-        Ok(Self { parts, rooms: HashMap::new(), live: 0, indexed, wal, took: Duration::ZERO })
+        Ok(Self { parts, rooms: HashMap::new(), live: 0, indexed, checkpoints, took: Duration::ZERO })
     }
 
     pub(crate) fn close(self) {
+        // Else its connection would be in the way.
+        drop(self.checkpoints);
         let Parts { db, mark, lease, shared, .. } = self.parts;
         let path = db.path().map(std::path::PathBuf::from);
         let whole = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0).map(|busy| !busy));
@@ -115,7 +111,8 @@ impl Writer {
 
     /// Whether a small commit takes no longer than copying some bytes.
     pub(crate) fn is_quick(&self) -> bool {
-        !self.parts.slow && self.took < QUICK && self.live <= LIVE && self.wal.load(Ordering::Relaxed) < WAL_PAGES
+        let waits = self.parts.durability == Durability::Power;
+        !waits && self.took < QUICK && self.live <= LIVE && !self.checkpoints.is_due()
     }
 
     /// Begins the transaction of the commit that follows. False if another program has the database's lock, for which only
@@ -131,19 +128,7 @@ impl Writer {
     }
 
     pub(crate) fn checkpoint_if_due(&mut self) {
-        if self.wal.load(Ordering::Relaxed) < WAL_PAGES {
-            return;
-        }
-        let left = self
-            .parts
-            .db
-            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)));
-        match left {
-            // Whole: the next commit begins the write-ahead log anew, unless somebody still reads it.
-            Ok((pages, copied)) if pages == copied => self.wal.store(0, Ordering::Relaxed),
-            Ok(_) => {}
-            Err(error) => tracing::warn!(%error, "the write-ahead log could not be copied into the database"),
-        }
+        self.checkpoints.advance(&self.parts.db);
     }
 
     /// How many events the search index lacks.
@@ -303,17 +288,16 @@ fn write(
         }
         let start = (job.next, job.frames.len(), job.rows.len());
         let result = job.apply(index, &group[index], key);
-        let undo = std::mem::take(&mut job.undo);
         match result {
             Ok(span) => {
-                woken.extend(undo.into_iter().filter(|undo| !undo.live).map(|undo| undo.room));
+                woken.extend(job.undo.drain(..).filter(|undo| !undo.live).map(|undo| undo.room));
                 answers.push(Ok(span));
             }
             Err(error) if error.is_of_the_batch() => {
                 if guarded {
                     db.prepare_cached("ROLLBACK TO batch")?.execute([])?;
                 }
-                for Undo { room, head, .. } in undo.into_iter().rev() {
+                for Undo { room, head, .. } in job.undo.drain(..).rev() {
                     match head {
                         Some(head) => {
                             if let Some(state) = job.rooms.get_mut(&room.room) {

@@ -356,3 +356,28 @@ proptest! {
         prop_assert_eq!(got, reference);
     }
 }
+
+/// However much is written and whoever reads meanwhile, the write-ahead log begins anew before it is large, and goes when
+/// the log is closed.
+#[tokio::test]
+async fn the_write_ahead_log_stays_small() {
+    /// Its bound, in pages of 4 KiB and what is in front of each, and what the last commit may add to that.
+    const BOUND: u64 = 32_000 * (4096 + 24) + 1024 * 1024;
+    const TEXT: usize = 200_000;
+    let dir = tempfile::tempdir().unwrap();
+    let (store, published) = open(dir.path());
+    let text = "x".repeat(TEXT);
+    let room = Room::Project(project("demo"));
+    let (mut written, mut longest, wal) = (0, 0, dir.path().join("log.db-wal"));
+    while written < BOUND + BOUND / 4 {
+        store.append(Batch::of(vec![custom(room.clone(), &text)])).await.unwrap();
+        published.lock().unwrap().clear();
+        written += TEXT as u64;
+        longest = longest.max(std::fs::metadata(&wal).unwrap().len());
+    }
+    assert!(longest <= BOUND, "{longest} bytes after {written}");
+    let head = store.head();
+    store.close();
+    assert!(!wal.exists(), "it went with the last connection");
+    assert_eq!(open(dir.path()).0.head(), head);
+}
