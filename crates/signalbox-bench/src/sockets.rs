@@ -1,6 +1,6 @@
 //! Fan-out over real sockets: the host as a process of its own, and in this one thousands of subscribers and a publisher.
 //!
-//! `sockets [--secs N] [--rounds N] [--peers] [--part fanout|rooms|idle]`. What counts is the server's processor time for a delivery: unlike a rate,
+//! `sockets [--secs N] [--rounds N] [--peers] [--part fanout|100|1000|5000|rooms|idle]`. What counts is the server's processor time for a delivery: unlike a rate,
 //! other programs do not come off it, and neither does the load. Beside it stand floors that fan out the same events, of
 //! the same size on the wire, and do nothing else: `raw` writes each message to each socket by itself, `coalesced`
 //! everything that waits at once.
@@ -96,8 +96,8 @@ pub(crate) fn bench(_: &Runtime, rounds: u32) -> anyhow::Result<Vec<Row>> {
     eprintln!("  {rounds} rounds, {secs} s of each figure");
     let mut rows = Vec::new();
     let only = after("--part").map(String::as_str);
-    let takes = |part| only.is_none_or(|only| only == part);
-    for case in CASES.iter().filter(|_| takes("fanout")) {
+    let takes = |part: &str| only.is_none_or(|only| only == part);
+    for case in CASES.iter().filter(|case| takes("fanout") || takes(&case.subscribers.to_string())) {
         rows.extend(settings.case(case, &peers)?);
     }
     if takes("rooms") {
@@ -106,7 +106,7 @@ pub(crate) fn bench(_: &Runtime, rounds: u32) -> anyhow::Result<Vec<Row>> {
     if takes("idle") {
         rows.extend(more::idle(&settings)?);
     }
-    ensure!(!rows.is_empty(), "--part is one of fanout, rooms, idle");
+    ensure!(!rows.is_empty(), "--part is one of fanout, 100, 1000, 5000, rooms, idle");
     Ok(rows)
 }
 
