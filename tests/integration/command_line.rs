@@ -96,6 +96,26 @@ fn init_recognises_projects_writes_once_and_what_it_writes_is_valid() {
 }
 
 #[test]
+fn a_run_in_the_wrong_folder_makes_no_project_of_it() {
+    let (data, folder) = (tempfile::tempdir().unwrap(), Project::new(&[]));
+    let host = Host::start(data.path(), &[]);
+    let go = |workflow: &str| run(command(data.path()).current_dir(folder.path()).args(["run", workflow]));
+    let refused = go("ship");
+    assert_eq!(refused.status.code(), Some(1), "{}", stderr(&refused));
+    assert!(stderr(&refused).contains("there is no workflow ship"), "{}", stderr(&refused));
+    assert!(stderr(&refused).contains("nothing was done"), "{}", stderr(&refused));
+    assert_eq!(host.call("project.list", json!({})).unwrap()["projects"], json!([]));
+    // A file that is named is enough.
+    std::fs::write(
+        folder.path().join("ship.yaml"),
+        "signalbox: 1\nname: ship\nsteps:\n  one: { kind: command, run: 'true' }\n",
+    )
+    .unwrap();
+    let done = go("ship.yaml");
+    assert!(done.status.success(), "{}{}", stdout(&done), stderr(&done));
+}
+
+#[test]
 fn schemas_and_settings_are_printed() {
     let data = tempfile::tempdir().unwrap();
     for name in ["workflow", "openapi", "asyncapi", "run_updated", "client-frame", "run.start.params"] {

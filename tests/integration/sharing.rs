@@ -382,6 +382,9 @@ fn the_command_line_shares_invites_joins_and_follows() {
         .find(|line| line.starts_with("https://"))
         .unwrap_or_else(|| panic!("{}", stderr(&made)))
         .to_owned();
+    let as_json = cli(data.path(), &["invite", "--role", "viewer", "--json"]);
+    let as_json: Value = serde_json::from_slice(&as_json.stdout).unwrap();
+    assert!(as_json["link"].as_str().unwrap().starts_with("https://") && as_json.get("qr").is_none(), "{as_json}");
     // Another person's machine.
     let home = tempfile::tempdir().unwrap();
     let other = |arguments: &[&str]| cli(home.path(), arguments);

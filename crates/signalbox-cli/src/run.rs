@@ -99,14 +99,22 @@ async fn follow(wish: &Wish, client: Client, mut updates: mpsc::Receiver<Update>
     let folder = wish.project.clone().unwrap_or_else(|| PathBuf::from("."));
     let folder = std::fs::canonicalize(&folder)
         .with_context(|| format!("the project folder {} cannot be opened", folder.display()))?;
-    let project: ProjectReply = client.get("project.open", json!({ "path": folder })).await.map_err(remote::explain)?;
-    let id = project.project.id;
     // A file may be named from where the person is.
-    let workflow = std::fs::canonicalize(&wish.workflow)
+    let file = std::fs::canonicalize(&wish.workflow)
         .ok()
         .filter(|path| path.is_file())
-        .and_then(|path| path.strip_prefix(&folder).ok().map(|path| path.to_string_lossy().into_owned()))
-        .unwrap_or_else(|| wish.workflow.clone());
+        .and_then(|path| path.strip_prefix(&folder).ok().map(|path| path.to_string_lossy().into_owned()));
+    if file.is_none() && !folder.join(".signalbox/workflows").is_dir() {
+        // Else whoever is in the wrong folder has one project more.
+        bail!(
+            "there is no workflow {}: {} has no folder .signalbox/workflows; nothing was done\nhint: `signalbox init` makes one, --project names another folder",
+            wish.workflow,
+            folder.display()
+        );
+    }
+    let workflow = file.unwrap_or_else(|| wish.workflow.clone());
+    let project: ProjectReply = client.get("project.open", json!({ "path": folder })).await.map_err(remote::explain)?;
+    let id = project.project.id;
     let inputs = typed(&client, &json!(id), &workflow, inputs(&wish.inputs)?).await;
     let params = json!({ "project": id, "workflow": workflow, "inputs": inputs });
     let started: RunStarted = client.get("run.start", params).await.map_err(remote::explain)?;

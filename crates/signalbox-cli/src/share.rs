@@ -103,11 +103,13 @@ pub(crate) async fn invite(wish: Invitation) -> anyhow::Result<End> {
         params["name"] = json!(name);
     }
     let reply = remote::ask(&wish.target, "invite.create", params).await?;
+    let mut made: Value = serde_json::from_str(reply.get())?;
     if wish.json {
-        output::line(reply.get());
+        // A picture is for pages.
+        made.as_object_mut().and_then(|fields| fields.remove("qr"));
+        output::line(&made.to_string());
         return Ok(End::Success);
     }
-    let made: Value = serde_json::from_str(reply.get())?;
     let text = |name: &str| made[name].as_str().unwrap_or_default().to_owned();
     if output::is_terminal()
         && let Ok(code) = qrcode::QrCode::with_error_correction_level(text("link"), qrcode::EcLevel::L)

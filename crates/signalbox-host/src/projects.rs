@@ -8,6 +8,7 @@ use std::{
 
 use signalbox_model::{EventData, NewEvent, Project, ProjectId, Room};
 use signalbox_wire::{CallError, Caller, ErrorCode, method};
+use unicode_normalization::{UnicodeNormalization as _, char::is_combining_mark};
 
 use crate::{Host, host::store_error, ids};
 
@@ -127,7 +128,9 @@ fn canonical(path: &str) -> Result<PathBuf, CallError> {
 /// An id made from the folder's name that no other project has.
 fn free_id(name: &str, known: &[Project]) -> ProjectId {
     let mut slug = String::new();
-    for letter in name.to_lowercase().chars().take(50) {
+    // "é" is "e" and a mark: without it the name is still the name.
+    let plain: String = name.nfkd().filter(|letter| !is_combining_mark(*letter)).collect();
+    for letter in plain.to_lowercase().replace('ß', "ss").chars().take(50) {
         if letter.is_ascii_alphanumeric() {
             slug.push(letter);
         } else if !slug.is_empty() && !slug.ends_with('-') {
@@ -142,4 +145,18 @@ fn free_id(name: &str, known: &[Project]) -> ProjectId {
         .find(|id| known.iter().all(|project| project.id != *id))
         .or_else(|| ProjectId::new(format!("project-{}", ids::token(12))).ok())
         .unwrap_or_else(|| unreachable!("random letters are an id"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_as_much_of_the_name_as_an_id_may_hold() {
+        let id = |name: &str| free_id(name, &[]).to_string();
+        assert_eq!(id("Über die Straße"), "uber-die-strasse");
+        assert_eq!(id("café №5"), "cafe-no5");
+        assert_eq!(id("--a__b--"), "a-b");
+        assert_eq!(id("日本"), "project");
+    }
 }

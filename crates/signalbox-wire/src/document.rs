@@ -85,7 +85,7 @@ fn generator(definitions: &str) -> SchemaGenerator {
         .into_generator()
 }
 
-/// The JSON Schema called `name`: an event type, `client-frame`, `host-frame`, `error`, `<method>.params` or
+/// The JSON Schema called `name`: an event type, `client-frame`, `host-frame`, `call-error`, `<method>.params` or
 /// `<method>.reply`. None if there is no such.
 #[must_use]
 pub fn schema(name: &str) -> Option<Value> {
@@ -93,7 +93,7 @@ pub fn schema(name: &str) -> Option<Value> {
     let schema = match name {
         "client-frame" => generator.subschema_for::<ClientFrame>(),
         "host-frame" => generator.subschema_for::<HostFrame>(),
-        "error" => generator.subschema_for::<CallError>(),
+        "call-error" => generator.subschema_for::<CallError>(),
         name => match EventData::schemas(&mut generator).into_iter().find(|(kind, _)| *kind == name) {
             Some((_, schema)) => schema,
             None => {
@@ -121,7 +121,7 @@ pub fn schema(name: &str) -> Option<Value> {
 /// The names that [`schema`] knows.
 #[must_use]
 pub fn schema_names() -> Vec<String> {
-    let mut names: Vec<String> = ["client-frame", "host-frame", "error"].map(str::to_owned).to_vec();
+    let mut names: Vec<String> = ["client-frame", "host-frame", "call-error"].map(str::to_owned).to_vec();
     names.extend(EventData::TYPES.iter().map(|name| (*name).to_owned()));
     for info in method::list() {
         names.push(format!("{}.params", info.name));
@@ -184,7 +184,9 @@ mod tests {
                 assert!(schema["$defs"].get(target).is_some(), "{name} refers to {target}");
             }
         }
-        assert!(schema_names().len() > 80);
+        let names = schema_names();
+        let once: std::collections::HashSet<&String> = names.iter().collect();
+        assert!(names.len() > 80 && once.len() == names.len(), "each name is one schema's: {names:?}");
         assert!(schema("nothing").is_none());
     }
 

@@ -94,9 +94,22 @@ fn decode<'a, T: serde::Deserialize<'a>>(method: &str, params: Option<&'a RawVal
             .hint(format!("see the schema at /api/v1/schemas/{method}.params.json")));
     }
     serde_json::from_str(text).map_err(|error| {
-        CallError::bad_request(format!("params of {method}: {error}"))
+        CallError::bad_request(format!("params of {method}: {}; nothing was done", wrong::<T>(text, &error)))
             .hint(format!("see the schema at /api/v1/schemas/{method}.params.json"))
     })
+}
+
+/// What is wrong, and in which field. Where in the text means nothing to who gave an object to a client library. Parsed once more
+/// for it: only who errs pays.
+fn wrong<'a, T: serde::Deserialize<'a>>(text: &'a str, error: &serde_json::Error) -> String {
+    let mut again = serde_json::Deserializer::from_str(text);
+    let field = match serde_path_to_error::deserialize::<_, T>(&mut again) {
+        Err(error) if error.path().iter().next().is_some() => format!("{}: ", error.path()),
+        _ => String::new(),
+    };
+    let said = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    format!("{field}{}", said.strip_suffix(&place).unwrap_or(&said))
 }
 
 macro_rules! methods {
@@ -356,4 +369,27 @@ methods! {
     system_status = "system.status" Viewer read (Nothing) -> SystemReport;
     /// Every HTTP path and method.
     system_routes = "system.routes" Viewer read (Nothing) -> Routes;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(text: &str) -> String {
+        let params = RawValue::from_string(text.to_owned()).unwrap();
+        decode::<EventPublishMany>("event.publish_many", Some(&params)).unwrap_err().message
+    }
+
+    #[test]
+    fn what_is_wrong_with_parameters_is_said_with_its_field() {
+        let said_of =
+            |fields: &str| said(&format!(r#"{{"project":"p","events":[{{"type":"x_a","data":1}},{{{fields}}}]}}"#));
+        assert_eq!(
+            said_of(r#""type":5,"data":1"#),
+            "params of event.publish_many: events[1].type: invalid type: integer `5`, expected a string; nothing was done"
+        );
+        assert!(said_of(r#""type":"x_a","dota":1"#).contains("events[1].dota: unknown field `dota`"));
+        assert_eq!(said("{}"), "params of event.publish_many: missing field `project`; nothing was done");
+        assert_eq!(said("[]"), "params of event.publish_many: an object is needed; nothing was done");
+    }
 }
