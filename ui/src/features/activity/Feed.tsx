@@ -7,6 +7,8 @@ import './activity.css';
 
 const WORD: Record<Priority, string> = { low: 'Good to know', normal: 'Worth a look', high: 'Needs attention' };
 const TONE: Record<Priority, string> = { low: 'idle', normal: 'active', high: 'bad' };
+/** How urgent it is says nothing of whether it is bad: a question waits, and a workflow's own message may be good news. */
+const TONE_OF: Record<string, string> = { approval_requested: 'wait', permission_requested: 'wait', notify: 'active' };
 const RANK: Record<Priority, number> = { low: 0, normal: 1, high: 2 };
 
 export function Feed() {
@@ -94,7 +96,7 @@ function Entry({ entry }: { entry: ActivityEntry }) {
     <>
       <span
         className="feed-mark"
-        data-tone={TONE[data.priority]}
+        data-tone={TONE_OF[data.kind] ?? TONE[data.priority]}
         title={WORD[data.priority]}
         aria-label={WORD[data.priority]}
         role="img"
