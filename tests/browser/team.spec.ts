@@ -200,3 +200,31 @@ test('messages written faster than the host answers all arrive, in order; a bad 
   await page.getByTestId('nav-projects').click();
   await expect(page.getByTestId('light')).toContainText('Live');
 });
+
+test('a link leads to a message however old it is, and says so if it is gone', async ({ browser }) => {
+  const project = (await host.call<{ projects: { id: string }[] }>('project.list')).projects[0]?.id;
+  const post = (text: string) => host.call<{ message: { id: string } }>('chat.post', { project, text });
+  const { message } = await post('what this is all about');
+  // More than two pages of the chat.
+  for (let n = 0; n < 120; n += 1) {
+    const sent = () => post(`later ${String(n)}`).then(() => true);
+    // A member has so many calls a second.
+    await expect.poll(() => sent().catch(() => false)).toBe(true);
+  }
+  const { page } = await person(browser, 'lena', 'viewer');
+  await page.goto(`${host.address.url}/projects/${String(project)}/chat#${message.id}`);
+  const found = page.locator(`#${message.id}`);
+  await expect(found).toContainText('what this is all about');
+  await expect(found).toBeInViewport();
+  await expect(found).toBeFocused();
+  await page.screenshot({ path: join(PICTURES, 'chat-link.png') });
+  // What comes meanwhile moves nothing.
+  await post('the newest');
+  await expect(page.getByTestId('chat-message').last()).toContainText('the newest');
+  await expect(found).toBeInViewport();
+
+  await page.goto(`${host.address.url}/projects/${String(project)}/chat#c_00000000000000000000`);
+  await page.reload();
+  await expect(page.getByTestId('chat')).toContainText('is not here any more');
+  await expect(page.getByTestId('chat-message').last()).toContainText('the newest');
+});

@@ -18,3 +18,17 @@ test('addresses that name no project and no run are not here, and the host is ne
   ])
     expect(name(path), path).toBe('missing');
 });
+
+test('a link leads to a message of the chat', async () => {
+  const { to } = await import('../src/store/route');
+  const [path, hash] = to.chat('shop', 'c_0123456789ab').split('#');
+  expect(parseRoute(path ?? '', '', `#${hash ?? ''}`)).toEqual({
+    name: 'project',
+    project: 'shop',
+    tab: 'chat',
+    message: 'c_0123456789ab',
+  });
+  expect(to.chat('shop')).toBe('/projects/shop/chat');
+  for (const hash of ['', '#', '#c_1', '#c_0123456789ab" onclick', '#L4'])
+    expect(parseRoute('/projects/shop/chat', '', hash)).toEqual({ name: 'project', project: 'shop', tab: 'chat' });
+});

@@ -45,7 +45,7 @@ function View({ route }: { route: Route }) {
     case 'projects':
       return <ProjectsView />;
     case 'project':
-      return <ProjectView key={route.project} id={route.project} tab={route.tab} />;
+      return <ProjectView key={route.project} id={route.project} tab={route.tab} message={route.message} />;
     case 'workflow':
       return <WorkflowView project={route.project} name={route.workflow} />;
     case 'run':

@@ -6,7 +6,7 @@ export type RunTab = 'graph' | 'timeline' | 'steps' | 'outcome';
 
 export type Route =
   | { name: 'projects' }
-  | { name: 'project'; project: string; tab: ProjectTab }
+  | { name: 'project'; project: string; tab: ProjectTab; message?: string }
   | { name: 'workflow'; project: string; workflow: string }
   | { name: 'run'; project: string; run: string; tab?: RunTab; step?: string; attempt?: number; line?: number }
   | { name: 'inbox' }
@@ -45,7 +45,11 @@ export function parseRoute(path: string, search: string, hash: string): Route {
     return id === undefined
       ? { name: 'project', project, tab: 'workflows' }
       : { name: 'workflow', project, workflow: id };
-  if (kind === 'queue' || kind === 'chat' || kind === 'settings') return { name: 'project', project, tab: kind };
+  if (kind === 'chat') {
+    const message = /^#(c_[0-9a-z]{8,40})$/.exec(hash)?.[1];
+    return { name: 'project', project, tab: kind, ...(message === undefined ? {} : { message }) };
+  }
+  if (kind === 'queue' || kind === 'settings') return { name: 'project', project, tab: kind };
   if (kind !== 'runs') return { name: 'missing', path };
   if (id === undefined) return { name: 'project', project, tab: 'runs' };
   const query = new URLSearchParams(search);
@@ -65,6 +69,8 @@ export const to = {
   projects: () => '/',
   project: (project: string, tab: ProjectTab = 'runs') =>
     `/projects/${encodeURIComponent(project)}${tab === 'runs' ? '' : `/${tab}`}`,
+  chat: (project: string, message?: string) =>
+    `/projects/${encodeURIComponent(project)}/chat${message === undefined ? '' : `#${message}`}`,
   workflow: (project: string, workflow: string) =>
     `/projects/${encodeURIComponent(project)}/workflows/${encodeURIComponent(workflow)}`,
   run: (

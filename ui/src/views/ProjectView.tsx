@@ -23,7 +23,7 @@ const POLL_MS = 20_000;
 /** Workflows that are shown above the runs. */
 const QUICK = 3;
 
-export function ProjectView({ id, tab }: { id: string; tab: ProjectTab }) {
+export function ProjectView({ id, tab, message }: { id: string; tab: ProjectTab; message?: string | undefined }) {
   const project = useProject(id);
   const room = useRoom(`project/${id}`);
   const queue = useQueue(id);
@@ -77,7 +77,7 @@ export function ProjectView({ id, tab }: { id: string; tab: ProjectTab }) {
       ) : tab === 'queue' ? (
         <QueuePanel project={id} />
       ) : tab === 'chat' ? (
-        <Chat project={id} />
+        <Chat project={id} sought={message} />
       ) : tab === 'settings' ? (
         <ProjectSettings project={project} />
       ) : (

@@ -79,5 +79,7 @@ export function Away() {
 
 function linkOf(item: AwayItem): string {
   if (item.run !== undefined) return to.run(item.project, item.run, { step: item.step });
-  return item.kind === 'mention' || item.kind === 'reply' ? to.project(item.project, 'chat') : to.project(item.project);
+  return item.kind === 'mention' || item.kind === 'reply'
+    ? to.chat(item.project, item.message)
+    : to.project(item.project);
 }

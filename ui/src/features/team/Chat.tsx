@@ -18,8 +18,11 @@ const LONGEST = 4_096;
 const TOGETHER_MS = 5 * 60_000;
 const AT_END_PX = 60;
 
-/** The project's chat. What comes while somebody reads farther up moves nothing. */
-export function Chat({ project }: { project: string }) {
+/** Pages of older messages that are looked through for one that a link leads to. */
+const SEARCHED = 40;
+
+/** The project's chat. What comes while somebody reads farther up moves nothing. `sought` is shown first, however old it is. */
+export function Chat({ project, sought }: { project: string; sought?: string | undefined }) {
   const messages = useChat(project);
   const link = useLink();
   useRoom(`project/${project}`);
@@ -34,6 +37,12 @@ export function Chat({ project }: { project: string }) {
   const older = useAction(async () => {
     const first = messages[0];
     if (first) setMore(await readOlderChat(project, first.id));
+  });
+  const lost = useSought(project, messages, sought, (message) => {
+    const found = list.current?.querySelector<HTMLElement>(`#${message}`);
+    atEnd.current = false;
+    found?.scrollIntoView({ block: 'center' });
+    found?.focus({ preventScroll: true });
   });
   useLayoutEffect(() => {
     if (atEnd.current && list.current) list.current.scrollTop = list.current.scrollHeight;
@@ -64,6 +73,7 @@ export function Chat({ project }: { project: string }) {
           </p>
         )}
         <Problem error={older.error} />
+        {lost && <p className="chat-day muted">The message that this link leads to is not here any more.</p>}
         {messages.length === 0 && (
           <Empty title="No message yet">
             <p>Everybody who may see this project reads here. Name somebody with @ and it waits in their inbox.</p>
@@ -84,6 +94,7 @@ export function Chat({ project }: { project: string }) {
               {message.id === newFrom && <div className="chat-new">New</div>}
               <Message
                 message={message}
+                sought={message.id === sought}
                 project={project}
                 together={together && message.id !== newFrom}
                 answered={messages.find((each) => each.id === message.reply_to)}
@@ -118,6 +129,47 @@ export function Chat({ project }: { project: string }) {
   );
 }
 
+/** Reads older messages until one is there, and says when it is in `list`. True if there is no such message. */
+function useSought(
+  project: string,
+  messages: readonly ChatMessage[],
+  sought: string | undefined,
+  onFound: (message: string) => void,
+): boolean {
+  const [lost, setLost] = useState<string>();
+  const shown = useRef<string>(undefined);
+  const here = sought !== undefined && messages.some((message) => message.id === sought);
+  const begun = messages.length > 0;
+  useEffect(() => {
+    if (sought === undefined || here || !begun) return;
+    let left = false;
+    const search = async () => {
+      for (let page = 0; page < SEARCHED; page += 1) {
+        const all = [...(world.team.chats.get(project)?.values() ?? [])].map((dated) => dated.value);
+        const oldest = all.reduce<ChatMessage | undefined>(
+          (least, each) => (least === undefined || each.created_at < least.created_at ? each : least),
+          undefined,
+        );
+        const more = oldest !== undefined && (await readOlderChat(project, oldest.id));
+        if (left || world.team.chats.get(project)?.has(sought)) return;
+        if (!more) break;
+      }
+      setLost(sought);
+    };
+    // Without a connection it is looked for when a person follows the link again.
+    search().catch(() => undefined);
+    return () => {
+      left = true;
+    };
+  }, [project, sought, here, begun]);
+  useLayoutEffect(() => {
+    if (!here || shown.current === sought) return;
+    shown.current = sought;
+    onFound(sought);
+  });
+  return sought !== undefined && lost === sought && !here;
+}
+
 /** What is seen is read, on all devices of this person. */
 function useReadChat(project: string, messages: readonly ChatMessage[]): void {
   const stale = useStale();
@@ -142,6 +194,7 @@ function useReadChat(project: string, messages: readonly ChatMessage[]): void {
 
 function Message({
   message,
+  sought,
   project,
   together,
   answered,
@@ -149,6 +202,8 @@ function Message({
   onEdit,
 }: {
   message: ChatMessage;
+  /** A link led here. */
+  sought: boolean;
   project: string;
   together: boolean;
   answered: ChatMessage | undefined;
@@ -163,7 +218,10 @@ function Message({
   return (
     <article
       className="chat-message"
+      id={message.id}
+      tabIndex={-1}
       data-testid="chat-message"
+      data-sought={sought || undefined}
       data-mine-named={(named && !message.deleted) || undefined}
       aria-label={`${message.author_name} at ${clockTime(message.created_at)}`}
     >

@@ -39,7 +39,9 @@ export function Notices() {
                 <Link
                   className="text"
                   to={
-                    notice.run === undefined ? to.project(notice.project, 'chat') : to.run(notice.project, notice.run)
+                    notice.run === undefined
+                      ? to.chat(notice.project, notice.message)
+                      : to.run(notice.project, notice.run)
                   }
                   onClick={() => void read.run([notice.id])}
                 >
