@@ -201,7 +201,7 @@ test('messages written faster than the host answers all arrive, in order; a bad 
   await expect(page.getByTestId('light')).toContainText('Live');
 });
 
-test('a link leads to a message however old it is, and says so if it is gone', async ({ browser }) => {
+test('a link leads to an old message, and says so if it is gone', async ({ browser }) => {
   const project = (await host.call<{ projects: { id: string }[] }>('project.list')).projects[0]?.id;
   const post = (text: string) => host.call<{ message: { id: string } }>('chat.post', { project, text });
   const { message } = await post('what this is all about');

@@ -113,6 +113,10 @@ fn a_run_in_the_wrong_folder_makes_no_project_of_it() {
     .unwrap();
     let done = go("ship.yaml");
     assert!(done.status.success(), "{}{}", stdout(&done), stderr(&done));
+    // Also from elsewhere, by its place in the folder.
+    let elsewhere = ["run", "ship.yaml", "--project", folder.path().to_str().unwrap()];
+    let done = run(command(data.path()).current_dir(data.path()).args(elsewhere));
+    assert!(done.status.success(), "{}{}", stdout(&done), stderr(&done));
 }
 
 #[test]

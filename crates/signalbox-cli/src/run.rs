@@ -104,7 +104,8 @@ async fn follow(wish: &Wish, client: Client, mut updates: mpsc::Receiver<Update>
         .ok()
         .filter(|path| path.is_file())
         .and_then(|path| path.strip_prefix(&folder).ok().map(|path| path.to_string_lossy().into_owned()));
-    if file.is_none() && !folder.join(".signalbox/workflows").is_dir() {
+    let named = || folder.join(&wish.workflow).is_file();
+    if file.is_none() && !named() && !folder.join(".signalbox/workflows").is_dir() {
         // Else whoever is in the wrong folder has one project more.
         bail!(
             "there is no workflow {}: {} has no folder .signalbox/workflows; nothing was done\nhint: `signalbox init` makes one, --project names another folder",

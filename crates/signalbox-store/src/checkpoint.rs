@@ -2,8 +2,11 @@
 //!
 //! To copy takes a sixth of what the writer does under load, and waits for the disk. So a thread of its own does most of it,
 //! with a connection of its own, while the writer goes on: SQLite lets it (<https://www.sqlite.org/c3ref/wal_checkpoint_v2.html>,
-//! `SQLITE_CHECKPOINT_PASSIVE`). What comes meanwhile stays for the next time. Only where nothing is left can the next commit begin the
-//! write-ahead log anew, so now and then the writer does the rest of it itself, or finds that nothing came.
+//! `SQLITE_CHECKPOINT_PASSIVE`). What comes meanwhile stays for the next round.
+//!
+//! Only where nothing is left can the next commit begin the write-ahead log anew, and only then does SQLite wait until the disk has the
+//! database. In a quiet moment that is so after a round. Else the writer does the rest itself after four of them, and while it
+//! does, whoever appends waits for the disk.
 
 use std::{
     path::{Path, PathBuf},
@@ -85,7 +88,8 @@ pub(crate) struct Wal {
 }
 
 impl Wal {
-    /// A commit left so many pages in it.
+    /// A commit left so many pages in it. Fewer than before: it has begun anew. One that begins anew and is larger than all that
+    /// was there passes for more of the same; then some pages pass for copied, and are so one round later.
     pub(crate) fn holds(&self, pages: usize) {
         if pages <= self.pages.swap(pages, Ordering::Relaxed) {
             self.laps.fetch_add(1, Ordering::Relaxed);
@@ -134,6 +138,19 @@ pub(crate) struct Checkpoints {
     begun: usize,
 }
 
+/// Whatever becomes of the thread, nobody waits for a round that never ends.
+struct Ended<'a>(&'a Slot);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        if matches!(*state, State::Asked) {
+            *state = State::Failed;
+            self.0.changed.notify_one();
+        }
+    }
+}
+
 impl Checkpoints {
     /// For the database at `path`, whose commits tell `wal` what they leave in the write-ahead log.
     pub(crate) fn new(path: &Path, durability: Durability, wal: Arc<Wal>) -> Self {
@@ -142,9 +159,15 @@ impl Checkpoints {
     }
 
     /// Whether there is something for [`advance`](Self::advance) to do.
-    pub(crate) fn is_due(&self) -> bool {
+    fn is_due(&self) -> bool {
         let pages = self.wal.pages();
         pages >= WHOLE || pages >= DUE && self.uncopied() >= DUE && !matches!(*self.slot.lock(), State::Asked)
+    }
+
+    /// Whether the next commit may have to wait for the disk: the first one of a write-ahead log does, one before which a
+    /// checkpoint is due does, and one beside a round at work can.
+    pub(crate) fn may_wait(&self) -> bool {
+        self.wal.pages() == 0 || self.is_due() || matches!(*self.slot.lock(), State::Asked)
     }
 
     /// Pages that are not in the database, as far as is known.
@@ -190,7 +213,7 @@ impl Checkpoints {
     fn begin(&mut self) {
         self.begun = self.wal.lap();
         *self.slot.lock() = State::Asked;
-        if self.thread.is_some() {
+        if self.thread.as_ref().is_some_and(|thread| !thread.is_finished()) {
             self.slot.changed.notify_one();
             return;
         }
@@ -200,7 +223,7 @@ impl Checkpoints {
         match thread {
             Ok(thread) => self.thread = Some(thread),
             Err(error) => {
-                tracing::warn!(%error, "no thread can be had to copy the write-ahead log; the log's writer does it itself");
+                tracing::warn!(%error, "no thread can be had to copy the write-ahead log; it is tried again, and from 33 MB on the log's writer does it itself");
                 *self.slot.lock() = State::Failed;
             }
         }
@@ -235,6 +258,7 @@ impl Drop for Checkpoints {
 }
 
 fn run(slot: &Slot, path: &Path, durability: Durability) {
+    let _ended = Ended(slot);
     let mut db: Option<Connection> = None;
     loop {
         let mut state = slot.lock();
@@ -307,6 +331,30 @@ mod tests {
         let whole: bool =
             db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).map(|busy: bool| !busy).unwrap();
         assert!(whole);
+    }
+
+    #[test]
+    fn what_was_copied_counts_until_the_log_begins_anew() {
+        let wal = Arc::<Wal>::default();
+        let mut checkpoints = Checkpoints::new(Path::new("nowhere"), Durability::Process, Arc::clone(&wal));
+        assert!(checkpoints.may_wait(), "the first commit of a write-ahead log");
+        wal.holds(DUE - 1);
+        assert!(!checkpoints.is_due() && !checkpoints.may_wait());
+        wal.holds(DUE + 10);
+        let before = wal.lap();
+        assert!(checkpoints.is_due());
+        checkpoints.note(Copied { pages: DUE, copied: DUE }, before);
+        assert_eq!((checkpoints.uncopied(), checkpoints.is_due()), (10, false));
+        // It began anew: what was copied before is no part of it, also if that is told late.
+        wal.holds(DUE);
+        assert_eq!(checkpoints.uncopied(), DUE);
+        checkpoints.note(Copied { pages: DUE, copied: DUE }, before);
+        assert!(checkpoints.is_due());
+        // All of it: the next one begins anew.
+        checkpoints.note(Copied { pages: DUE, copied: DUE }, wal.lap());
+        assert!(!checkpoints.is_due() && checkpoints.may_wait());
+        wal.holds(WHOLE);
+        assert!(checkpoints.is_due());
     }
 
     #[test]

@@ -148,6 +148,7 @@ impl Store {
         let (jobs, queue) = mpsc::channel(QUEUE);
         let writer = writer::Writer::new(writer::Parts {
             db,
+            path: path.clone(),
             clock: options.clock,
             publish: options.publish,
             epoch: epoch.clone(),

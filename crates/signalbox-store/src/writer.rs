@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -25,6 +26,8 @@ use crate::{
 
 pub(crate) struct Parts {
     pub(crate) db: Connection,
+    /// Where that is.
+    pub(crate) path: PathBuf,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) publish: Publish,
     pub(crate) epoch: Epoch,
@@ -85,7 +88,7 @@ impl Writer {
             Ok(())
         }))?;
         let indexed = search::indexed(&parts.db)?;
-        let checkpoints = Checkpoints::new(parts.db.path().unwrap_or_default().as_ref(), parts.durability, wal);
+        let checkpoints = Checkpoints::new(&parts.path, parts.durability, wal);
         // Those that were live when the process before this one ended.
         schema::settle(&parts.db)?;
         Ok(Self { parts, rooms: HashMap::new(), live: 0, indexed, checkpoints, took: Duration::ZERO })
@@ -94,14 +97,13 @@ impl Writer {
     pub(crate) fn close(self) {
         // Else its connection would be in the way.
         drop(self.checkpoints);
-        let Parts { db, mark, lease, shared, .. } = self.parts;
-        let path = db.path().map(std::path::PathBuf::from);
+        let Parts { db, path, mark, lease, shared, .. } = self.parts;
         let whole = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0).map(|busy| !busy));
         drop(db);
-        let sealed = match (whole, path) {
-            (Ok(true), Some(path)) => mark.close(&path, shared.head()),
-            (Ok(_), _) => Ok(()),
-            (Err(error), _) => Err(error.into()),
+        let sealed = match whole {
+            Ok(true) => mark.close(&path, shared.head()),
+            Ok(false) => Ok(()),
+            Err(error) => Err(error.into()),
         };
         if let Err(error) = sealed {
             tracing::warn!(%error, "the log was closed without a checkpoint; nothing is lost");
@@ -112,7 +114,7 @@ impl Writer {
     /// Whether a small commit takes no longer than copying some bytes.
     pub(crate) fn is_quick(&self) -> bool {
         let waits = self.parts.durability == Durability::Power;
-        !waits && self.took < QUICK && self.live <= LIVE && !self.checkpoints.is_due()
+        !waits && self.took < QUICK && self.live <= LIVE && !self.checkpoints.may_wait()
     }
 
     /// Begins the transaction of the commit that follows. False if another program has the database's lock, for which only

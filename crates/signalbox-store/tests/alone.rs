@@ -119,13 +119,14 @@ async fn those_that_are_known_to_come_share_a_commit() {
         store.append(Batch::of(vec![note(0, n)])).await.unwrap();
         by.lock().unwrap().pop().unwrap() == here
     };
+    assert!(!append(0).await, "the first one of a write-ahead log waits for the disk");
     let one = store.announce();
-    assert!(append(0).await, "alone, and it said so itself");
+    assert!(append(1).await, "alone, and it said so itself");
     let other = store.announce();
-    assert!(!append(1).await, "another one is coming");
+    assert!(!append(2).await, "another one is coming");
     drop(other);
     // The writer's thread takes the next few as well: who came together comes together again.
-    let mut n = 2;
+    let mut n = 3;
     while !append(n).await {
         n += 1;
         assert!(n < 100, "nobody commits alone any more");

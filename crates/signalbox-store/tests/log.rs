@@ -357,8 +357,7 @@ proptest! {
     }
 }
 
-/// However much is written and whoever reads meanwhile, the write-ahead log begins anew before it is large, and goes when
-/// the log is closed.
+/// However much is written, the write-ahead log begins anew before it is large, and goes when the log is closed.
 #[tokio::test]
 async fn the_write_ahead_log_stays_small() {
     /// Its bound, in pages of 4 KiB and what is in front of each, and what the last commit may add to that.

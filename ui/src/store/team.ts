@@ -215,6 +215,28 @@ export async function readOlderChat(project: string, before: string): Promise<bo
   return page.more;
 }
 
+/** Messages that are read at once while one is looked for, and how many of these pages at most: more than that are not held. */
+const SOUGHT_PAGE = 100;
+const SOUGHT_PAGES = 20;
+
+/**
+ * Reads from the newest message back until `message` is here. `far`: it is so far back that it is not held, `gone`: there is
+ * none. From page to page and not from what is held, in which a message that was changed may stand alone.
+ */
+export async function seekChat(project: string, message: string): Promise<'here' | 'far' | 'gone'> {
+  let before: string | undefined;
+  for (let n = 0; n < SOUGHT_PAGES; n += 1) {
+    const page = await call('chat.list', { project, limit: SOUGHT_PAGE, ...(before === undefined ? {} : { before }) });
+    world.team.chat(project, page.messages, 0);
+    show();
+    if (page.messages.some(({ id }) => id === message))
+      return world.team.chats.get(project)?.has(message) ? 'here' : 'far';
+    before = page.messages[0]?.id;
+    if (!page.more || before === undefined) return 'gone';
+  }
+  return 'far';
+}
+
 /** What is for this person and was not read, the newest first. */
 export function useNotices(): readonly Notice[] {
   return useTopic('notices', () =>

@@ -27,6 +27,8 @@ const IDLE: usize = 10_000;
 const FIRST: usize = 1_000;
 /// The last may cost so many times as much.
 const OPENED_MARK: f64 = 1.5;
+/// After so long nothing is known any more of connections that broke.
+const GONE: Duration = Duration::from_secs(15);
 const IDLE_TIME: Duration = Duration::from_secs(5);
 /// A connection may keep so many KB.
 const IDLE_KB: f64 = 8.0;
@@ -71,7 +73,6 @@ pub(super) fn idle(settings: &Settings) -> anyhow::Result<Vec<Row>> {
     let count = settings.fit(IDLE);
     let server =
         Server::host_with(&settings.cores, 1, Transport::WebSocket, &[("SIGNALBOX_LIMITS_PING_MS", "600000")])?;
-    let before = server.resident()?;
     let opened = |count: usize| {
         let (start, cpu) = (Instant::now(), server.cpu()?);
         let mut load = Load::open(&server, count, DATA)?;
@@ -80,6 +81,9 @@ pub(super) fn idle(settings: &Settings) -> anyhow::Result<Vec<Row>> {
         anyhow::Ok((load, (server.cpu()? - cpu).as_secs_f64() / count as f64))
     };
     let few = opened(settings.fit(FIRST))?.1;
+    // They go, and so does what is known of who was there.
+    std::thread::park_timeout(GONE);
+    let before = server.resident()?;
     let (mut load, all) = opened(count)?;
     let (memory, cpu) = (server.resident()? - before, server.cpu()?);
     load.idle(IDLE_TIME)?;

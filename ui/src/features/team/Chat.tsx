@@ -4,7 +4,7 @@ import { call, useLink, useRoom, useStale, world } from '../../store/client';
 import { useMembers } from '../../store/read';
 import { post, postAgain, takeBack, useOutbox } from '../../store/outbox';
 import { to } from '../../store/route';
-import { markRead, readNotices, readOlderChat, typing, useChat, useTyping } from '../../store/team';
+import { markRead, readNotices, readOlderChat, seekChat, typing, useChat, useTyping } from '../../store/team';
 import { clockTime, exact } from '../../shared/format';
 import { Button, Empty, Link } from '../../shared/parts';
 import { Problem } from '../../shared/Problem';
@@ -18,10 +18,7 @@ const LONGEST = 4_096;
 const TOGETHER_MS = 5 * 60_000;
 const AT_END_PX = 60;
 
-/** Pages of older messages that are looked through for one that a link leads to. */
-const SEARCHED = 40;
-
-/** The project's chat. What comes while somebody reads farther up moves nothing. `sought` is shown first, however old it is. */
+/** The project's chat. What comes while somebody reads farther up moves nothing. `sought` is shown first, if it is among those that can be held. */
 export function Chat({ project, sought }: { project: string; sought?: string | undefined }) {
   const messages = useChat(project);
   const link = useLink();
@@ -38,7 +35,7 @@ export function Chat({ project, sought }: { project: string; sought?: string | u
     const first = messages[0];
     if (first) setMore(await readOlderChat(project, first.id));
   });
-  const lost = useSought(project, messages, sought, (message) => {
+  const missed = useSought(project, messages, sought, (message) => {
     const found = list.current?.querySelector<HTMLElement>(`#${message}`);
     atEnd.current = false;
     found?.scrollIntoView({ block: 'center' });
@@ -73,7 +70,7 @@ export function Chat({ project, sought }: { project: string; sought?: string | u
           </p>
         )}
         <Problem error={older.error} />
-        {lost && <p className="chat-day muted">The message that this link leads to is not here any more.</p>}
+        {missed && <p className="chat-day muted">{MISSED[missed]}</p>}
         {messages.length === 0 && (
           <Empty title="No message yet">
             <p>Everybody who may see this project reads here. Name somebody with @ and it waits in their inbox.</p>
@@ -129,35 +126,38 @@ export function Chat({ project, sought }: { project: string; sought?: string | u
   );
 }
 
-/** Reads older messages until one is there, and says when it is in `list`. True if there is no such message. */
+type Missed = 'far' | 'gone' | 'failed';
+const MISSED: Record<Missed, string> = {
+  far: 'The message that this link leads to is further back than this page goes.',
+  gone: 'The message that this link leads to is not here any more.',
+  failed: 'The message that this link leads to could not be read. Follow the link again.',
+};
+
+/** Reads older messages until one is there, and says when it is in the list; or why it is not. */
 function useSought(
   project: string,
   messages: readonly ChatMessage[],
   sought: string | undefined,
   onFound: (message: string) => void,
-): boolean {
-  const [lost, setLost] = useState<string>();
+): Missed | undefined {
+  const [missed, setMissed] = useState<{ message: string; why: Missed }>();
   const shown = useRef<string>(undefined);
   const here = sought !== undefined && messages.some((message) => message.id === sought);
   const begun = messages.length > 0;
   useEffect(() => {
     if (sought === undefined || here || !begun) return;
     let left = false;
-    const search = async () => {
-      for (let page = 0; page < SEARCHED; page += 1) {
-        const all = [...(world.team.chats.get(project)?.values() ?? [])].map((dated) => dated.value);
-        const oldest = all.reduce<ChatMessage | undefined>(
-          (least, each) => (least === undefined || each.created_at < least.created_at ? each : least),
-          undefined,
-        );
-        const more = oldest !== undefined && (await readOlderChat(project, oldest.id));
-        if (left || world.team.chats.get(project)?.has(sought)) return;
-        if (!more) break;
-      }
-      setLost(sought);
+    const say = (why: Missed) => {
+      if (!left) setMissed({ message: sought, why });
     };
-    // Without a connection it is looked for when a person follows the link again.
-    search().catch(() => undefined);
+    seekChat(project, sought).then(
+      (end) => {
+        if (end !== 'here') say(end);
+      },
+      () => {
+        say('failed');
+      },
+    );
     return () => {
       left = true;
     };
@@ -167,7 +167,7 @@ function useSought(
     shown.current = sought;
     onFound(sought);
   });
-  return sought !== undefined && lost === sought && !here;
+  return missed?.message === sought && !here ? missed?.why : undefined;
 }
 
 /** What is seen is read, on all devices of this person. */

@@ -35,7 +35,20 @@ fn who(n: usize, device: usize) -> Who {
     }
 }
 
-fn filters() -> [RoomFilter; 6] {
+/// The same of any room.
+fn project_of_any(room: &Room) -> Option<ProjectId> {
+    match room {
+        Room::Project(project) | Room::Feed(project) => Some(project.clone()),
+        room => project_of_run(room),
+    }
+}
+
+/// Whether member `n` may see it.
+fn may_see(n: usize, room: &Room) -> bool {
+    n != 2 || project_of_any(room) == Some(project(0))
+}
+
+fn filters() -> [RoomFilter; FILTERS] {
     [
         RoomFilter::One(Room::Project(project(0))),
         RoomFilter::ProjectTree(project(0)),
@@ -43,8 +56,13 @@ fn filters() -> [RoomFilter; 6] {
         RoomFilter::One(run(0)),
         RoomFilter::One(run(1)),
         RoomFilter::One(Room::Host),
+        RoomFilter::One(Room::Feed(project(0))),
+        RoomFilter::Activity(None),
+        RoomFilter::Activity(Some(vec![project(0), project(1)])),
     ]
 }
+
+const FILTERS: usize = 9;
 
 #[derive(Debug, Clone)]
 enum Do {
@@ -59,8 +77,8 @@ enum Do {
 fn what() -> impl Strategy<Value = Do> {
     let device = 0..6usize;
     prop_oneof![
-        4 => (device.clone(), proptest::collection::vec(0..6usize, 0..4)).prop_map(|(device, rooms)| Do::Follow { device, rooms }),
-        4 => (device.clone(), 0..6usize, any::<bool>(), any::<bool>())
+        4 => (device.clone(), proptest::collection::vec(0..FILTERS, 0..4)).prop_map(|(device, rooms)| Do::Follow { device, rooms }),
+        4 => (device.clone(), 0..FILTERS, any::<bool>(), any::<bool>())
             .prop_map(|(device, room, typing, run)| Do::Say { device, room, typing, run }),
         2 => device.clone().prop_map(|device| Do::Break { device }),
         1 => device.prop_map(|device| Do::Leave { device }),
@@ -140,7 +158,7 @@ proptest! {
                     // A client forgets the rooms that it leaves.
                     let follows = |room: &str| {
                         let room: Room = room.parse().unwrap();
-                        let of = project_of_run(&room).or(match &room { Room::Project(p) => Some(p.clone()), _ => None });
+                        let of = project_of_any(&room);
                         wanted.iter().any(|filter| rooms[*filter].covers(&room, of.as_ref()))
                     };
                     devices[device].seen.retain(|(room, _), _| follows(room));
@@ -188,8 +206,7 @@ proptest! {
             let broken = device.broken.iter().filter(|(_, until)| *until > now).map(|(held, _)| held);
             for room in held.chain(broken).flatten() {
                 let filter = &rooms[*room];
-                let may = n % 3 != 2 || matches!(room, 0 | 1 | 3);
-                if let (Some(room), true) = (place(filter), may) {
+                if let Some(room) = place(filter).filter(|room| may_see(n % 3, room)) {
                     expected.insert((room.to_string(), member(n % 3).to_string()));
                 }
             }
@@ -199,7 +216,7 @@ proptest! {
         prop_assert!(expected.is_subset(&told), "missing: {:?}", expected.difference(&told));
         // Beyond that only where somebody said something in a room of a project that it follows as a whole.
         for (room, who) in told.difference(&expected) {
-            prop_assert!(room.starts_with("run/"), "{who} is a ghost in {room}");
+            prop_assert!(room.starts_with("run/") || room.starts_with("activity/"), "{who} is a ghost in {room}");
         }
         // Every client has the picture of what it follows, and no more.
         for (n, device) in devices.iter().enumerate() {
@@ -207,7 +224,7 @@ proptest! {
             let mut picture = Seen::new();
             for room in held {
                 for present in table.present(&rooms[*room]) {
-                    if n % 3 == 2 && !matches!(room, 0 | 1 | 3) {
+                    if !may_see(n % 3, &present.room) {
                         continue;
                     }
                     let frame = serde_json::to_value(&present).unwrap();
@@ -216,7 +233,7 @@ proptest! {
             }
             let followed = |room: &str| {
                 let room: Room = room.parse().unwrap();
-                let of = project_of_run(&room).or(match &room { Room::Project(p) => Some(p.clone()), _ => None });
+                let of = project_of_any(&room);
                 held.iter().any(|filter| rooms[*filter].covers(&room, of.as_ref()))
             };
             let seen: Seen = device.seen.iter().filter(|((room, _), _)| followed(room)).map(|(k, v)| (k.clone(), v.clone())).collect();
