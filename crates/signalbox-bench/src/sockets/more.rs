@@ -73,6 +73,8 @@ pub(super) fn idle(settings: &Settings) -> anyhow::Result<Vec<Row>> {
     let count = settings.fit(IDLE);
     let server =
         Server::host_with(&settings.cores, 1, Transport::WebSocket, &[("SIGNALBOX_LIMITS_PING_MS", "600000")])?;
+    // Of a host that nobody was connected to: what the first ones leave behind counts for the others.
+    let before = server.resident()?;
     let opened = |count: usize| {
         let (start, cpu) = (Instant::now(), server.cpu()?);
         let mut load = Load::open(&server, count, DATA)?;
@@ -83,7 +85,6 @@ pub(super) fn idle(settings: &Settings) -> anyhow::Result<Vec<Row>> {
     let few = opened(settings.fit(FIRST))?.1;
     // They go, and so does what is known of who was there.
     std::thread::park_timeout(GONE);
-    let before = server.resident()?;
     let (mut load, all) = opened(count)?;
     let (memory, cpu) = (server.resident()? - before, server.cpu()?);
     load.idle(IDLE_TIME)?;
