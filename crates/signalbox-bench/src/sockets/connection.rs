@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::{Context, bail, ensure};
 use memchr::memchr;
+use rustix::net::sockopt::set_tcp_quickack;
 
 use crate::sockets::secret::{self, Stream};
 
@@ -79,6 +80,15 @@ impl Connection {
 
     pub(crate) fn is_live(&self) -> bool {
         matches!(self.state, State::Live)
+    }
+
+    /// Has the kernel acknowledge what is read at once, until this end has said something again.
+    ///
+    /// A kernel that takes a connection for a dialogue acknowledges every second message that comes within 40 ms; then this
+    /// process is done sooner, sleeps more often, and is woken by the server for half as much again of its processor time a
+    /// delivery. Whether it does depends on how many messages a greeting happens to consist of.
+    pub(crate) fn acknowledge_at_once(&self) -> anyhow::Result<()> {
+        set_tcp_quickack(&self.stream, true).context("a connection cannot be told to acknowledge at once")
     }
 
     /// Writes what waits, as far as the socket takes it. False if something is left.

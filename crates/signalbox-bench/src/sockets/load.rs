@@ -157,6 +157,9 @@ impl<'a> Load<'a> {
         for seen in &mut self.seen {
             *seen = Seen { room: seen.room, ..Seen::default() };
         }
+        for connection in &self.connections {
+            connection.acknowledge_at_once()?;
+        }
         let cpu = self.server.cpu()?;
         match pace {
             Pace::Paced(rate) => self.paced(rate, time)?,
