@@ -111,6 +111,11 @@ impl StoreError {
         )
     }
 
+    /// Whether another program has the database's lock.
+    pub(crate) fn is_busy(&self) -> bool {
+        matches!(self, Self::Database(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy))
+    }
+
     /// Whether the same append may succeed later, without being changed.
     #[must_use]
     pub fn is_transient(&self) -> bool {

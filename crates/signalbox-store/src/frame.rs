@@ -94,10 +94,10 @@ impl Parts<'_> {
 
 /// Room for a number as text.
 #[derive(Default)]
-struct Digits([u8; 20]);
+pub(crate) struct Digits([u8; 20]);
 
 impl Digits {
-    fn of(&mut self, mut number: u64) -> &str {
+    pub(crate) fn of(&mut self, mut number: u64) -> &str {
         let mut at = self.0.len();
         loop {
             at -= 1;

@@ -23,7 +23,7 @@ use std::{
 use rusqlite::Connection;
 use signalbox_model::Epoch;
 
-use crate::{StoreError, identity, schema};
+use crate::{StoreError, frame::Digits, identity, schema};
 
 /// Held while the log is open: no second process writes to the same folder.
 pub(crate) struct Lease(File);
@@ -104,7 +104,7 @@ pub(crate) struct Mark {
 }
 
 /// Bytes of the first line.
-const LINE: u64 = 38;
+const LINE: usize = 38;
 
 /// Writes the file's first bytes, in one call to the system: this is done with each commit.
 fn write_first(file: &File, bytes: &[u8]) -> io::Result<()> {
@@ -181,14 +181,21 @@ impl Mark {
         };
         self.epoch = epoch.to_string();
         self.set(head)?;
-        self.file.set_len(LINE)?;
+        self.file.set_len(LINE as u64)?;
         Ok(epoch)
     }
 
     /// Records that events up to `seq` may be handed out from now on.
     pub(crate) fn set(&mut self, seq: u64) -> Result<(), StoreError> {
-        let text = format!("{:<16} {seq:>20}\n", self.epoch);
-        write_first(&self.file, text.as_bytes())?;
+        // Put together by hand: this is done with each commit.
+        let mut line = [b' '; LINE];
+        let epoch = self.epoch.as_bytes();
+        line[..epoch.len()].copy_from_slice(epoch);
+        let mut digits = Digits::default();
+        let seq = digits.of(seq).as_bytes();
+        line[LINE - 1 - seq.len()..LINE - 1].copy_from_slice(seq);
+        line[LINE - 1] = b'\n';
+        write_first(&self.file, &line)?;
         Ok(())
     }
 
@@ -196,7 +203,7 @@ impl Mark {
     pub(crate) fn close(mut self, path: &Path, head: u64) -> Result<(), StoreError> {
         self.set(head)?;
         if let Some(changed) = identity::changed(path) {
-            self.file.seek(SeekFrom::Start(LINE))?;
+            self.file.seek(SeekFrom::Start(LINE as u64))?;
             self.file.write_all(format!("{changed}\n").as_bytes())?;
         }
         Ok(())

@@ -151,13 +151,12 @@ pub(crate) fn commit_alone(
         Ok(desk) => desk,
         Err(TryLockError::WouldBlock | TryLockError::Poisoned(_)) => return None,
     };
-    let writer = desk.as_mut().filter(|writer| writer.is_quick() && writer.begin_at_once())?;
-    let answer = writer.commit(std::slice::from_mut(submission)).pop();
+    let answer = desk.as_mut().filter(|writer| writer.is_quick())?.commit_at_once(submission)?;
     drop(desk);
     if shared.asleep.swap(false, Ordering::SeqCst) {
         thread.unpark();
     }
-    answer
+    Some(answer)
 }
 
 /// Wakes the writer's thread.

@@ -8,10 +8,10 @@ use std::{
 };
 
 use rusqlite::{Connection, OptionalExtension, params};
-use signalbox_model::{Clock, Cursor, Epoch, NewEvent, ProjectId, Room};
+use signalbox_model::{Clock, Cursor, Epoch, EventBody, NewEvent, ProjectId, Room};
 
 use crate::{
-    Committed, Durability, Frame, KeyClaim, Publish, Retained, RetentionPolicy, RoomInfo, StoreError, access,
+    Batch, Committed, Durability, Frame, KeyClaim, Publish, Retained, RetentionPolicy, RoomInfo, StoreError, access,
     batch::{Span, Submission},
     blob::Blobs,
     checkpoint::{Checkpoints, Wal},
@@ -117,16 +117,43 @@ impl Writer {
         !waits && self.took < QUICK && self.live <= LIVE && !self.checkpoints.may_wait()
     }
 
-    /// Begins the transaction of the commit that follows. False if another program has the database's lock, for which only
-    /// the writer's own thread may wait.
-    pub(crate) fn begin_at_once(&self) -> bool {
-        let begin = |db: &Connection| -> rusqlite::Result<()> {
-            db.busy_timeout(Duration::ZERO)?;
-            let begun = db.prepare_cached("BEGIN IMMEDIATE").and_then(|mut begin| begin.execute([]));
-            db.busy_timeout(LOCK)?;
-            begun.map(|_| ())
-        };
-        begin(&self.parts.db).is_ok()
+    /// Commits a batch without waiting for anybody. None, and nothing is done, if another program has the database's lock, for
+    /// which only the writer's own thread may wait.
+    pub(crate) fn commit_at_once(&mut self, submission: &mut Box<Submission>) -> Option<Result<Span, StoreError>> {
+        let group = std::slice::from_mut(submission);
+        if self.is_one_row(group) {
+            let done = self.without_patience(|writer| writer.try_commit(group))?;
+            return match done {
+                Err(error) if error.is_busy() => {
+                    // Room heads in memory are ahead of the table.
+                    self.rooms.clear();
+                    None
+                }
+                done => self.conclude(done, 1).pop(),
+            };
+        }
+        let begun = self.without_patience(|writer| begin(&writer.parts.db))?;
+        begun.ok().and_then(|()| self.commit(group).pop())
+    }
+
+    /// None if SQLite does not take the setting.
+    fn without_patience<T>(&mut self, act: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        self.parts.db.busy_timeout(Duration::ZERO).ok()?;
+        let done = act(self);
+        if let Err(error) = self.parts.db.busy_timeout(LOCK) {
+            tracing::error!(%error, "the log no longer waits for other programs");
+        }
+        Some(done)
+    }
+
+    /// Whether one row of the table of events is all that a commit of them writes: then the statement that writes it is the
+    /// transaction.
+    fn is_one_row(&self, group: &[Box<Submission>]) -> bool {
+        let [submission] = group else { return false };
+        let Batch { events, key: None, tokens, side } = &submission.batch else { return false };
+        let ([event], [], []) = (&events[..], &tokens[..], &side[..]) else { return false };
+        let is_live = self.rooms.get(&event.room).is_some_and(|room| room.live);
+        is_live && matches!(event.body, EventBody::Custom(..)) && self.parts.db.is_autocommit()
     }
 
     pub(crate) fn checkpoint_if_due(&mut self) {
@@ -185,6 +212,12 @@ impl Writer {
 
     /// Commits the batches as one transaction and publishes their events. An answer for each, in order.
     pub(crate) fn commit(&mut self, group: &mut [Box<Submission>]) -> Vec<Result<Span, StoreError>> {
+        let done = self.try_commit(group);
+        self.conclude(done, group.len())
+    }
+
+    /// The same, with one error if nothing of the group was stored.
+    fn try_commit(&mut self, group: &mut [Box<Submission>]) -> Result<Vec<Result<Span, StoreError>>, StoreError> {
         let head = self.parts.shared.head();
         let mut frames = Vec::with_capacity(group.len());
         let mut answers = Vec::with_capacity(group.len());
@@ -197,16 +230,26 @@ impl Writer {
         let done = self.transact(group, head, &mut frames, &mut answers);
         self.took = started.elapsed();
         self.parts.shared.commits().time(self.took);
+        let newest = done?;
+        if newest > head {
+            if let Err(error) = self.parts.mark.set(newest) {
+                // The events are committed: hand them out. A stale mark can only cause a needless new epoch later.
+                tracing::error!(%error, "the high-water mark could not be written");
+            }
+            self.parts.shared.set_head(newest);
+            (self.parts.publish)(&frames);
+        }
+        Ok(answers)
+    }
+
+    /// What each of `count` callers is told.
+    fn conclude(
+        &mut self,
+        done: Result<Vec<Result<Span, StoreError>>, StoreError>,
+        count: usize,
+    ) -> Vec<Result<Span, StoreError>> {
         match done {
-            Ok(newest) => {
-                if newest > head {
-                    if let Err(error) = self.parts.mark.set(newest) {
-                        // The events are committed: hand them out. A stale mark can only cause a needless new epoch later.
-                        tracing::error!(%error, "the high-water mark could not be written");
-                    }
-                    self.parts.shared.set_head(newest);
-                    (self.parts.publish)(&frames);
-                }
+            Ok(answers) => {
                 self.parts.shared.set_trouble(None);
                 answers
             }
@@ -217,9 +260,9 @@ impl Writer {
                     self.parts.shared.set_trouble(Some(error.to_string()));
                 }
                 let text = error.to_string();
-                tracing::error!(error = %text, jobs = group.len(), "a commit failed; its callers were told");
+                tracing::error!(error = %text, jobs = count, "a commit failed; its callers were told");
                 let others = std::iter::repeat_with(|| Err(StoreError::ReadOnly(text.clone())));
-                std::iter::once(Err(error)).chain(others).take(group.len()).collect()
+                std::iter::once(Err(error)).chain(others).take(count).collect()
             }
         }
     }
@@ -234,14 +277,16 @@ impl Writer {
         if self.rooms.len() > ROOMS {
             self.rooms.clear();
         }
+        let one_row = self.is_one_row(group);
         let Self { parts, rooms, live, .. } = self;
         let db = &parts.db;
-        // Not rusqlite's `Transaction`: it compiles BEGIN and COMMIT anew each time.
-        if db.is_autocommit() {
-            db.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        if !one_row && db.is_autocommit() {
+            begin(db)?;
         }
-        let done = write(db, parts, rooms, group, head, frames, answers)
-            .and_then(|written| Ok(db.prepare_cached("COMMIT")?.execute([]).map(|_| written)?));
+        let mut done = write(db, parts, rooms, group, head, frames, answers);
+        if !one_row {
+            done = done.and_then(|written| Ok(db.prepare_cached("COMMIT")?.execute([]).map(|_| written)?));
+        }
         match done {
             Ok((newest, woken)) => {
                 *live += woken;
@@ -258,6 +303,11 @@ impl Writer {
             }
         }
     }
+}
+
+/// Not rusqlite's `Transaction`: it compiles BEGIN and COMMIT anew each time.
+fn begin(db: &Connection) -> rusqlite::Result<()> {
+    db.prepare_cached("BEGIN IMMEDIATE")?.execute([]).map(|_| ())
 }
 
 /// The group's rows. Gives the newest event, and how many rooms became live.

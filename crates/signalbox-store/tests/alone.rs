@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
+    task::Poll,
 };
 
 use signalbox_model::{Actor, CustomType, EventBody, ManualClock, NewEvent, Room};
@@ -132,4 +133,31 @@ async fn those_that_are_known_to_come_share_a_commit() {
         assert!(n < 100, "nobody commits alone any more");
     }
     drop(one);
+}
+
+/// Another program that writes to the database, such as a shell of SQLite: only the writer's own thread waits for it.
+#[tokio::test]
+async fn who_commits_by_itself_does_not_wait_for_another_program() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, published) = open(dir.path(), Durability::Process);
+    store.append(Batch::of(vec![note(0, 0)])).await.unwrap();
+    let mut other = rusqlite::Connection::open(dir.path().join("log.db")).unwrap();
+    // One row, which needs no transaction of its own, and several.
+    for count in [1, 2, 1, 3] {
+        store.append(Batch::of(vec![note(0, 0); count])).await.unwrap();
+        let lock = other.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).unwrap();
+        let mut append = std::pin::pin!(store.append(Batch::of(vec![note(0, 1); count])));
+        let began = std::time::Instant::now();
+        let pending = std::future::poll_fn(|context| Poll::Ready(append.as_mut().poll(context).is_pending())).await;
+        assert!(pending, "it was committed beside another program's transaction");
+        // Who waits for the lock does so for 5 s.
+        assert!(began.elapsed() < std::time::Duration::from_secs(4), "the caller's thread waited for the lock");
+        drop(lock);
+        let committed = append.await.unwrap();
+        let next = store.append(Batch::of(vec![note(0, 2)])).await.unwrap();
+        assert_eq!(next.first, committed.last + 1);
+    }
+    let live: Vec<u64> = published.lock().unwrap().iter().map(|frame| frame.seq).collect();
+    assert_eq!(live, (1..=store.head()).collect::<Vec<_>>());
+    assert_eq!(store.rebuild_differences().unwrap(), Vec::<String>::new());
 }
