@@ -92,16 +92,27 @@ pub enum RoomError {
     Id(#[from] IdError),
 }
 
+impl Room {
+    /// The room's name in two pieces, of which the first has the `/` between them; the second is empty where there is one of the
+    /// kind.
+    #[must_use]
+    pub fn name_parts(&self) -> (&'static str, &str) {
+        match self {
+            Self::Host => ("host", ""),
+            Self::Activity => ("activity", ""),
+            Self::Feed(id) => ("activity/", id.as_str()),
+            Self::Project(id) => ("project/", id.as_str()),
+            Self::Run(id) => ("run/", id.as_str()),
+            Self::Member(id) => ("member/", id.as_str()),
+        }
+    }
+}
+
 impl fmt::Display for Room {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Host => f.write_str("host"),
-            Self::Activity => f.write_str("activity"),
-            Self::Feed(id) => write!(f, "activity/{id}"),
-            Self::Project(id) => write!(f, "project/{id}"),
-            Self::Run(id) => write!(f, "run/{id}"),
-            Self::Member(id) => write!(f, "member/{id}"),
-        }
+        let (kind, id) = self.name_parts();
+        f.write_str(kind)?;
+        f.write_str(id)
     }
 }
 

@@ -1,6 +1,6 @@
 //! A committed event as subscribers receive it: JSON text, encoded once.
 
-use std::{fmt::Write, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use signalbox_model::{Epoch, ProjectId, Room, UnixMillis};
@@ -50,39 +50,51 @@ pub(crate) struct Parts<'a> {
     pub(crate) data: &'a str,
 }
 
+/// Bytes of a frame between its values, but for these two.
+const BETWEEN: usize = 74;
+const RUN: &str = r#","run":"#;
+const STEP: &str = r#","step":"#;
+
 impl Parts<'_> {
     /// The frame's text. `kind`, epoch and room are of alphabets that need no escaping.
     pub(crate) fn encode(&self, epoch: &Epoch, room: &Room) -> Bytes {
-        let mut out = String::with_capacity(self.data.len() + 256);
-        let mut digits = Digits::default();
-        // Piece by piece: the formatting machinery would take as long as the rest of an append outside SQLite.
+        let (mut seq, mut prev, mut ts): (Digits, Digits, Digits) = Default::default();
+        let (seq, ts) = (seq.of(self.seq), ts.of(self.ts.unsigned_abs()));
+        let (kind_of_room, id_of_room) = room.name_parts();
+        let prev = prev.of(self.prev);
+        // As much memory as it takes, since thousands of frames are held for those who are behind; and put together by hand, since
+        // the formatting machinery would take as long as all else outside SQLite.
+        let values = [self.kind, seq, prev, epoch.as_str(), seq, kind_of_room, id_of_room, ts, self.actor, self.data];
+        let of = |name: usize, value: Option<&str>| value.map_or(0, |value| name + value.len());
+        let length = BETWEEN + values.iter().map(|value| value.len()).sum::<usize>();
+        let length = length + of(RUN.len() + 2, self.run) + of(STEP.len() + 2, self.step) + usize::from(self.ts < 0);
+        let mut out = String::with_capacity(length);
         out.push_str(r#"{"type":""#);
         out.push_str(self.kind);
         out.push_str(r#"","seq":"#);
-        let seq = digits.of(self.seq);
         out.push_str(seq);
-        let place = out.len() - seq.len()..out.len();
         out.push_str(r#","prev":"#);
-        out.push_str(digits.of(self.prev));
+        out.push_str(prev);
         out.push_str(r#","cursor":""#);
         out.push_str(epoch.as_str());
         out.push('.');
-        out.extend_from_within(place);
+        out.push_str(seq);
         out.push_str(r#"","room":""#);
-        let _ = write!(out, "{room}");
+        out.push_str(kind_of_room);
+        out.push_str(id_of_room);
         out.push_str(r#"","ts":"#);
         if self.ts < 0 {
             out.push('-');
         }
-        out.push_str(digits.of(self.ts.unsigned_abs()));
+        out.push_str(ts);
         out.push_str(r#","actor":"#);
         push_json(&mut out, self.actor);
         if let Some(run) = self.run {
-            out.push_str(r#","run":"#);
+            out.push_str(RUN);
             push_json(&mut out, run);
         }
         if let Some(step) = self.step {
-            out.push_str(r#","step":"#);
+            out.push_str(STEP);
             push_json(&mut out, step);
         }
         out.push_str(r#","data":"#);
@@ -117,5 +129,18 @@ fn push_json(out: &mut String, text: &str) {
         out.push('"');
     } else {
         out.push_str(&serde_json::Value::from(text).to_string());
+    }
+}
+
+#[test]
+fn a_frame_takes_no_more_memory_than_its_text() {
+    let epoch = Epoch::new("eabc").unwrap();
+    let parts = Parts { seq: 120, prev: 7, ts: -5, kind: "x_note", actor: "a", run: None, step: None, data: "{}" };
+    let whole = Parts { run: Some("r1"), step: Some("s"), ts: 1, ..parts };
+    for parts in [Parts { ..parts }, whole] {
+        let Ok(bytes) = parts.encode(&epoch, &Room::Host).try_into_mut() else { panic!("nobody else has it") };
+        assert_eq!(bytes.capacity(), bytes.len(), "{}", String::from_utf8_lossy(&bytes));
+        let json: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+        assert_eq!((&json["room"], &json["cursor"]), (&"host".into(), &"eabc.120".into()));
     }
 }
