@@ -505,7 +505,7 @@ fn events_of_other_programs_are_held_to_the_schema_of_their_type() {
     // Another type has no schema, and one that is broken is not passed over in silence.
     host.call("event.publish", json!({ "project": id, "type": "x_other", "data": 1 })).unwrap();
     std::fs::write(folder.join("x_deploy.json"), "{").unwrap();
-    assert_eq!(publish(json!({ "service": "web" })).unwrap_err()["code"], "conflict");
+    until("the broken schema is seen", || (publish(json!({})).unwrap_err()["code"] == "conflict").then_some(()));
     #[cfg(unix)]
     {
         let outside = tempfile::NamedTempFile::new().unwrap();
@@ -514,7 +514,21 @@ fn events_of_other_programs_are_held_to_the_schema_of_their_type() {
         std::os::unix::fs::symlink(outside.path(), folder.join("x_deploy.json")).unwrap();
         let error = publish(json!(1)).unwrap_err();
         assert!(error["code"] == "conflict" && !error.to_string().contains("a secret"), "{error}");
+        std::fs::remove_file(folder.join("x_deploy.json")).unwrap();
     }
+    // One that is mended, changed and removed holds from then on, though nobody reads it anew for each event.
+    for least in [1, 2] {
+        let schema = json!({ "properties": { "n": { "minimum": least } } });
+        std::fs::write(folder.join("x_deploy.json"), schema.to_string()).unwrap();
+        let says = format!("less than the minimum of {least}");
+        let refused = || publish(json!({ "n": 0 })).is_err_and(|error| error.to_string().contains(&says));
+        until("the schema is seen", || refused().then_some(()));
+    }
+    std::fs::remove_file(folder.join("x_deploy.json")).unwrap();
+    until("nothing holds any more", || publish(json!({ "n": 0 })).ok());
     let events = host.events(&[&format!("project/{id}")]);
-    assert_eq!(events.iter().filter(|event| event["type"] == "x_deploy").count(), 1);
+    let held: Vec<&Value> =
+        events.iter().filter(|event| event["type"] == "x_deploy").map(|event| &event["data"]).collect();
+    assert_eq!(held[0], &json!({ "service": "web", "hosts": ["a"] }));
+    assert!(held[1..].iter().all(|data| **data == json!({ "n": 0 })), "{held:?}");
 }

@@ -140,6 +140,7 @@ pub(crate) struct Inner {
     pub(crate) owner: Member,
     pub(crate) share: sharing::Share,
     pub(crate) projects: Mutex<crate::projects::Known>,
+    pub(crate) schemas: crate::schemas::Schemas,
     /// Held to change what members may do; shared by those that let connections in.
     pub(crate) rights: tokio::sync::RwLock<()>,
     /// How often that was changed.
@@ -227,6 +228,7 @@ impl Host {
                 joining: tokio::sync::Mutex::new(()),
                 numbers: tokio::sync::Mutex::new(()),
                 projects: Mutex::default(),
+                schemas: crate::schemas::Schemas::default(),
                 team: Team::default(),
                 webhooks: webhooks::Desk::default(),
                 closed: Mutex::new(false),

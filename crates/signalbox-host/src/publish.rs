@@ -14,7 +14,7 @@ impl Host {
     pub(crate) async fn publish_event(&self, caller: &Caller, params: EventPublish) -> Reply<Published> {
         let EventPublish { project, kind, data, priority, text } = params;
         let project = self.project(caller, &project)?;
-        let mut posted = Posted::new(caller, &project);
+        let mut posted = Posted::new(self, caller, &project);
         posted.add(NewCustomEvent { kind, data, priority, text })?;
         let epoch = self.inner.store.epoch().clone();
         let reply = move |first: u64| Published { seq: first, cursor: Cursor { epoch: epoch.clone(), seq: first } };
@@ -29,7 +29,7 @@ impl Host {
                 "{count} events, it must be 1 to {PUBLISHED_AT_ONCE}; nothing was published"
             )));
         }
-        let mut posted = Posted::new(caller, &project);
+        let mut posted = Posted::new(self, caller, &project);
         posted.many = true;
         for (index, event) in params.events.into_iter().enumerate() {
             posted.add(event).map_err(|error| of_many(index, error))?;
@@ -77,7 +77,7 @@ impl Host {
 struct Posted<'a> {
     caller: &'a Caller,
     project: &'a Project,
-    schemas: Schemas<'a>,
+    schemas: &'a Schemas,
     events: Vec<NewEvent>,
     lines: Vec<NewEvent>,
     /// Errors say which of them they are about.
@@ -90,13 +90,14 @@ fn of_many(index: usize, mut error: CallError) -> CallError {
 }
 
 impl<'a> Posted<'a> {
-    fn new(caller: &'a Caller, project: &'a Project) -> Self {
-        Self { caller, project, schemas: Schemas::of(project), events: Vec::new(), lines: Vec::new(), many: false }
+    fn new(host: &'a Host, caller: &'a Caller, project: &'a Project) -> Self {
+        let schemas = &host.inner.schemas;
+        Self { caller, project, schemas, events: Vec::new(), lines: Vec::new(), many: false }
     }
 
     fn add(&mut self, event: NewCustomEvent) -> Reply<()> {
         let kind = CustomType::new(&event.kind).map_err(|error| CallError::bad_request(error.to_string()))?;
-        self.schemas.check(&kind, &event.data)?;
+        self.schemas.check(self.project, &kind, &event.data)?;
         let (project, actor) = (&self.project.id, &self.caller.actor);
         let room = Room::Project(project.clone());
         self.events.push(NewEvent::new(room, actor.clone(), EventBody::Custom(kind, event.data)));

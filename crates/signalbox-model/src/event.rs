@@ -202,7 +202,7 @@ impl EventBody {
     pub fn data_json(&self) -> serde_json::Result<String> {
         match self {
             Self::Known(data) => data.data_json(),
-            Self::Custom(_, data) => serde_json::to_string(data),
+            Self::Custom(_, data) => to_text(data),
         }
     }
 
@@ -218,6 +218,13 @@ impl EventBody {
         let kind_checked = CustomType::new(kind)?;
         Ok(Self::Custom(kind_checked, serde_json::from_str(data).map_err(shape)?))
     }
+}
+
+/// As `serde_json::to_string`, with room for what most events hold: to grow from nothing takes as long as to write it.
+fn to_text(data: &impl Serialize) -> serde_json::Result<String> {
+    let mut out = Vec::with_capacity(512);
+    serde_json::to_writer(&mut out, data)?;
+    String::from_utf8(out).map_err(serde::ser::Error::custom)
 }
 
 impl From<EventData> for EventBody {

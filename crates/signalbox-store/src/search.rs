@@ -5,7 +5,7 @@
 //! searches that.
 
 use rusqlite::{Connection, OptionalExtension, params};
-use serde_json::Value;
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use signalbox_model::ProjectId;
 
 use crate::{Frame, Reader, RoomInfo, StoreError, schema};
@@ -61,8 +61,10 @@ pub(crate) fn index_some(db: &mut Connection, after: u64, count: u64) -> Result<
                     body.push(' ');
                     body.push_str(row.get_ref(column)?.as_str_or_null().unwrap_or(None).unwrap_or_default());
                 }
-                if let Ok(value) = serde_json::from_str(data) {
-                    collect_text(&value, &mut body);
+                let before = body.len();
+                let mut reader = serde_json::Deserializer::from_str(data);
+                if Texts(&mut body).deserialize(&mut reader).is_err() {
+                    body.truncate(before);
                 }
             }
             insert.execute(params![upto, body, tags])?;
@@ -79,15 +81,60 @@ pub(crate) fn index_some(db: &mut Connection, after: u64, count: u64) -> Result<
     Ok(upto)
 }
 
-fn collect_text(value: &Value, out: &mut String) {
-    match value {
-        Value::String(text) => {
-            out.push(' ');
-            out.push_str(text);
+/// Takes every text of a JSON value, but no field's name, without making the value: most of what is indexed is seen once.
+struct Texts<'a>(&'a mut String);
+
+impl<'de> DeserializeSeed<'de> for Texts<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<(), D::Error> {
+        reader.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Texts<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<(), E> {
+        self.0.push(' ');
+        self.0.push_str(text);
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        while items.next_element_seed(Texts(self.0))?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<(), A::Error> {
+        while fields.next_key::<IgnoredAny>()?.is_some() {
+            fields.next_value_seed(Texts(self.0))?;
         }
-        Value::Array(items) => items.iter().for_each(|item| collect_text(item, out)),
-        Value::Object(fields) => fields.values().for_each(|field| collect_text(field, out)),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
     }
 }
 
@@ -158,4 +205,12 @@ impl Reader<'_> {
             }
         }
     }
+}
+
+#[test]
+fn every_text_of_a_value_is_found_and_nothing_else() {
+    let mut out = String::new();
+    let text = r#"{"name":"a \"b\" \u00fc","n":-1,"big":1e3,"of":[1,"c",[null,{"d":"e"}],true],"empty":""}"#;
+    Texts(&mut out).deserialize(&mut serde_json::Deserializer::from_str(text)).unwrap();
+    assert_eq!(out, " a \"b\" ü c e ");
 }
