@@ -8,7 +8,7 @@ use signalbox_wire::{
     method::{EventPublish, EventPublishMany, NewCustomEvent, PUBLISHED_AT_ONCE, Published, PublishedMany},
 };
 
-use crate::{Host, handlers::Reply, host::store_error, schemas::Schemas};
+use crate::{Host, handlers::Reply, host::store_error, schemas::OfCall};
 
 impl Host {
     pub(crate) async fn publish_event(&self, caller: &Caller, params: EventPublish) -> Reply<Published> {
@@ -77,7 +77,7 @@ impl Host {
 struct Posted<'a> {
     caller: &'a Caller,
     project: &'a Project,
-    schemas: &'a Schemas,
+    schemas: OfCall<'a>,
     events: Vec<NewEvent>,
     lines: Vec<NewEvent>,
     /// Errors say which of them they are about.
@@ -91,13 +91,13 @@ fn of_many(index: usize, mut error: CallError) -> CallError {
 
 impl<'a> Posted<'a> {
     fn new(host: &'a Host, caller: &'a Caller, project: &'a Project) -> Self {
-        let schemas = &host.inner.schemas;
+        let schemas = host.inner.schemas.of(project);
         Self { caller, project, schemas, events: Vec::new(), lines: Vec::new(), many: false }
     }
 
     fn add(&mut self, event: NewCustomEvent) -> Reply<()> {
         let kind = CustomType::new(&event.kind).map_err(|error| CallError::bad_request(error.to_string()))?;
-        self.schemas.check(self.project, &kind, &event.data)?;
+        self.schemas.check(&kind, &event.data)?;
         let (project, actor) = (&self.project.id, &self.caller.actor);
         let room = Room::Project(project.clone());
         self.events.push(NewEvent::new(room, actor.clone(), EventBody::Custom(kind, event.data)));

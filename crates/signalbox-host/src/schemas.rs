@@ -2,10 +2,10 @@
 
 use std::{
     collections::HashMap,
-    fs::Metadata,
+    io::ErrorKind,
     path::Path,
-    sync::{Arc, Mutex},
-    time::{Duration, Instant, SystemTime},
+    sync::{Arc, Mutex, MutexGuard},
+    time::{Duration, Instant},
 };
 
 use jsonschema::Validator;
@@ -23,97 +23,107 @@ const LARGEST: u64 = 256 * 1024;
 const TOLD: usize = 10;
 /// For so long a look at a file counts: thousands of events a second need not ask the disk for each.
 const FRESH: Duration = Duration::from_millis(20);
-/// A file that was changed so shortly before it was read may be changed again without looking any different.
-const SETTLED: Duration = Duration::from_secs(2);
-/// Types that are remembered, of all projects.
+/// Types that are remembered, of all projects, and bytes of their schemas.
 const MOST: usize = 2_000;
+const MOST_BYTES: usize = 4 * 1024 * 1024;
 
 /// The schemas of all projects, as they were when they were last looked at.
 #[derive(Default)]
-pub(crate) struct Schemas {
+pub(crate) struct Schemas(Mutex<Remembered>);
+
+#[derive(Default)]
+struct Remembered {
     /// By the project's folder and the type.
-    known: Mutex<HashMap<String, HashMap<String, Known>>>,
+    of: HashMap<String, HashMap<String, Known>>,
+    count: usize,
+    bytes: usize,
 }
 
 struct Known {
     looked: Instant,
-    file: File,
     /// None where there is no file.
-    schema: Option<Arc<Validator>>,
+    schema: Option<Arc<Schema>>,
 }
 
-/// What tells one state of a file from another.
-#[derive(PartialEq, Eq)]
-enum File {
-    Absent,
-    /// Its length, when it was changed, and which one it is.
-    Present(u64, SystemTime, (u64, i64)),
-    /// It looks like others that it may still become.
-    Unsettled,
+/// A schema, and the text that it was made of.
+struct Schema {
+    text: Vec<u8>,
+    validator: Validator,
 }
 
-impl File {
-    fn of(path: &Path) -> (Self, Option<Metadata>) {
-        let Ok(about) = std::fs::metadata(path) else { return (Self::Absent, None) };
-        let file = match about.modified() {
-            Ok(at) if at.elapsed().is_ok_and(|age| age > SETTLED) => Self::Present(about.len(), at, identity(&about)),
-            _ => Self::Unsettled,
-        };
-        (file, Some(about))
+impl Remembered {
+    fn get(&self, project: &Project, kind: &str) -> Option<&Known> {
+        self.of.get(&project.path)?.get(kind)
+    }
+
+    /// Gives what is to be dropped, so that nobody waits for it.
+    fn put(&mut self, project: &Project, kind: &str, known: Known) -> impl Sized + use<> {
+        let size = |known: &Known| known.schema.as_ref().map_or(0, |schema| schema.text.len());
+        let old = self.of.get_mut(&project.path).and_then(|of| of.remove(kind));
+        if let Some(old) = &old {
+            self.count -= 1;
+            self.bytes -= size(old);
+        }
+        let full = self.count >= MOST || self.bytes + size(&known) > MOST_BYTES;
+        let forgotten = full.then(|| std::mem::take(self));
+        self.count += 1;
+        self.bytes += size(&known);
+        self.of.entry(project.path.clone()).or_default().insert(kind.to_owned(), known);
+        (old, forgotten)
     }
 }
 
-#[cfg(unix)]
-fn identity(about: &Metadata) -> (u64, i64) {
-    use std::os::unix::fs::MetadataExt;
-    (about.ino(), about.ctime().wrapping_mul(1_000_000_000).wrapping_add(about.ctime_nsec()))
-}
-
-#[cfg(not(unix))]
-fn identity(_: &Metadata) -> (u64, i64) {
-    (0, 0)
+/// The schemas of one call, each as it was when it was first asked for.
+pub(crate) struct OfCall<'a> {
+    schemas: &'a Schemas,
+    project: &'a Project,
+    asked: Vec<(CustomType, Option<Arc<Schema>>)>,
 }
 
 impl Schemas {
+    pub(crate) fn of<'a>(&'a self, project: &'a Project) -> OfCall<'a> {
+        OfCall { schemas: self, project, asked: Vec::new() }
+    }
+
+    fn find(&self, project: &Project, kind: &str) -> Reply<Option<Arc<Schema>>> {
+        let now = Instant::now();
+        let held = match self.lock().get(project, kind) {
+            Some(known) if now.duration_since(known.looked) < FRESH => return Ok(known.schema.clone()),
+            known => known.and_then(|known| known.schema.clone()),
+        };
+        let schema = match read(project, kind)? {
+            None => None,
+            Some(text) => match held {
+                Some(held) if held.text == text => Some(held),
+                _ => Some(Arc::new(compile(kind, text)?)),
+            },
+        };
+        let known = Known { looked: now, schema: schema.clone() };
+        let forgotten = self.lock().put(project, kind, known);
+        drop(forgotten);
+        Ok(schema)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Remembered> {
+        self.0.lock().unwrap_or_else(|e| e.into_inner())
+    }
+}
+
+impl OfCall<'_> {
     /// Holds an event's data to the schema of its type, if the project has one.
     ///
     /// # Errors
     /// `bad_request` with the places that do not fit, or `conflict` if the schema is none. Then nothing was published.
-    pub(crate) fn check(&self, project: &Project, kind: &CustomType, data: &Value) -> Reply<()> {
-        match self.find(project, kind.as_str())? {
-            Some(schema) => hold(&schema, kind, data),
-            None => Ok(()),
-        }
-    }
-
-    fn find(&self, project: &Project, kind: &str) -> Reply<Option<Arc<Validator>>> {
-        let now = Instant::now();
-        if let Some(known) = self.lock().get(&project.path).and_then(|of| of.get(kind))
-            && now.duration_since(known.looked) < FRESH
-        {
-            return Ok(known.schema.clone());
-        }
-        let path = Path::new(&project.path).join(FOLDER).join(format!("{kind}.json"));
-        let (file, about) = File::of(&path);
-        if file != File::Unsettled
-            && let Some(known) = self.lock().get_mut(&project.path).and_then(|of| of.get_mut(kind))
-            && known.file == file
-        {
-            known.looked = now;
-            return Ok(known.schema.clone());
-        }
-        let schema = about.map(|about| read(project, kind, &path, &about)).transpose()?.map(Arc::new);
-        let mut known = self.lock();
-        if known.values().map(HashMap::len).sum::<usize>() >= MOST {
-            known.clear();
-        }
-        let entry = Known { looked: now, file, schema: schema.clone() };
-        known.entry(project.path.clone()).or_default().insert(kind.to_owned(), entry);
-        Ok(schema)
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, HashMap<String, Known>>> {
-        self.known.lock().unwrap_or_else(|e| e.into_inner())
+    pub(crate) fn check(&mut self, kind: &CustomType, data: &Value) -> Reply<()> {
+        let known = self.asked.iter().position(|(asked, _)| asked == kind);
+        let at = match known {
+            Some(at) => at,
+            None => {
+                self.asked.push((kind.clone(), self.schemas.find(self.project, kind.as_str())?));
+                self.asked.len() - 1
+            }
+        };
+        self.asked[at].1.as_ref().map_or(Ok(()), |schema| hold(&schema.validator, kind, data))
     }
 }
 
@@ -121,23 +131,39 @@ fn name(kind: &str) -> String {
     format!("{FOLDER}/{kind}.json")
 }
 
-fn read(project: &Project, kind: &str, path: &Path, about: &Metadata) -> Reply<Validator> {
+fn broken(kind: &str, why: &dyn std::fmt::Display) -> CallError {
     let name = name(kind);
-    let broken = |why: &dyn std::fmt::Display| {
-        CallError::new(ErrorCode::Conflict, format!("the schema {name} cannot be used: {why}; nothing was published"))
-            .hint("mend it, or remove it")
+    CallError::new(ErrorCode::Conflict, format!("the schema {name} cannot be used: {why}; nothing was published"))
+        .hint("mend it, or remove it")
+}
+
+/// The file's bytes; none if there is none.
+fn read(project: &Project, kind: &str) -> Reply<Option<Vec<u8>>> {
+    let broken = |why: &dyn std::fmt::Display| broken(kind, why);
+    let path = Path::new(&project.path).join(FOLDER).join(format!("{kind}.json"));
+    let about = match std::fs::metadata(&path) {
+        Ok(about) => about,
+        // A link that leads nowhere is no schema that is not there.
+        Err(error) if error.kind() == ErrorKind::NotFound && !path.is_symlink() => return Ok(None),
+        Err(error) if error.kind() == ErrorKind::NotADirectory => return Ok(None),
+        Err(error) => return Err(broken(&error)),
     };
     if about.len() > LARGEST {
         return Err(broken(&format!("it has more than {LARGEST} bytes")));
     }
     // A link could lead to a file that is nobody's business, and errors would tell of it.
     let root = std::fs::canonicalize(&project.path).map_err(|error| broken(&error))?;
-    if !std::fs::canonicalize(path).is_ok_and(|real| real.starts_with(root)) {
+    if !std::fs::canonicalize(&path).is_ok_and(|real| real.starts_with(root)) {
         return Err(broken(&"it is not within the project's folder"));
     }
-    let text = std::fs::read(path).map_err(|error| broken(&error))?;
+    std::fs::read(&path).map(Some).map_err(|error| broken(&error))
+}
+
+fn compile(kind: &str, text: Vec<u8>) -> Reply<Schema> {
+    let broken = |why: &dyn std::fmt::Display| broken(kind, why);
     let schema: Value = serde_json::from_slice(&text).map_err(|error| broken(&error))?;
-    jsonschema::validator_for(&schema).map_err(|error| broken(&error))
+    let validator = jsonschema::validator_for(&schema).map_err(|error| broken(&error))?;
+    Ok(Schema { text, validator })
 }
 
 fn hold(validator: &Validator, kind: &CustomType, data: &Value) -> Reply<()> {

@@ -125,8 +125,8 @@ impl Writer {
             let done = self.without_patience(|writer| writer.try_commit(group))?;
             return match done {
                 Err(error) if error.is_busy() => {
-                    // Room heads in memory are ahead of the table.
-                    self.rooms.clear();
+                    // The room's head in memory is ahead of the table.
+                    self.rooms.remove(&group[0].batch.events[0].room);
                     None
                 }
                 done => self.conclude(done, 1).pop(),
@@ -228,8 +228,10 @@ impl Writer {
         }
         let started = Instant::now();
         let done = self.transact(group, head, &mut frames, &mut answers);
-        self.took = started.elapsed();
-        self.parts.shared.commits().time(self.took);
+        if !done.as_ref().is_err_and(StoreError::is_busy) {
+            self.took = started.elapsed();
+            self.parts.shared.commits().time(self.took);
+        }
         let newest = done?;
         if newest > head {
             if let Err(error) = self.parts.mark.set(newest) {

@@ -338,3 +338,38 @@ fn a_log_of_the_first_schema_keeps_its_heads() {
     let head = |room| store.read(|reader| reader.room_head(&RoomFilter::One(room))).unwrap();
     assert_eq!((head(Room::Activity), head(Room::Host)), (4, 2));
 }
+
+/// The kinds that have an index of their own are in it, however old the log is.
+#[test]
+fn a_log_of_an_older_schema_is_indexed_anew() {
+    let indexes = |db: &rusqlite::Connection| -> Vec<(String, String)> {
+        let mut all = db
+            .prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL ORDER BY name")
+            .unwrap();
+        all.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect()
+    };
+    let dir = tempfile::tempdir().unwrap();
+    open(dir.path(), &Arc::new(ManualClock::new(0))).close();
+    let new = rusqlite::Connection::open(dir.path().join("log.db")).unwrap();
+    for version in [3, 7, 8] {
+        let dir = tempfile::tempdir().unwrap();
+        let db = rusqlite::Connection::open(dir.path().join("log.db")).unwrap();
+        for schema in 1..=version {
+            let file = format!("{}/src/schema/{schema}.sql", env!("CARGO_MANIFEST_DIR"));
+            db.execute_batch(&std::fs::read_to_string(file).unwrap()).unwrap();
+        }
+        db.execute_batch(&format!(
+            "INSERT INTO rooms(id, name, project, head, floor) VALUES (1, 'project/p', 'p', 3, 0);
+             INSERT INTO events(seq, prev, ts, room, type, actor, data) VALUES (1, 0, 1, 1, 'x_test', 'tester', '{{}}'),
+                (2, 1, 1, 1, 'webhook_updated', 'tester', '{{}}'), (3, 2, 1, 1, 'log', 'tester', '{{}}');
+             INSERT INTO meta(key, value) VALUES ('epoch', 'abcdefghij');
+             PRAGMA user_version = {version};"
+        ))
+        .unwrap();
+        db.close().unwrap();
+        open(dir.path(), &Arc::new(ManualClock::new(0))).close();
+        let db = rusqlite::Connection::open(dir.path().join("log.db")).unwrap();
+        let said: String = db.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+        assert_eq!((said.as_str(), indexes(&db)), ("ok", indexes(&new)), "from schema {version}");
+    }
+}
