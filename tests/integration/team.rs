@@ -514,6 +514,9 @@ fn events_of_other_programs_are_held_to_the_schema_of_their_type() {
         std::os::unix::fs::symlink(outside.path(), folder.join("x_deploy.json")).unwrap();
         let error = publish(json!(1)).unwrap_err();
         assert!(error["code"] == "conflict" && !error.to_string().contains("a secret"), "{error}");
+        // Nor does one that is there and cannot be looked at let everything pass.
+        drop(outside);
+        assert_eq!(publish(json!(1)).unwrap_err()["code"], "conflict");
         std::fs::remove_file(folder.join("x_deploy.json")).unwrap();
     }
     // One that is mended, changed and removed holds from then on, though nobody reads it anew for each event.
