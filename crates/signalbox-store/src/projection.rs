@@ -38,19 +38,22 @@ pub(crate) fn apply(db: &Connection, whence: Whence<'_>, body: &EventBody, data:
     let Whence { seq, project, run } = whence;
     match known {
         EventData::RunUpdated(run) => {
+            let (id, status) = (run.id.as_str(), name_of(&run.status)?);
+            // Mostly it only gets on: an upsert would write each index of the status anew.
+            let got_on = db
+                .prepare_cached(
+                    "UPDATE runs SET generation = ?3, data = ?4 WHERE id = ?1 AND status = ?2 AND ?3 > generation",
+                )?
+                .execute(params![id, status, run.generation, data])?;
+            if got_on > 0 {
+                return Ok(());
+            }
             let changed = db
                 .prepare_cached(
                     "INSERT INTO runs(id, project, number, status, generation, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
                      ON CONFLICT(id) DO UPDATE SET status = ?4, generation = ?5, data = ?6 WHERE ?5 > generation",
                 )?
-                .execute(params![
-                    run.id.as_str(),
-                    run.project.as_str(),
-                    run.number,
-                    name_of(&run.status)?,
-                    run.generation,
-                    data
-                ])?;
+                .execute(params![id, run.project.as_str(), run.number, status, run.generation, data])?;
             refuse_unless(changed, || format!("run {}", run.id))
         }
         EventData::StepUpdated(step) | EventData::StepCompleted(step) => step_row(db, seq, step, data),

@@ -9,7 +9,7 @@
 
 use std::sync::LazyLock;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Statement};
 
 use crate::{StoreError, batch::Submission};
 
@@ -39,34 +39,88 @@ pub(crate) struct Row {
 }
 
 /// Writes the rows, which may then be forgotten.
+///
+/// A statement keeps what is bound to it from one execution to the next, and to bind a text is to copy it: of events in a row most
+/// have room, type, actor, run and step in common.
 pub(crate) fn write(db: &Connection, group: &[Box<Submission>], ts: i64, mut rows: &[Row]) -> Result<(), StoreError> {
     for (size, sql) in SIZES.into_iter().zip(&*INSERTS) {
         if rows.len() < size {
             continue;
         }
         let mut insert = db.prepare_cached(sql)?;
+        let mut bound: Option<&[Row]> = None;
         while let Some((now, later)) = rows.split_at_checked(size) {
             for (index, row) in now.iter().enumerate() {
-                let Submission { batch, data, .. } = &*group[row.of.0];
-                let (event, data) = (&batch.events[row.of.1], &data[row.of.1]);
-                let mut column = index * 9;
-                let mut next = || {
-                    column += 1;
-                    column
-                };
-                insert.raw_bind_parameter(next(), row.seq)?;
-                insert.raw_bind_parameter(next(), row.prev)?;
-                insert.raw_bind_parameter(next(), ts)?;
-                insert.raw_bind_parameter(next(), row.room)?;
-                insert.raw_bind_parameter(next(), event.body.type_name())?;
-                insert.raw_bind_parameter(next(), event.actor.as_str())?;
-                insert.raw_bind_parameter(next(), event.run.as_ref().map(AsRef::<str>::as_ref))?;
-                insert.raw_bind_parameter(next(), event.step.as_ref().map(AsRef::<str>::as_ref))?;
-                insert.raw_bind_parameter(next(), data)?;
+                bind(
+                    &mut insert,
+                    index * COLUMNS,
+                    ts,
+                    Columns::of(group, row),
+                    bound.map(|rows| Columns::of(group, &rows[index])),
+                )?;
             }
             insert.raw_execute()?;
+            bound = Some(now);
             rows = later;
         }
     }
     Ok(())
+}
+
+const COLUMNS: usize = 9;
+
+/// A row's values, but for the time.
+struct Columns<'a> {
+    row: &'a Row,
+    kind: &'a str,
+    actor: &'a str,
+    run: Option<&'a str>,
+    step: Option<&'a str>,
+    data: &'a str,
+}
+
+impl<'a> Columns<'a> {
+    fn of(group: &'a [Box<Submission>], row: &'a Row) -> Self {
+        let Submission { batch, data, .. } = &*group[row.of.0];
+        let event = &batch.events[row.of.1];
+        Self {
+            row,
+            kind: event.body.type_name(),
+            actor: event.actor.as_str(),
+            run: event.run.as_ref().map(AsRef::as_ref),
+            step: event.step.as_ref().map(AsRef::as_ref),
+            data: &data[row.of.1],
+        }
+    }
+}
+
+/// Binds a row to the parameters after `at`, where `bound` is what they have now.
+fn bind(
+    insert: &mut Statement<'_>,
+    at: usize,
+    ts: i64,
+    new: Columns<'_>,
+    bound: Option<Columns<'_>>,
+) -> rusqlite::Result<()> {
+    insert.raw_bind_parameter(at + 1, new.row.seq)?;
+    insert.raw_bind_parameter(at + 2, new.row.prev)?;
+    if bound.is_none() {
+        insert.raw_bind_parameter(at + 3, ts)?;
+    }
+    if bound.as_ref().is_none_or(|bound| bound.row.room != new.row.room) {
+        insert.raw_bind_parameter(at + 4, new.row.room)?;
+    }
+    if bound.as_ref().is_none_or(|bound| bound.kind != new.kind) {
+        insert.raw_bind_parameter(at + 5, new.kind)?;
+    }
+    if bound.as_ref().is_none_or(|bound| bound.actor != new.actor) {
+        insert.raw_bind_parameter(at + 6, new.actor)?;
+    }
+    if bound.as_ref().is_none_or(|bound| bound.run != new.run) {
+        insert.raw_bind_parameter(at + 7, new.run)?;
+    }
+    if bound.as_ref().is_none_or(|bound| bound.step != new.step) {
+        insert.raw_bind_parameter(at + 8, new.step)?;
+    }
+    insert.raw_bind_parameter(at + 9, new.data)
 }

@@ -286,7 +286,8 @@ impl Writer {
             begin(db)?;
         }
         let mut done = write(db, parts, rooms, group, head, frames, answers);
-        if !one_row {
+        // Else one row was its own transaction, or a refused batch was alone in it.
+        if !db.is_autocommit() {
             done = done.and_then(|written| Ok(db.prepare_cached("COMMIT")?.execute([]).map(|_| written)?));
         }
         match done {
@@ -326,14 +327,17 @@ fn write(
     let rows = Vec::with_capacity(group.len());
     let mut job = BatchJob { db, rooms, epoch, now, next: head + 1, frames, rows, undo: Vec::new() };
     let mut woken = Vec::new();
+    let alone = group.len() == 1;
     for index in 0..group.len() {
         let submission = &mut *group[index];
-        // Only a batch that can fail on its own account after its first write pays for a savepoint.
-        let guarded = submission.batch.key.is_some()
+        // Only a batch that can fail on its own account after its first write, and has company, pays for a savepoint: behind
+        // one, SQLite keeps a copy of each page before it changes it.
+        let can_fail = submission.batch.key.is_some()
             || submission.batch.events.iter().any(|event| {
                 let opens_run = matches!(event.room, Room::Run(_)) && !job.rooms.contains_key(&event.room);
                 opens_run || projection::can_refuse(&event.body)
             });
+        let guarded = can_fail && !alone;
         let key = submission.batch.key.take();
         if guarded {
             // Those before it are not to go with it.
@@ -350,6 +354,8 @@ fn write(
             Err(error) if error.is_of_the_batch() => {
                 if guarded {
                     db.prepare_cached("ROLLBACK TO batch")?.execute([])?;
+                } else if alone && !db.is_autocommit() {
+                    db.execute_batch("ROLLBACK")?;
                 }
                 for Undo { room, head, .. } in job.undo.drain(..).rev() {
                     match head {

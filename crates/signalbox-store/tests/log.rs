@@ -357,6 +357,35 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+
+    /// Rows written by one statement after the other share what they have in common, and nothing else.
+    #[test]
+    fn what_is_read_from_the_table_is_what_was_published(
+        events in prop::collection::vec((0usize..2, 0usize..2, 0usize..2, 0usize..3, 0usize..3), 1..70),
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, published) = open(dir.path());
+        let (rooms, kinds, actors) = ([Room::Host, Room::Project(project("one"))], ["x_a", "x_b"], ["ada", "bea"]);
+        let runs = ["r_00000000000000000001", "r_00000000000000000002"];
+        let events = events.into_iter().enumerate().map(|(n, (room, kind, actor, run, step))| {
+            let body = EventBody::Custom(CustomType::new(kinds[kind]).unwrap(), serde_json::json!({ "n": n }));
+            let mut event = NewEvent::new(rooms[room].clone(), Actor::new(actors[actor]).unwrap(), body);
+            event.run = runs.get(run).map(|run| RunId::new(*run).unwrap());
+            event.step = ["build", "test"].get(step).map(|step| StepKey::new(*step).unwrap());
+            event
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(store.append(Batch::of(events.collect()))).unwrap();
+        let filters: Vec<_> = rooms.iter().cloned().map(RoomFilter::One).collect();
+        let page = store.read(|reader| reader.events(&filters, 0, store.head(), 100)).unwrap();
+        let text = |frame: &Arc<Frame>| String::from_utf8(frame.json.to_vec()).unwrap();
+        let published: Vec<_> = published.lock().unwrap().iter().map(text).collect();
+        prop_assert_eq!(page.frames.iter().map(text).collect::<Vec<_>>(), published);
+    }
+}
+
 /// However much is written, the write-ahead log begins anew before it is large, and goes when the log is closed.
 #[tokio::test]
 async fn the_write_ahead_log_stays_small() {
