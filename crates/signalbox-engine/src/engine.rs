@@ -6,8 +6,8 @@ use std::{
 };
 
 use signalbox_model::{
-    Activity, Actor, ApprovalId, Completion, EventData, NewEvent, Priority, ProjectId, QueueState, Room, Run,
-    RunConclusion, RunId, RunStatus, Step, StepConclusion, StepStatus, UnixMillis,
+    Activity, Actor, ApprovalId, Completion, EventBody, EventData, NewEvent, Priority, ProjectId, QueueState, Room,
+    Run, RunConclusion, RunId, RunStatus, Step, StepConclusion, StepStatus, UnixMillis,
 };
 
 use crate::{
@@ -90,6 +90,25 @@ impl Output {
             if step.status == StepStatus::Done { EventData::StepCompleted(data) } else { EventData::StepUpdated(data) };
         let room = Room::Project(run.project.clone());
         self.events.push(NewEvent::new(room, Actor::engine(), data).of_run(run.id.clone()).of_step(step.key.clone()));
+    }
+
+    /// Where the last event about each step of the run is, if it says that it is ready.
+    fn steps_of(&self, run: &RunId) -> HashMap<u32, usize> {
+        let mut places = HashMap::new();
+        for (place, event) in self.events.iter().enumerate() {
+            let EventBody::Known(EventData::StepUpdated(step) | EventData::StepCompleted(step)) = &event.body else {
+                continue;
+            };
+            if step.run != *run {
+                continue;
+            }
+            if step.status == StepStatus::Ready {
+                places.insert(step.index, place);
+            } else {
+                places.remove(&step.index);
+            }
+        }
+        places
     }
 
     pub(crate) fn activity(&mut self, run: &Run, kind: &str, priority: Priority, actor: &Actor, text: String) {
@@ -536,10 +555,19 @@ impl Engine {
                 .chain(run.ready_slotless.iter().rev().take_while(unshown))
                 .copied()
                 .collect();
-            let paused = run.run.paused;
+            if fresh.is_empty() {
+                continue;
+            }
+            let reason = if run.run.paused { "the run is paused" } else { "waits for a free slot" };
+            // Most became ready just now: then it is said at once why they do not start.
+            let said = out.steps_of(id);
             for index in fresh {
-                let reason = if paused { "the run is paused" } else { "waits for a free slot" };
-                run.change(index, out, |state| state.step.reason = Some(reason.into()));
+                run.change_silently(index, |state| state.step.reason = Some(reason.into()));
+                let step = &run.steps[index as usize].step;
+                match said.get(&index) {
+                    Some(place) => out.events[*place].body = EventData::StepUpdated(Arc::new(step.clone())).into(),
+                    None => out.step(&run.run, step),
+                }
             }
         }
     }
