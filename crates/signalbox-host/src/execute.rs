@@ -14,7 +14,7 @@ use signalbox_model::{
     Activity, Actor, BlobRef, Clock, EventData, LogChunk, NewEvent, Priority, ProjectId, Risk, RiskState, Room,
     Severity, StepKey, StopKind, VerifyResult,
 };
-use signalbox_process::{Exit, Handle, Masker, Piece, Report, Spec, end_all, leftovers, spawn};
+use signalbox_process::{Exit, Handle, Masker, Piece, Report, Spec, end_all, leftovers, spawn_within};
 use signalbox_store::{Batch, Store};
 use signalbox_workflow::{definition::DiffRule, plan::Check};
 use tokio::sync::{mpsc, watch};
@@ -187,32 +187,38 @@ impl Job {
             limit: Some(self.log_limit),
             log_so_far,
         };
-        let handle = spawn(spec, sender).map_err(|error| error.to_string())?;
+        let (handle, output) = spawn_within(spec, sender).map_err(|error| error.to_string())?;
         if announce {
-            self.tell(Input::Started { at: self.at.clone(), process: Some((handle.pid, handle.started)) }).await;
+            self.tell(Input::Started { at: self.at.clone(), process: Some((handle.pid, None)) }).await;
         }
-        // A task of its own: a wish to end the process is served also while its output waits to be stored.
-        let watcher = tokio::spawn(end_when_asked(handle, self.stop.clone(), limit));
         let mut alive_at = tokio::time::Instant::now();
-        let exit = loop {
-            match reports.recv().await {
-                Some(Report::Output(piece)) => {
-                    self.log(piece).await;
-                    if self.watched && alive_at.elapsed() > Duration::from_secs(1) {
-                        alive_at = tokio::time::Instant::now();
-                        self.tell(Input::Alive { at: self.at.clone() }).await;
+        let store = async {
+            loop {
+                match reports.recv().await {
+                    Some(Report::Output(piece)) => {
+                        self.log(piece).await;
+                        if self.watched && alive_at.elapsed() > Duration::from_secs(1) {
+                            alive_at = tokio::time::Instant::now();
+                            self.tell(Input::Alive { at: self.at.clone() }).await;
+                        }
                     }
+                    Some(Report::Progress(progress)) => {
+                        self.tell(Input::Progress { at: self.at.clone(), value: progress.value }).await;
+                        self.say_progress(progress).await;
+                    }
+                    Some(Report::Exited(exit)) => break Some(exit),
+                    None => break None,
                 }
-                Some(Report::Progress(progress)) => {
-                    self.tell(Input::Progress { at: self.at.clone(), value: progress.value }).await;
-                    self.say_progress(progress).await;
-                }
-                Some(Report::Exited(exit)) => break Some(exit),
-                None => break None,
             }
         };
-        watcher.abort();
-        let asked = watcher.await.err().map_or(Stop::Kill, |_| *self.stop.borrow());
+        let follow = async { tokio::join!(output, store).1 };
+        tokio::pin!(follow);
+        // Beside it: a wish to end the process is served also while its output waits to be stored.
+        let (exit, asked) = tokio::select! {
+            biased;
+            exit = &mut follow => (exit, *self.stop.borrow()),
+            () = end_when_asked(handle, self.stop.clone(), limit) => (follow.await, Stop::Kill),
+        };
         let exit = exit.ok_or("the process's end was not observed")?;
         Ok((exit, self.stopped(asked).await))
     }

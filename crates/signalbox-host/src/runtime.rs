@@ -11,7 +11,7 @@ use signalbox_engine::{Context, Effect, Engine, Input, Outcome, Output, Refused,
 use signalbox_model::{
     Activity, Actor, Clock, EventData, NewEvent, Priority, ProjectId, Room, RunId, RunStatus, UnixMillis,
 };
-use signalbox_process::end_each;
+use signalbox_process::{end_each, start_time};
 use signalbox_store::{Batch, KeyClaim, Store, StoreError};
 use signalbox_wire::{CallError, ErrorCode};
 use signalbox_workflow::{
@@ -41,6 +41,9 @@ const TIDYING: Duration = Duration::from_secs(20);
 const SWEEP: Duration = Duration::from_millis(500);
 /// Inputs of executors committed as one unit at most.
 const GROUP: usize = 128;
+/// How long, at most, news that changes nothing at once waits to be committed with something else: a commit for each is a large part of
+/// what a short step costs.
+const HOLD: Duration = Duration::from_millis(4);
 
 /// What became of an input.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,6 +138,10 @@ struct Loop {
     /// Markers of attempts that ended: what they left running is looked for, for all of them at once.
     ended: HashSet<String>,
     sweep_at: Option<Instant>,
+    /// Inputs that wait for others. To the engine they have not come yet.
+    held: Vec<Input>,
+    /// So many processes keep the machine busy, if they are busy themselves.
+    enough: usize,
     /// What is tidied up after runs that ended.
     tidying: JoinSet<()>,
     inputs: mpsc::Sender<Input>,
@@ -155,6 +162,8 @@ pub(crate) async fn start(parts: Parts) -> Result<EngineHandle, StoreError> {
         working: HashMap::new(),
         ended: HashSet::new(),
         sweep_at: None,
+        held: Vec::new(),
+        enough: 2 * std::thread::available_parallelism().map_or(1, usize::from),
         tidying: JoinSet::new(),
         inputs,
     };
@@ -198,17 +207,31 @@ impl Loop {
     }
 
     async fn run(mut self, mut requests: mpsc::Receiver<Request>, mut inputs: mpsc::Receiver<Input>) {
+        // Once set it stays, also when what was held has gone: to set a timer may wake a thread that sleeps.
+        let release = tokio::time::sleep(HOLD);
+        tokio::pin!(release);
+        let mut is_set = false;
         loop {
             let wait = self.timers.wait(self.parts.clock.now(), Instant::now());
             tokio::select! {
                 // What processes say goes first: it frees slots.
                 biased;
                 Some(input) = inputs.recv() => {
-                    let mut group = vec![input];
-                    while group.len() < GROUP && let Ok(more) = inputs.try_recv() {
-                        group.push(more);
+                    self.held.push(input);
+                    while self.held.len() < GROUP && let Ok(more) = inputs.try_recv() {
+                        self.held.push(more);
                     }
-                    if !self.take(group, &mut requests).await {
+                    if self.held.len() < GROUP && self.may_wait() {
+                        if !std::mem::replace(&mut is_set, true) {
+                            release.as_mut().reset(Instant::now() + HOLD);
+                        }
+                    } else if !self.take_held(&mut requests).await {
+                        return;
+                    }
+                }
+                () = &mut release, if is_set => {
+                    is_set = false;
+                    if !self.take_held(&mut requests).await {
                         return;
                     }
                 }
@@ -221,7 +244,8 @@ impl Loop {
                 }
                 () = tokio::time::sleep(wait) => {
                     let due = self.timers.due(self.parts.clock.now(), Instant::now());
-                    if !self.take(due.into_iter().map(Input::Timer).collect(), &mut requests).await {
+                    self.held.extend(due.into_iter().map(Input::Timer));
+                    if !self.take_held(&mut requests).await {
                         return;
                     }
                 }
@@ -244,6 +268,28 @@ impl Loop {
         let (mut random, now) = (ids::random, self.now());
         let mut cx = Context { now, random: &mut random, expressions: &self.plans };
         self.engine.apply(input, &mut cx)
+    }
+
+    /// Whether nothing is done later if the engine hears of it later.
+    fn may_wait(&self) -> bool {
+        let mut at_work = self.working.len();
+        for input in &self.held {
+            match input {
+                // That it is to start was committed before.
+                Input::Started { .. } | Input::Progress { .. } | Input::Alive { .. } => {}
+                Input::Finished { .. } => at_work = at_work.saturating_sub(1),
+                _ => return false,
+            }
+        }
+        // What would start in the place of those that ended would have no core to run on.
+        at_work == self.working.len() || at_work >= self.enough
+    }
+
+    /// Applies what was held. Returns whether the loop goes on.
+    async fn take_held(&mut self, requests: &mut mpsc::Receiver<Request>) -> bool {
+        let mut held = std::mem::take(&mut self.held);
+        add_start_times(&mut held);
+        held.is_empty() || self.take(held, requests).await
     }
 
     /// Applies what processes and timers say, as one unit. Returns whether the loop goes on.
@@ -564,6 +610,17 @@ impl Loop {
         }
         let prefix = format!("{}/", self.parts.host);
         tokio::task::spawn_blocking(move || sweep(&prefix)).await.ok();
+    }
+}
+
+/// When each process started, if it did not end since: asking the system is a good part of what a short step costs.
+fn add_start_times(group: &mut [Input]) {
+    for index in 0..group.len() {
+        let (before, after) = group.split_at_mut(index + 1);
+        let Input::Started { at, process: Some((pid, started)) } = &mut before[index] else { continue };
+        if !after.iter().any(|later| matches!(later, Input::Finished { at: ended, .. } if ended == at)) {
+            *started = start_time(*pid);
+        }
     }
 }
 

@@ -16,7 +16,7 @@ pub use mask::Masker;
 pub use output::Assembler;
 pub use output::{Piece, Progress};
 pub use platform::{end_all, end_each, leftovers, start_time};
-pub use spawn::{Dialogue, Exit, Handle, Report, SpawnError, Spec, spawn, spawn_dialogue};
+pub use spawn::{Dialogue, Exit, Handle, Report, SpawnError, Spec, spawn, spawn_dialogue, spawn_within};
 
 /// The environment variable that marks a step's processes. Its value names the host, run, step and attempt.
 pub const MARKER: &str = "SIGNALBOX_STEP";

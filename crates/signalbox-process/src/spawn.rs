@@ -1,6 +1,6 @@
 //! Starting a process and following it to its end.
 
-use std::{ffi::OsString, path::PathBuf, process::Stdio, time::Duration};
+use std::{ffi::OsString, path::PathBuf, process::Stdio, sync::LazyLock, time::Duration};
 
 use signalbox_model::LogStream;
 use tokio::{
@@ -78,8 +78,6 @@ pub enum Report {
 pub struct Handle {
     /// Its id, which is also its group's.
     pub pid: u32,
-    /// When it started, in the system's unit.
-    pub started: Option<u64>,
 }
 
 impl Handle {
@@ -94,8 +92,12 @@ impl Handle {
     }
 }
 
-/// Variables of this process that no step inherits.
-const SECRETS: &str = "SIGNALBOX_SECRET_";
+/// Variables of this process that no step inherits. Secrets of the host reach a step only by name, through [`Spec::env`], where they
+/// are masked. Looked up once: this process does not change its own environment.
+static KEPT_BACK: LazyLock<Vec<OsString>> = LazyLock::new(|| {
+    let is_secret = |name: &str| name.starts_with("SIGNALBOX_SECRET_") || name == "SIGNALBOX_TOKEN";
+    std::env::vars_os().map(|(name, _)| name).filter(|name| name.to_str().is_some_and(is_secret)).collect()
+});
 
 /// Output is handed on at the latest after this time.
 const DELAY: Duration = Duration::from_millis(50);
@@ -119,9 +121,21 @@ pub struct Dialogue {
 /// # Errors
 /// If it could not be started.
 pub fn spawn(spec: Spec, reports: mpsc::Sender<Report>) -> Result<Handle, SpawnError> {
-    let (child, handle) = start(&spec, Stdio::null())?;
-    tokio::spawn(follow(child, handle.pid, assembler(spec), reports));
+    let (handle, follow) = spawn_within(spec, reports)?;
+    tokio::spawn(follow);
     Ok(handle)
+}
+
+/// The same without a task of its own, for who has one: the process is read from and waited for while the future is polled.
+///
+/// # Errors
+/// If it could not be started.
+pub fn spawn_within(
+    spec: Spec,
+    reports: mpsc::Sender<Report>,
+) -> Result<(Handle, impl Future<Output = ()> + Send + 'static), SpawnError> {
+    let (child, handle) = start(&spec, Stdio::null())?;
+    Ok((handle, follow(child, handle.pid, assembler(spec), reports)))
 }
 
 /// Starts a process that speaks a protocol over its standard input and output. All else is as with [`spawn`], but that
@@ -153,11 +167,8 @@ fn start(spec: &Spec, stdin: Stdio) -> Result<(Child, Handle), SpawnError> {
     let program = argv.next().cloned().unwrap_or_default();
     let mut command = Command::new(&program);
     command.args(argv).current_dir(&spec.dir).stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
-    // Secrets of the host reach a step only by name, through `Spec::env`, where they are masked.
-    for (name, _) in std::env::vars_os() {
-        if name.to_str().is_some_and(|name| name.starts_with(SECRETS) || name == "SIGNALBOX_TOKEN") {
-            command.env_remove(name);
-        }
+    for name in &*KEPT_BACK {
+        command.env_remove(name);
     }
     command.envs(spec.env.iter().map(|(name, value)| (name, value))).env(MARKER, &spec.marker);
     platform::prepare(&mut command);
@@ -165,7 +176,7 @@ fn start(spec: &Spec, stdin: Stdio) -> Result<(Child, Handle), SpawnError> {
         .spawn()
         .map_err(|source| SpawnError::System { program: program.to_string_lossy().into_owned(), source })?;
     let pid = child.id().unwrap_or_default();
-    Ok((child, Handle { pid, started: platform::start_time(pid) }))
+    Ok((child, Handle { pid }))
 }
 
 struct Follower {
@@ -186,30 +197,48 @@ impl Follower {
     }
 }
 
-async fn read_some(stream: &mut Option<impl AsyncRead + Unpin>, buffer: &mut [u8]) -> usize {
-    let Some(open) = stream else { return std::future::pending().await };
-    match open.read(buffer).await {
-        Ok(0) | Err(_) => {
-            *stream = None;
-            0
+/// What a stream's buffer takes before it has printed more at once: most processes print little or nothing.
+const FIRST: usize = 1024;
+
+/// One of a process's outputs, up to its end.
+struct Stream<S> {
+    open: Option<S>,
+    buffer: Vec<u8>,
+}
+
+impl<S: AsyncRead + Unpin> Stream<S> {
+    fn new(open: Option<S>) -> Self {
+        Self { open, buffer: Vec::with_capacity(FIRST) }
+    }
+
+    /// What came; nothing at the end, and then no more.
+    async fn read(&mut self) -> &[u8] {
+        let Some(open) = &mut self.open else { return std::future::pending().await };
+        let was_full = self.buffer.len() == self.buffer.capacity();
+        self.buffer.clear();
+        if was_full && self.buffer.capacity() < PIECE {
+            self.buffer.reserve_exact(2 * self.buffer.capacity());
         }
-        Ok(read) => read,
+        match open.read_buf(&mut self.buffer).await {
+            Ok(0) | Err(_) => self.open = None,
+            Ok(_) => {}
+        }
+        &self.buffer
     }
 }
 
 async fn follow(mut child: Child, pid: u32, assembler: Assembler, reports: mpsc::Sender<Report>) {
-    let (mut stdout, mut stderr) = (child.stdout.take(), child.stderr.take());
+    let (mut stdout, mut stderr) = (Stream::new(child.stdout.take()), Stream::new(child.stderr.take()));
     let mut follower = Follower { assembler, progress: Vec::new(), reports };
-    let (mut out, mut err) = (vec![0u8; PIECE], vec![0u8; PIECE]);
     let mut flush_at: Option<Instant> = None;
     let mut status = None;
     let mut linger_until: Option<Instant> = None;
     let far = Instant::now() + Duration::from_secs(60 * 60 * 24 * 365);
-    while status.is_none() || stdout.is_some() || stderr.is_some() {
+    while status.is_none() || stdout.open.is_some() || stderr.open.is_some() {
         tokio::select! {
             biased;
-            read = read_some(&mut stdout, &mut out), if stdout.is_some() => follower.assembler.push(LogStream::Stdout, &out[..read]),
-            read = read_some(&mut stderr, &mut err), if stderr.is_some() => follower.assembler.push(LogStream::Stderr, &err[..read]),
+            read = stdout.read(), if stdout.open.is_some() => follower.assembler.push(LogStream::Stdout, read),
+            read = stderr.read(), if stderr.open.is_some() => follower.assembler.push(LogStream::Stderr, read),
             ended = child.wait(), if status.is_none() => {
                 status = Some(ended.ok());
                 linger_until = Some(Instant::now() + LINGER);
@@ -224,8 +253,8 @@ async fn follow(mut child: Child, pid: u32, assembler: Assembler, reports: mpsc:
                 platform::signal_group(pid, Signal::Kill);
                 if !platform::group_alive(pid) {
                     // It left the group: stop listening; the sweep of the step's marker ends it.
-                    stdout = None;
-                    stderr = None;
+                    stdout.open = None;
+                    stderr.open = None;
                 } else {
                     linger_until = Some(Instant::now() + LINGER);
                 }
