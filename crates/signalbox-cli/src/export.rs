@@ -57,7 +57,7 @@ pub(crate) async fn export(target: &Target, run: &str, out: &Path) -> anyhow::Re
     let (client, _updates) = remote::client(target).await?;
     let found: RunReply = client.get("run.get", json!({ "run": run })).await.map_err(remote::explain)?;
     if out == Path::new("-") {
-        let mut standard = io::stdout().lock();
+        let mut standard = io::stdout();
         let written = each_event(&client, run, |event| writeln!(standard, "{}", event.get())).await;
         return Ok(match written {
             // Whoever read it has enough.

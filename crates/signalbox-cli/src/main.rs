@@ -358,7 +358,9 @@ fn main() -> ExitCode {
             return End::Failed.into();
         }
     };
-    let end = runtime.block_on(command(cli.command)).unwrap_or_else(|error| {
+    // On a worker: each piece of news would have to wake this thread as well.
+    let ended = runtime.block_on(async { tokio::spawn(command(cli.command)).await });
+    let end = ended.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic())).unwrap_or_else(|error| {
         remote::complain(&error);
         remote::end_of(&error)
     });

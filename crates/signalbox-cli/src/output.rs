@@ -14,7 +14,10 @@ use crate::End;
 macro_rules! note {
     ($($text:tt)*) => {{
         use std::io::Write as _;
-        writeln!(std::io::stderr().lock(), $($text)*).ok();
+        // Whole: standard error has no buffer, and would be called for each piece.
+        let mut line = format!($($text)*);
+        line.push('\n');
+        std::io::stderr().lock().write_all(line.as_bytes()).ok();
     }};
 }
 pub(crate) use note;

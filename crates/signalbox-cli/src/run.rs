@@ -81,6 +81,9 @@ fn inputs(texts: &[String]) -> anyhow::Result<Map<String, Value>> {
 
 /// Where an input is no text, its value is read as JSON.
 async fn typed(client: &Client, project: &Value, workflow: &str, mut inputs: Map<String, Value>) -> Map<String, Value> {
+    if inputs.is_empty() {
+        return inputs;
+    }
     let known: Result<Value, _> = client.get("workflow.get", json!({ "project": project, "workflow": workflow })).await;
     for input in known.ok().as_ref().and_then(|known| known["workflow"]["inputs"].as_array()).into_iter().flatten() {
         let Some(value) = input["name"].as_str().and_then(|name| inputs.get_mut(name)) else { continue };
@@ -229,7 +232,7 @@ impl Screen {
                     self.note(&format!("queued: {}", run.reason.unwrap_or_default()));
                 }
             }
-            "step_updated" => self.step(&serde_json::from_str(data).ok()?),
+            "step_updated" if !self.bars.is_hidden() => self.step(&serde_json::from_str(data).ok()?),
             "step_completed" => self.step_done(&serde_json::from_str(data).ok()?),
             "approval_requested" => {
                 let approval: signalbox_model::Approval = serde_json::from_str(data).ok()?;
@@ -286,9 +289,7 @@ impl Screen {
                 bar.set_style(style);
             }
             bar.set_prefix(step.key.to_string());
-            if !bars.is_hidden() {
-                bar.enable_steady_tick(Duration::from_millis(120));
-            }
+            bar.enable_steady_tick(Duration::from_millis(120));
             bar
         });
         if let Some(reason) = &step.reason {
@@ -302,18 +303,18 @@ impl Screen {
         }
         let (mark, word) = match step.conclusion {
             Some(StepConclusion::Success) => ("✓", ""),
-            Some(StepConclusion::Skipped) => ("-", "skipped"),
-            Some(StepConclusion::Omitted) => ("-", "omitted"),
-            Some(StepConclusion::Cancelled | StepConclusion::Superseded) => ("■", "cancelled"),
-            Some(StepConclusion::TimedOut) => ("✗", "timed out"),
-            Some(StepConclusion::Rejected) => ("✗", "rejected"),
-            Some(StepConclusion::Crashed) => ("!", "crashed"),
-            Some(StepConclusion::Failed) | None => ("✗", "failed"),
+            Some(StepConclusion::Skipped) => ("-", " skipped"),
+            Some(StepConclusion::Omitted) => ("-", " omitted"),
+            Some(StepConclusion::Cancelled | StepConclusion::Superseded) => ("■", " cancelled"),
+            Some(StepConclusion::TimedOut) => ("✗", " timed out"),
+            Some(StepConclusion::Rejected) => ("✗", " rejected"),
+            Some(StepConclusion::Crashed) => ("!", " crashed"),
+            Some(StepConclusion::Failed) | None => ("✗", " failed"),
         };
         let time =
             step.duration_ms.map(|ms| format!(" {:.1} s", Duration::from_millis(ms).as_secs_f64())).unwrap_or_default();
         let reason = step.reason.as_deref().map(|reason| format!(" ({})", output::safe(reason))).unwrap_or_default();
-        self.note(&format!("{mark} {}{time} {word}{reason}", step.key));
+        self.note(&format!("{mark} {}{time}{word}{reason}", step.key));
         let failed = step.conclusion.is_some_and(StepConclusion::is_failure);
         let tail = self.tails.remove(step.key.as_str()).unwrap_or_default();
         if failed && !self.logs {
