@@ -257,3 +257,27 @@ fn what_a_step_leaves_running_is_ended_also_outside_its_group() {
     host.call("run.cancel", json!({ "run": run, "force": true })).unwrap();
     host.wait_done(&run);
 }
+
+/// What became of several steps is committed together where nothing is later for it: no state is left out for that.
+#[test]
+fn each_state_of_a_short_step_is_in_the_log_and_a_long_one_is_soon_said_to_run() {
+    let short: String = (0..40).map(|n| format!("  s{n}: {{ kind: command, run: 'true' }}\n")).collect();
+    let workflow = format!(
+        "signalbox: 1\nname: w\nsteps:\n  long: {{ kind: command, run: 'while ! test -e go; do sleep 0.01; done' }}\n{short}"
+    );
+    let (project, _data, host) = start(&workflow, &[("SIGNALBOX_ENGINE_SLOTS", "12")]);
+    let run = host.start_run("w", json!({}));
+    let long = host.wait_step(&run, "long", "running");
+    assert!(long["attempts"][0]["pid"].is_u64(), "{long}");
+    assert_eq!(long["attempts"][0]["pid_started"].is_u64(), cfg!(target_os = "linux"), "{long}");
+    std::fs::write(project.path().join("go"), "").unwrap();
+    assert_eq!(host.wait_done(&run)["run"]["conclusion"], "success");
+    let events = host.events(&[&format!("project/{}", host.project_id())]);
+    for key in (0..40).map(|n| format!("s{n}")) {
+        let of_step = events.iter().filter(|event| event["step"] == key.as_str());
+        let states: Vec<&str> = of_step.clone().map(|event| event["data"]["status"].as_str().unwrap()).collect();
+        assert_eq!(states, ["ready", "starting", "running", "done"], "{key}");
+        let last = of_step.last().unwrap();
+        assert_eq!(last["data"]["attempts"][0]["exit_code"], 0, "{last}");
+    }
+}
