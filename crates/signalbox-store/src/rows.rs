@@ -3,9 +3,10 @@
 //! A statement opens the table and each of its indexes before it writes anything, which costs about as much as the row itself:
 //! so one statement writes the rows of several events.
 //!
-//! `OR ROLLBACK`: such a statement may fail after its first row, and to undo that alone SQLite keeps a copy of each page before it
-//! changes it (<https://www.sqlite.org/tempfiles.html>, section 2.3). Nobody wants that: when a row cannot be written the
-//! whole group is undone.
+//! Such a statement may fail after its first row, and to undo that alone SQLite keeps a copy of each page before it changes it
+//! (<https://www.sqlite.org/tempfiles.html>, section 2.3). Nobody wants that: when a row cannot be written the whole group is
+//! undone. Hence `OR ROLLBACK`, and no value for the number where SQLite gives the right one by itself
+//! (<https://www.sqlite.org/autoinc.html>, section 2): a value could be of the wrong type, and then it looks for its place.
 
 use std::sync::LazyLock;
 
@@ -16,16 +17,44 @@ use crate::{StoreError, batch::Submission};
 /// How many rows one statement writes, the most first: any number is a sum of these.
 const SIZES: [usize; 4] = [8, 4, 2, 1];
 
-/// The statement for each of [`SIZES`].
-pub(crate) static INSERTS: LazyLock<[String; 4]> = LazyLock::new(|| {
+/// Where the numbers of rows come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Numbers {
+    /// Each is given.
+    Given,
+    /// The first is one more than the last in the table, and they follow one another.
+    Next,
+}
+
+impl Numbers {
+    /// The statement for each of [`SIZES`].
+    pub(crate) fn inserts(self) -> &'static [String; 4] {
+        static GIVEN: LazyLock<[String; 4]> = LazyLock::new(|| inserts(", seq", ", ?"));
+        static NEXT: LazyLock<[String; 4]> = LazyLock::new(|| inserts("", ""));
+        match self {
+            Self::Given => &GIVEN,
+            Self::Next => &NEXT,
+        }
+    }
+
+    /// How many parameters a row has.
+    fn columns(self) -> usize {
+        match self {
+            Self::Given => 9,
+            Self::Next => 8,
+        }
+    }
+}
+
+fn inserts(number: &str, parameter: &str) -> [String; 4] {
     SIZES.map(|rows| {
-        let row = "(?, ?, ?, ?, ?, ?, ?, ?, ?)";
+        let row = format!("(?, ?, ?, ?, ?, ?, ?, ?{parameter})");
         format!(
-            "INSERT OR ROLLBACK INTO events(seq, prev, ts, room, type, actor, run, step, data) VALUES {}",
+            "INSERT OR ROLLBACK INTO events(prev, ts, room, type, actor, run, step, data{number}) VALUES {}",
             vec![row; rows].join(", ")
         )
     })
-});
+}
 
 /// An event that has its place, and whose row is not written yet.
 #[derive(Debug, Clone, Copy)]
@@ -42,8 +71,14 @@ pub(crate) struct Row {
 ///
 /// A statement keeps what is bound to it from one execution to the next, and to bind a text is to copy it: of events in a row most
 /// have room, type, actor, run and step in common.
-pub(crate) fn write(db: &Connection, group: &[Box<Submission>], ts: i64, mut rows: &[Row]) -> Result<(), StoreError> {
-    for (size, sql) in SIZES.into_iter().zip(&*INSERTS) {
+pub(crate) fn write(
+    db: &Connection,
+    group: &[Box<Submission>],
+    ts: i64,
+    mut rows: &[Row],
+    numbers: Numbers,
+) -> Result<(), StoreError> {
+    for (size, sql) in SIZES.into_iter().zip(numbers.inserts()) {
         if rows.len() < size {
             continue;
         }
@@ -51,23 +86,29 @@ pub(crate) fn write(db: &Connection, group: &[Box<Submission>], ts: i64, mut row
         let mut bound: Option<&[Row]> = None;
         while let Some((now, later)) = rows.split_at_checked(size) {
             for (index, row) in now.iter().enumerate() {
+                let at = index * numbers.columns();
                 bind(
                     &mut insert,
-                    index * COLUMNS,
+                    at,
                     ts,
-                    Columns::of(group, row),
+                    &Columns::of(group, row),
                     bound.map(|rows| Columns::of(group, &rows[index])),
                 )?;
+                if numbers == Numbers::Given {
+                    insert.raw_bind_parameter(at + 9, row.seq)?;
+                }
             }
             insert.raw_execute()?;
+            let (last, wanted) = (db.last_insert_rowid(), now[size - 1].seq);
+            if u64::try_from(last) != Ok(wanted) {
+                return Err(StoreError::Damaged(format!("the event {wanted} got the row {last}")));
+            }
             bound = Some(now);
             rows = later;
         }
     }
     Ok(())
 }
-
-const COLUMNS: usize = 9;
 
 /// A row's values, but for the time.
 struct Columns<'a> {
@@ -99,28 +140,33 @@ fn bind(
     insert: &mut Statement<'_>,
     at: usize,
     ts: i64,
-    new: Columns<'_>,
+    new: &Columns<'_>,
     bound: Option<Columns<'_>>,
 ) -> rusqlite::Result<()> {
-    insert.raw_bind_parameter(at + 1, new.row.seq)?;
-    insert.raw_bind_parameter(at + 2, new.row.prev)?;
-    if bound.is_none() {
-        insert.raw_bind_parameter(at + 3, ts)?;
+    insert.raw_bind_parameter(at + 1, new.row.prev)?;
+    let Some(bound) = bound else {
+        insert.raw_bind_parameter(at + 2, ts)?;
+        insert.raw_bind_parameter(at + 3, new.row.room)?;
+        insert.raw_bind_parameter(at + 4, new.kind)?;
+        insert.raw_bind_parameter(at + 5, new.actor)?;
+        insert.raw_bind_parameter(at + 6, new.run)?;
+        insert.raw_bind_parameter(at + 7, new.step)?;
+        return insert.raw_bind_parameter(at + 8, new.data);
+    };
+    if bound.row.room != new.row.room {
+        insert.raw_bind_parameter(at + 3, new.row.room)?;
     }
-    if bound.as_ref().is_none_or(|bound| bound.row.room != new.row.room) {
-        insert.raw_bind_parameter(at + 4, new.row.room)?;
+    if bound.kind != new.kind {
+        insert.raw_bind_parameter(at + 4, new.kind)?;
     }
-    if bound.as_ref().is_none_or(|bound| bound.kind != new.kind) {
-        insert.raw_bind_parameter(at + 5, new.kind)?;
+    if bound.actor != new.actor {
+        insert.raw_bind_parameter(at + 5, new.actor)?;
     }
-    if bound.as_ref().is_none_or(|bound| bound.actor != new.actor) {
-        insert.raw_bind_parameter(at + 6, new.actor)?;
+    if bound.run != new.run {
+        insert.raw_bind_parameter(at + 6, new.run)?;
     }
-    if bound.as_ref().is_none_or(|bound| bound.run != new.run) {
-        insert.raw_bind_parameter(at + 7, new.run)?;
+    if bound.step != new.step {
+        insert.raw_bind_parameter(at + 7, new.step)?;
     }
-    if bound.as_ref().is_none_or(|bound| bound.step != new.step) {
-        insert.raw_bind_parameter(at + 8, new.step)?;
-    }
-    insert.raw_bind_parameter(at + 9, new.data)
+    insert.raw_bind_parameter(at + 8, new.data)
 }

@@ -19,7 +19,7 @@ use crate::{
     mark::{Lease, Mark},
     projection::{self, Whence},
     retain,
-    rows::{self, Row},
+    rows::{self, Numbers, Row},
     schema, search, team,
     thread::Shared,
 };
@@ -74,6 +74,9 @@ pub(crate) struct Writer {
     live: usize,
     indexed: u64,
     checkpoints: Checkpoints,
+    /// Whether the newest event is the last row of the table. Retention may have deleted it: then the next one gets its number
+    /// from here.
+    newest_is_last: bool,
     /// How long the last commit took.
     took: Duration,
 }
@@ -91,7 +94,15 @@ impl Writer {
         let checkpoints = Checkpoints::new(&parts.path, parts.durability, wal);
         // Those that were live when the process before this one ended.
         schema::settle(&parts.db)?;
-        Ok(Self { parts, rooms: HashMap::new(), live: 0, indexed, checkpoints, took: Duration::ZERO })
+        Ok(Self {
+            parts,
+            rooms: HashMap::new(),
+            live: 0,
+            indexed,
+            checkpoints,
+            newest_is_last: false,
+            took: Duration::ZERO,
+        })
     }
 
     pub(crate) fn close(self) {
@@ -204,6 +215,7 @@ impl Writer {
 
     pub(crate) fn retain(&mut self, policy: &RetentionPolicy) -> Result<Retained, StoreError> {
         self.settle()?;
+        self.newest_is_last = false;
         let now = self.parts.clock.now();
         let done = retain::apply(&mut self.parts.db, &self.parts.blobs, policy, now);
         self.checkpoint_if_due();
@@ -280,12 +292,14 @@ impl Writer {
             self.rooms.clear();
         }
         let one_row = self.is_one_row(group);
-        let Self { parts, rooms, live, .. } = self;
+        let Self { parts, rooms, live, newest_is_last, .. } = self;
         let db = &parts.db;
+        // One row cannot be undone if it got another number.
+        let numbers = if *newest_is_last && !one_row { Numbers::Next } else { Numbers::Given };
         if !one_row && db.is_autocommit() {
             begin(db)?;
         }
-        let mut done = write(db, parts, rooms, group, head, frames, answers);
+        let mut done = write(db, parts, rooms, group, (head, numbers), frames, answers);
         // Else one row was its own transaction, or a refused batch was alone in it.
         if !db.is_autocommit() {
             done = done.and_then(|written| Ok(db.prepare_cached("COMMIT")?.execute([]).map(|_| written)?));
@@ -293,6 +307,7 @@ impl Writer {
         match done {
             Ok((newest, woken)) => {
                 *live += woken;
+                *newest_is_last |= newest > head;
                 Ok(newest)
             }
             Err(error) => {
@@ -319,13 +334,13 @@ fn write(
     parts: &Parts,
     rooms: &mut HashMap<Room, RoomState>,
     group: &mut [Box<Submission>],
-    head: u64,
+    (head, numbers): (u64, Numbers),
     frames: &mut Vec<Arc<Frame>>,
     answers: &mut Vec<Result<Span, StoreError>>,
 ) -> Result<(u64, usize), StoreError> {
     let (epoch, now) = (&parts.epoch, parts.clock.now());
     let rows = Vec::with_capacity(group.len());
-    let mut job = BatchJob { db, rooms, epoch, now, next: head + 1, frames, rows, undo: Vec::new() };
+    let mut job = BatchJob { db, rooms, epoch, now, next: head + 1, frames, rows, numbers, undo: Vec::new() };
     let mut woken = Vec::new();
     let alone = group.len() == 1;
     for index in 0..group.len() {
@@ -411,13 +426,14 @@ struct BatchJob<'a> {
     frames: &'a mut Vec<Arc<Frame>>,
     /// What is still to be written of the table of events.
     rows: Vec<Row>,
+    numbers: Numbers,
     /// Of the batch at hand.
     undo: Vec<Undo>,
 }
 
 impl BatchJob<'_> {
     fn write_rows(&mut self, group: &[Box<Submission>]) -> Result<(), StoreError> {
-        rows::write(self.db, group, self.now, &self.rows)?;
+        rows::write(self.db, group, self.now, &self.rows, self.numbers)?;
         self.rows.clear();
         Ok(())
     }

@@ -305,6 +305,32 @@ async fn retention_keeps_summaries_and_says_so_to_old_cursors() {
     assert_eq!(store.head(), 4);
 }
 
+/// The table alone would give the number of an event that was deleted to the next one.
+#[tokio::test]
+async fn an_event_after_the_newest_was_deleted_gets_a_number_of_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, published) = open(dir.path());
+    let id = RunId::new("r_aaaaaaaa").unwrap();
+    let some = || Batch::of((0..21).map(|_| custom(Room::Host, "e")).collect());
+    store.append(Batch::of(vec![run(&id, 1, RunStatus::Running), run(&id, 2, RunStatus::Done)])).await.unwrap();
+    store.append(Batch::of(vec![log(&id, 0, 0, "a\n"), log(&id, 1, 2, "b\n")])).await.unwrap();
+    let removed = store.retain(RetentionPolicy { max_bytes: Some(0), ..Default::default() }).await.unwrap();
+    assert_eq!((removed.events, store.head()), (2, 4));
+    store.append(some()).await.unwrap();
+    store.append(Batch::of(vec![log(&id, 2, 4, "c\n")])).await.unwrap();
+    store.retain(RetentionPolicy { max_bytes: Some(0), ..Default::default() }).await.unwrap();
+    store.close();
+    let (store, more) = open(dir.path());
+    store.append(some()).await.unwrap();
+    store.append(some()).await.unwrap();
+    let numbers = |published: &Published| published.lock().unwrap().iter().map(|frame| frame.seq).collect::<Vec<_>>();
+    assert_eq!(numbers(&published), (1..=26).collect::<Vec<_>>());
+    assert_eq!(numbers(&more), (27..=68).collect::<Vec<_>>());
+    let page = store.read(|r| r.events(&[RoomFilter::One(Room::Host)], 0, store.head(), 100)).unwrap();
+    let stored: Vec<u64> = page.frames.iter().map(|frame| frame.seq).collect();
+    assert_eq!(stored, (5..=25).chain(27..=68).collect::<Vec<_>>());
+}
+
 #[tokio::test]
 async fn search_finds_words_and_takes_no_query_language() {
     let dir = tempfile::tempdir().unwrap();
