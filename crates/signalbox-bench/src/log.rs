@@ -49,7 +49,12 @@ pub(crate) fn bench(runtime: &Runtime, rounds: u32) -> anyhow::Result<Vec<Row>> 
                 group.set((PUBLISHERS * EACH).div_ceil(commits.max(1)));
                 Ok(time)
             }),
-            Box::new(|| bare(Durability::Process, PUBLISHERS * EACH, group.get())),
+            Box::new(|| {
+                let group = group.get();
+                // In a thread of its own, as the log's writer is: memory that earlier rounds used is not there already.
+                let ended = std::thread::spawn(move || bare(Durability::Process, PUBLISHERS * EACH, group)).join();
+                ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            }),
         ],
     )?;
     eprintln!("  {} rows in each commit", group.get());
