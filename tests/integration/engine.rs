@@ -274,8 +274,8 @@ fn each_state_of_a_short_step_is_in_the_log_and_a_long_one_is_soon_said_to_run()
     assert_eq!(host.wait_done(&run)["run"]["conclusion"], "success");
     let events = host.events(&[&format!("project/{}", host.project_id())]);
     for key in (0..40).map(|n| format!("s{n}")) {
-        let of_step = events.iter().filter(|event| event["step"] == key.as_str());
-        let states: Vec<&str> = of_step.clone().map(|event| event["data"]["status"].as_str().unwrap()).collect();
+        let of_step: Vec<_> = events.iter().filter(|event| event["step"] == key.as_str()).collect();
+        let states: Vec<&str> = of_step.iter().map(|event| event["data"]["status"].as_str().unwrap()).collect();
         assert_eq!(states, ["ready", "starting", "running", "done"], "{key}");
         let last = of_step.last().unwrap();
         assert_eq!(last["data"]["attempts"][0]["exit_code"], 0, "{last}");
