@@ -260,17 +260,11 @@ fn what_a_step_leaves_running_is_ended_also_outside_its_group() {
 
 /// What became of several steps is committed together where nothing is later for it: no state is left out for that.
 #[test]
-fn each_state_of_a_short_step_is_in_the_log_and_a_long_one_is_soon_said_to_run() {
-    let short: String = (0..40).map(|n| format!("  s{n}: {{ kind: command, run: 'true' }}\n")).collect();
-    let workflow = format!(
-        "signalbox: 1\nname: w\nsteps:\n  long: {{ kind: command, run: 'while ! test -e go; do sleep 0.01; done' }}\n{short}"
-    );
-    let (project, _data, host) = start(&workflow, &[("SIGNALBOX_ENGINE_SLOTS", "12")]);
+fn each_state_of_a_short_step_is_in_the_log() {
+    let steps: String = (0..40).map(|n| format!("  s{n}: {{ kind: command, run: 'true' }}\n")).collect();
+    let workflow = format!("signalbox: 1\nname: w\nsteps:\n{steps}");
+    let (_project, _data, host) = start(&workflow, &[("SIGNALBOX_ENGINE_SLOTS", "12")]);
     let run = host.start_run("w", json!({}));
-    let long = host.wait_step(&run, "long", "running");
-    assert!(long["attempts"][0]["pid"].is_u64(), "{long}");
-    assert_eq!(long["attempts"][0]["pid_started"].is_u64(), cfg!(target_os = "linux"), "{long}");
-    std::fs::write(project.path().join("go"), "").unwrap();
     assert_eq!(host.wait_done(&run)["run"]["conclusion"], "success");
     let events = host.events(&[&format!("project/{}", host.project_id())]);
     for key in (0..40).map(|n| format!("s{n}")) {
@@ -280,4 +274,25 @@ fn each_state_of_a_short_step_is_in_the_log_and_a_long_one_is_soon_said_to_run()
         let last = of_step.last().unwrap();
         assert_eq!(last["data"]["attempts"][0]["exit_code"], 0, "{last}");
     }
+}
+
+/// Nothing follows that its news could be committed with.
+#[test]
+fn a_long_step_is_said_to_run_at_once() {
+    let workflow =
+        "signalbox: 1\nname: w\nsteps:\n  long: { kind: command, run: 'while ! test -e go; do sleep 0.01; done' }\n";
+    let (project, _data, host) = start(workflow, &[]);
+    let run = host.start_run("w", json!({}));
+    let long = host.wait_step(&run, "long", "running");
+    assert!(long["attempts"][0]["pid"].is_u64(), "{long}");
+    assert_eq!(long["attempts"][0]["pid_started"].is_u64(), cfg!(target_os = "linux"), "{long}");
+    let events = host.events(&[&format!("project/{}", host.project_id())]);
+    let at = |status: &str| {
+        let found = events.iter().find(|event| event["step"] == "long" && event["data"]["status"] == status);
+        found.unwrap()["ts"].as_i64().unwrap()
+    };
+    // Room for a machine that does much else; it is 4 ms.
+    assert!(at("running") - at("starting") < 2000, "{events:?}");
+    std::fs::write(project.path().join("go"), "").unwrap();
+    assert_eq!(host.wait_done(&run)["run"]["conclusion"], "success");
 }

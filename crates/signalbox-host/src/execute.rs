@@ -188,11 +188,11 @@ impl Job {
             log_so_far,
         };
         let (handle, output) = spawn_within(spec, sender).map_err(|error| error.to_string())?;
-        if announce {
-            self.tell(Input::Started { at: self.at.clone(), process: Some((handle.pid, None)) }).await;
-        }
         let mut alive_at = tokio::time::Instant::now();
         let store = async {
+            if announce {
+                self.tell(Input::Started { at: self.at.clone(), process: Some((handle.pid, None)) }).await;
+            }
             loop {
                 match reports.recv().await {
                     Some(Report::Output(piece)) => {
@@ -213,11 +213,12 @@ impl Job {
         };
         let follow = async { tokio::join!(output, store).1 };
         tokio::pin!(follow);
-        // Beside it: a wish to end the process is served also while its output waits to be stored.
+        // Beside it: a wish to end the process is served also while its output waits to be stored, and however much it prints.
+        let ended = tokio::task::coop::unconstrained(end_when_asked(handle, self.stop.clone(), limit));
         let (exit, asked) = tokio::select! {
             biased;
             exit = &mut follow => (exit, *self.stop.borrow()),
-            () = end_when_asked(handle, self.stop.clone(), limit) => (follow.await, Stop::Kill),
+            () = ended => (follow.await, Stop::Kill),
         };
         let exit = exit.ok_or("the process's end was not observed")?;
         Ok((exit, self.stopped(asked).await))

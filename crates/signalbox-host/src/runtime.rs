@@ -140,6 +140,8 @@ struct Loop {
     sweep_at: Option<Instant>,
     /// Inputs that wait for others. To the engine they have not come yet.
     held: Vec<Input>,
+    /// What is asked, while what came before it is recorded.
+    asked: Option<Request>,
     /// So many processes keep the machine busy, if they are busy themselves.
     enough: usize,
     /// What is tidied up after runs that ended.
@@ -163,6 +165,7 @@ pub(crate) async fn start(parts: Parts) -> Result<EngineHandle, StoreError> {
         ended: HashSet::new(),
         sweep_at: None,
         held: Vec::new(),
+        asked: None,
         enough: 2 * std::thread::available_parallelism().map_or(1, usize::from),
         tidying: JoinSet::new(),
         inputs,
@@ -221,7 +224,7 @@ impl Loop {
                     while self.held.len() < GROUP && let Ok(more) = inputs.try_recv() {
                         self.held.push(more);
                     }
-                    if self.held.len() < GROUP && self.may_wait() {
+                    if self.held.len() < GROUP && self.can_be_later() {
                         if !std::mem::replace(&mut is_set, true) {
                             release.as_mut().reset(Instant::now() + HOLD);
                         }
@@ -235,8 +238,20 @@ impl Loop {
                         return;
                     }
                 }
-                request = requests.recv() => if !self.serve(request).await {
-                    return;
+                request = requests.recv() => {
+                    if request.is_none() {
+                        return;
+                    }
+                    // What was held came before it.
+                    self.asked = request;
+                    if !self.take_held(&mut requests).await {
+                        return;
+                    }
+                    if let Some(request) = self.asked.take()
+                        && !self.serve(request).await
+                    {
+                        return;
+                    }
                 },
                 () = tokio::time::sleep_until(self.sweep_at.unwrap_or_else(Instant::now)), if self.sweep_at.is_some() => {
                     self.sweep_at = None;
@@ -271,7 +286,7 @@ impl Loop {
     }
 
     /// Whether nothing is done later if the engine hears of it later.
-    fn may_wait(&self) -> bool {
+    fn can_be_later(&self) -> bool {
         let mut at_work = self.working.len();
         for input in &self.held {
             match input {
@@ -281,7 +296,7 @@ impl Loop {
                 _ => return false,
             }
         }
-        // What would start in the place of those that ended would have no core to run on.
+        // What would start in the place of those that ended would have no core to run on, if the others are busy.
         at_work == self.working.len() || at_work >= self.enough
     }
 
@@ -344,12 +359,18 @@ impl Loop {
     /// whether the loop goes on.
     async fn refuse(&mut self, why: &StoreError, until: Instant, requests: &mut mpsc::Receiver<Request>) -> bool {
         loop {
-            let request = tokio::select! {
-                () = tokio::time::sleep_until(until) => return true,
-                request = requests.recv() => request,
+            let request = match self.asked.take() {
+                Some(request) => request,
+                None => tokio::select! {
+                    () = tokio::time::sleep_until(until) => return true,
+                    request = requests.recv() => match request {
+                        Some(request) => request,
+                        None => return false,
+                    },
+                },
             };
             match request {
-                Some(Request::Call { reply, .. }) => {
+                Request::Call { reply, .. } => {
                     let text = format!("the engine waits until it can record what happened: {why}");
                     reply.send(Err(CallError::new(ErrorCode::Unavailable, text).hint("nothing was done"))).ok();
                 }
@@ -363,18 +384,17 @@ impl Loop {
     }
 
     /// Does what others ask. Returns whether the loop goes on.
-    async fn serve(&mut self, request: Option<Request>) -> bool {
+    async fn serve(&mut self, request: Request) -> bool {
         match request {
-            None => return false,
-            Some(Request::Call { input, plan, key, reply }) => {
+            Request::Call { input, plan, key, reply } => {
                 let answer = self.call(*input, plan, key).await;
                 reply.send(answer).ok();
             }
-            Some(Request::Figures(reply)) => {
+            Request::Figures(reply) => {
                 let active = self.engine.runs().filter(|run| run.run().status != RunStatus::Done).count();
                 reply.send((u32::try_from(active).unwrap_or(u32::MAX), self.engine.used_slots())).ok();
             }
-            Some(Request::Stop(reply)) => {
+            Request::Stop(reply) => {
                 self.end_processes().await;
                 // Whoever runs one workflow and leaves wants no worktrees left; but nobody waits long for git.
                 let tidied = async { while self.tidying.join_next().await.is_some() {} };
@@ -433,7 +453,7 @@ impl Loop {
         Ok(())
     }
 
-    async fn commit(&self, output: &Output, key: Option<KeyClaim>) -> Result<(), StoreError> {
+    async fn commit(&mut self, output: &Output, key: Option<KeyClaim>) -> Result<(), StoreError> {
         if output.events.is_empty() && key.is_none() {
             return Ok(());
         }

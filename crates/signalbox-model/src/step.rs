@@ -183,7 +183,8 @@ pub struct Attempt {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
     pub pid: Option<u32>,
-    /// The process's start time in the system's own unit: a pid alone may be reused.
+    /// The process's start time in the system's own unit: a pid alone may be reused. Missing where the process was gone within
+    /// milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[ts(optional)]
     pub pid_started: Option<u64>,

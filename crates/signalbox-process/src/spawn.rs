@@ -126,7 +126,8 @@ pub fn spawn(spec: Spec, reports: mpsc::Sender<Report>) -> Result<Handle, SpawnE
     Ok(handle)
 }
 
-/// The same without a task of its own, for who has one: the process is read from and waited for while the future is polled.
+/// The same without a task of its own, for who has one: the process is read from and waited for while the future is polled. Once that is
+/// dropped, the process goes on, nobody reads what it prints, and its end is not reported.
 ///
 /// # Errors
 /// If it could not be started.

@@ -300,8 +300,10 @@ impl Writer {
             begin(db)?;
         }
         let mut done = write(db, parts, rooms, group, (head, numbers), frames, answers);
-        // Else one row was its own transaction, or a refused batch was alone in it.
-        if !db.is_autocommit() {
+        // Not where one row was its own transaction, or a refused batch was alone in it; but nothing is taken for committed that
+        // lost its transaction.
+        let wrote = done.as_ref().is_ok_and(|(newest, _)| *newest > head);
+        if !db.is_autocommit() || (wrote && !one_row) {
             done = done.and_then(|written| Ok(db.prepare_cached("COMMIT")?.execute([]).map(|_| written)?));
         }
         match done {
@@ -311,6 +313,7 @@ impl Writer {
                 Ok(newest)
             }
             Err(error) => {
+                *newest_is_last = false;
                 // SQLite may have done so itself, for instance when the disk is full.
                 if !db.is_autocommit()
                     && let Err(error) = db.execute_batch("ROLLBACK")

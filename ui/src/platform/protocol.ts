@@ -607,7 +607,8 @@ signal?: number,
  */
 pid?: number, 
 /**
- * The process's start time in the system's own unit: a pid alone may be reused.
+ * The process's start time in the system's own unit: a pid alone may be reused. Missing where the process was gone within
+ * milliseconds.
  */
 pid_started?: number, 
 /**
