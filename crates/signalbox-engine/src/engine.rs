@@ -93,7 +93,7 @@ impl Output {
     }
 
     /// Where the last event about each step of the run is, if it says that it is ready.
-    fn steps_of(&self, run: &RunId) -> HashMap<u32, usize> {
+    fn ready_steps_of(&self, run: &RunId) -> HashMap<u32, usize> {
         let mut places = HashMap::new();
         for (place, event) in self.events.iter().enumerate() {
             let EventBody::Known(EventData::StepUpdated(step) | EventData::StepCompleted(step)) = &event.body else {
@@ -560,7 +560,7 @@ impl Engine {
             }
             let reason = if run.run.paused { "the run is paused" } else { "waits for a free slot" };
             // Most became ready just now: then it is said at once why they do not start.
-            let said = out.steps_of(id);
+            let said = out.ready_steps_of(id);
             for index in fresh {
                 run.change_silently(index, |state| state.step.reason = Some(reason.into()));
                 let step = &run.steps[index as usize].step;

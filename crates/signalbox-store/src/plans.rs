@@ -3,12 +3,14 @@
 use crate::{read, retain, rows::Numbers, schema, search};
 
 fn plan(db: &rusqlite::Connection, sql: &str) -> Vec<String> {
-    let mut plan = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
-    let (mut steps, mut rows) = (Vec::new(), plan.raw_query());
-    while let Some(row) = rows.next().unwrap() {
-        steps.push(row.get(3).unwrap());
-    }
-    steps
+    explained(db, &format!("EXPLAIN QUERY PLAN {sql}"), 3)
+}
+
+/// One column of what SQLite says of a statement.
+fn explained(db: &rusqlite::Connection, sql: &str, column: usize) -> Vec<String> {
+    let mut program = db.prepare(sql).unwrap();
+    // Not `query_map`, which wants each parameter.
+    program.raw_query().mapped(|row| row.get(column)).map(Result::unwrap).collect()
 }
 
 #[test]
@@ -102,12 +104,7 @@ fn writing_events_builds_no_table_for_a_list_and_keeps_no_copies() {
         .into_iter()
         .flatten()
     {
-        let mut program = db.prepare(&format!("EXPLAIN {sql}")).unwrap();
-        let mut rows = program.raw_query();
-        let mut steps = Vec::<String>::new();
-        while let Some(row) = rows.next().unwrap() {
-            steps.push(row.get(1).unwrap());
-        }
+        let steps = explained(&db, &format!("EXPLAIN {sql}"), 1);
         assert!(steps.iter().any(|step| step == "IdxInsert"), "{sql} {steps:?}");
         assert!(!steps.iter().any(|step| step.contains("Ephemeral") || step == "OpenAutoindex"), "{sql} {steps:?}");
         // By this it may fail after its first row, and keeps copies of pages for that.

@@ -10,7 +10,7 @@
 
 use std::sync::LazyLock;
 
-use rusqlite::{Connection, Statement};
+use rusqlite::Connection;
 
 use crate::{StoreError, batch::Submission};
 
@@ -34,14 +34,6 @@ impl Numbers {
         match self {
             Self::Given => &GIVEN,
             Self::Next => &NEXT,
-        }
-    }
-
-    /// How many parameters a row has.
-    fn columns(self) -> usize {
-        match self {
-            Self::Given => 9,
-            Self::Next => 8,
         }
     }
 }
@@ -68,9 +60,6 @@ pub(crate) struct Row {
 }
 
 /// Writes the rows, which may then be forgotten.
-///
-/// A statement keeps what is bound to it from one execution to the next, and to bind a text is to copy it: of events in a row most
-/// have room, type, actor, run and step in common.
 pub(crate) fn write(
     db: &Connection,
     group: &[Box<Submission>],
@@ -83,19 +72,25 @@ pub(crate) fn write(
             continue;
         }
         let mut insert = db.prepare_cached(sql)?;
-        let mut bound: Option<&[Row]> = None;
         while let Some((now, later)) = rows.split_at_checked(size) {
-            for (index, row) in now.iter().enumerate() {
-                let at = index * numbers.columns();
-                bind(
-                    &mut insert,
-                    at,
-                    ts,
-                    &Columns::of(group, row),
-                    bound.map(|rows| Columns::of(group, &rows[index])),
-                )?;
+            let mut column = 0;
+            let mut next = || {
+                column += 1;
+                column
+            };
+            for row in now {
+                let Submission { batch, data, .. } = &*group[row.of.0];
+                let (event, data) = (&batch.events[row.of.1], &data[row.of.1]);
+                insert.raw_bind_parameter(next(), row.prev)?;
+                insert.raw_bind_parameter(next(), ts)?;
+                insert.raw_bind_parameter(next(), row.room)?;
+                insert.raw_bind_parameter(next(), event.body.type_name())?;
+                insert.raw_bind_parameter(next(), event.actor.as_str())?;
+                insert.raw_bind_parameter(next(), event.run.as_ref().map(AsRef::<str>::as_ref))?;
+                insert.raw_bind_parameter(next(), event.step.as_ref().map(AsRef::<str>::as_ref))?;
+                insert.raw_bind_parameter(next(), data)?;
                 if numbers == Numbers::Given {
-                    insert.raw_bind_parameter(at + 9, row.seq)?;
+                    insert.raw_bind_parameter(next(), row.seq)?;
                 }
             }
             insert.raw_execute()?;
@@ -103,70 +98,8 @@ pub(crate) fn write(
             if u64::try_from(last) != Ok(wanted) {
                 return Err(StoreError::Damaged(format!("the event {wanted} got the row {last}")));
             }
-            bound = Some(now);
             rows = later;
         }
     }
     Ok(())
-}
-
-/// A row's values, but for the time.
-struct Columns<'a> {
-    row: &'a Row,
-    kind: &'a str,
-    actor: &'a str,
-    run: Option<&'a str>,
-    step: Option<&'a str>,
-    data: &'a str,
-}
-
-impl<'a> Columns<'a> {
-    fn of(group: &'a [Box<Submission>], row: &'a Row) -> Self {
-        let Submission { batch, data, .. } = &*group[row.of.0];
-        let event = &batch.events[row.of.1];
-        Self {
-            row,
-            kind: event.body.type_name(),
-            actor: event.actor.as_str(),
-            run: event.run.as_ref().map(AsRef::as_ref),
-            step: event.step.as_ref().map(AsRef::as_ref),
-            data: &data[row.of.1],
-        }
-    }
-}
-
-/// Binds a row to the parameters after `at`, where `bound` is what they have now.
-fn bind(
-    insert: &mut Statement<'_>,
-    at: usize,
-    ts: i64,
-    new: &Columns<'_>,
-    bound: Option<Columns<'_>>,
-) -> rusqlite::Result<()> {
-    insert.raw_bind_parameter(at + 1, new.row.prev)?;
-    let Some(bound) = bound else {
-        insert.raw_bind_parameter(at + 2, ts)?;
-        insert.raw_bind_parameter(at + 3, new.row.room)?;
-        insert.raw_bind_parameter(at + 4, new.kind)?;
-        insert.raw_bind_parameter(at + 5, new.actor)?;
-        insert.raw_bind_parameter(at + 6, new.run)?;
-        insert.raw_bind_parameter(at + 7, new.step)?;
-        return insert.raw_bind_parameter(at + 8, new.data);
-    };
-    if bound.row.room != new.row.room {
-        insert.raw_bind_parameter(at + 3, new.row.room)?;
-    }
-    if bound.kind != new.kind {
-        insert.raw_bind_parameter(at + 4, new.kind)?;
-    }
-    if bound.actor != new.actor {
-        insert.raw_bind_parameter(at + 5, new.actor)?;
-    }
-    if bound.run != new.run {
-        insert.raw_bind_parameter(at + 6, new.run)?;
-    }
-    if bound.step != new.step {
-        insert.raw_bind_parameter(at + 7, new.step)?;
-    }
-    insert.raw_bind_parameter(at + 8, new.data)
 }

@@ -386,7 +386,7 @@ proptest! {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
 
-    /// Rows written by one statement after the other share what they have in common, and nothing else.
+    /// Rows that one statement writes get each its own columns, given their numbers or not.
     #[test]
     fn what_is_read_from_the_table_is_what_was_published(
         events in prop::collection::vec((0usize..2, 0usize..2, 0usize..2, 0usize..3, 0usize..3), 1..70),
