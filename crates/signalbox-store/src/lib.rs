@@ -35,6 +35,7 @@ mod schema;
 mod search;
 mod team;
 mod thread;
+mod wal;
 mod writer;
 
 use std::{
@@ -42,7 +43,6 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use rusqlite::Connection;
 use signalbox_model::{Clock, Cursor, Epoch};
 use tokio::sync::{mpsc, oneshot};
 
@@ -140,7 +140,7 @@ impl Store {
         let lease = mark::Lease::take(&dir)?;
         let mut mark = mark::Mark::open(&dir, &path)?;
         schema::check_length(&path)?;
-        let mut db = Connection::open(&path)?;
+        let mut db = wal::open(&path)?;
         schema::prepare(&mut db, &path, options.durability)?;
         let epoch = mark.settle(&mut db, &path)?;
         let blobs = blob::Blobs::open(dir.join("blobs"))?;
