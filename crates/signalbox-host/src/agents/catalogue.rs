@@ -31,7 +31,17 @@ pub(crate) struct Catalogue {
     entries: Vec<Entry>,
     /// Where the rehearsal agent keeps its sessions, so that they can be resumed.
     rehearsals: PathBuf,
-    found: Mutex<Option<(Instant, Vec<Found>)>>,
+    /// What there is, with versions.
+    found: Mutex<Looked>,
+    /// The same without, for what waits for it: to ask each agent for its version takes as long as the slowest one.
+    startable: Mutex<Looked>,
+}
+
+/// What was found when, in the order of the entries.
+type Looked = Option<(Instant, Vec<Found>)>;
+
+fn fresh(looked: &Looked) -> Option<&Vec<Found>> {
+    looked.as_ref().filter(|(when, _)| when.elapsed() < FRESH).map(|(_, found)| found)
 }
 
 /// How to start an agent.
@@ -73,32 +83,49 @@ impl Catalogue {
     /// The agent of the settings that cannot be used.
     pub(crate) fn new(custom: &BTreeMap<String, Custom>, data_dir: &Path) -> Result<Self, catalogue::CustomError> {
         let entries = catalogue::with_custom(custom)?;
-        Ok(Self { entries, rehearsals: data_dir.join("rehearsals"), found: Mutex::new(None) })
+        Ok(Self {
+            entries,
+            rehearsals: data_dir.join("rehearsals"),
+            found: Mutex::default(),
+            startable: Mutex::default(),
+        })
     }
 
     fn entry(&self, id: &str) -> Option<&Entry> {
         self.entries.iter().find(|entry| entry.id == id)
     }
 
-    /// What is there of each, in the order of the entries.
+    /// What is there of each, with its version, in the order of the entries.
     async fn look(&self, anew: bool) -> Vec<Found> {
         let mut known = self.found.lock().await;
-        if let Some((when, found)) = known.as_ref().filter(|_| !anew)
-            && when.elapsed() < FRESH
-        {
+        if let Some(found) = fresh(&known).filter(|_| !anew) {
             return found.clone();
         }
         let search = search(&[]);
         let found = join_all(self.entries.iter().map(|entry| catalogue::detect(entry, &search))).await;
-        *known = Some((Instant::now(), found.clone()));
+        let looked = Some((Instant::now(), found.clone()));
+        known.clone_from(&looked);
+        *self.startable.lock().await = looked;
         found
+    }
+
+    /// Which of them can be started, in the order of the entries.
+    async fn startable(&self) -> Vec<bool> {
+        let mut known = self.startable.lock().await;
+        if fresh(&known).is_none() {
+            let search = search(&[]);
+            let quick: Vec<Entry> = self.entries.iter().map(without_version).collect();
+            let found = join_all(quick.iter().map(|entry| catalogue::detect(entry, &search))).await;
+            *known = Some((Instant::now(), found));
+        }
+        known.iter().flat_map(|(_, found)| found).map(|found| found.missing.is_none()).collect()
     }
 
     /// What workflows may name, and which of that can be started.
     pub(crate) async fn capabilities(&self) -> Capabilities {
-        let found = self.look(false).await;
-        let installed: BTreeSet<String> = (self.entries.iter().zip(&found))
-            .filter(|(_, found)| found.missing.is_none())
+        let startable = self.startable().await;
+        let installed: BTreeSet<String> = (self.entries.iter().zip(startable))
+            .filter(|(_, startable)| *startable)
             .map(|(entry, _)| entry.id.clone())
             .collect();
         let known = self.entries.iter().map(|entry| entry.id.clone()).collect();
@@ -129,9 +156,7 @@ impl Catalogue {
         let entry = entry.ok_or_else(|| {
             missing(format!("there is no agent {id:?}: `signalbox agent list` shows which there are"))
         })?;
-        // Its version is for people to read: nobody waits for it here.
-        let quick = Entry { version: None, ..entry.clone() };
-        let found = catalogue::detect(&quick, &search(env)).await;
+        let found = catalogue::detect(&without_version(entry), &search(env)).await;
         if let Some(why) = found.missing {
             return Err(missing(why));
         }
@@ -151,6 +176,11 @@ impl Catalogue {
             offers: entry.offers,
         })
     }
+}
+
+/// An agent whose version is not asked for: that is for people to read.
+fn without_version(entry: &Entry) -> Entry {
+    Entry { version: None, ..entry.clone() }
 }
 
 fn info(entry: &Entry, found: Found) -> AgentInfo {
@@ -251,4 +281,34 @@ pub async fn capabilities(settings: &Settings) -> Capabilities {
 /// The agent of the settings that cannot be used.
 pub async fn agents(settings: &Settings) -> Result<Agents, catalogue::CustomError> {
     Ok(Catalogue::new(&settings.agents, Path::new(""))?.list(true).await)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn nobody_waits_for_versions_to_know_what_can_be_started() {
+        let dir = tempfile::tempdir().unwrap();
+        let (program, asked) = (dir.path().join("agent"), dir.path().join("asked"));
+        fs::write(&program, format!("#!/bin/sh\ntouch {}\necho 7.1\n", asked.display())).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
+        let custom = Custom {
+            command: Some(words(&[program.to_str().unwrap()])),
+            version: Some(words(&["--version"])),
+            ..Custom::default()
+        };
+        let catalogue = Catalogue::new(&BTreeMap::from([("mine".to_owned(), custom)]), dir.path()).unwrap();
+        assert!(catalogue.capabilities().await.agents.contains("mine"));
+        assert!(!asked.exists());
+        let listed = catalogue.list(false).await.agents;
+        assert_eq!(listed.iter().find(|agent| agent.id == "mine").unwrap().version.as_deref(), Some("7.1"));
+        // What a list finds, once it is asked for anew, can be started at once.
+        fs::remove_file(&program).unwrap();
+        catalogue.list(true).await;
+        assert!(!catalogue.capabilities().await.agents.contains("mine"));
+    }
 }
