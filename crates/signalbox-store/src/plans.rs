@@ -55,6 +55,7 @@ fn what_a_long_log_is_asked_is_found_by_an_index() {
         crate::team::DELIVERED,
         retain::NEWEST,
         retain::OLDEST,
+        retain::OLD_KEYS,
     ];
     let mut shown = Vec::new();
     for sql in statements {

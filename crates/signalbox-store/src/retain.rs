@@ -28,7 +28,10 @@ pub struct Retained {
 pub(crate) const NEWEST: &str = "SELECT ts FROM events WHERE room = ?1 ORDER BY seq DESC LIMIT 1";
 pub(crate) const OLDEST: &str = "SELECT seq, ts FROM events WHERE room = ?1 ORDER BY seq LIMIT ?2";
 
-/// Events deleted in one transaction: bounds how long appends wait.
+pub(crate) const OLD_KEYS: &str =
+    "DELETE FROM keys WHERE (member, key) IN (SELECT member, key FROM keys WHERE ts < ?1 LIMIT ?2)";
+
+/// Events, or keys, deleted in one transaction: bounds how long appends wait, and the memory that it takes.
 const SLICE: u64 = 2_000;
 
 /// Every room must be settled: the newest event of one may be among those that go.
@@ -40,7 +43,8 @@ pub(crate) fn apply(
 ) -> Result<Retained, StoreError> {
     let mut done = Retained::default();
     // Keys are only for callers that try again soon.
-    db.execute("DELETE FROM keys WHERE ts < ?1", [now - 24 * 3600 * 1000])?;
+    let old = now - 24 * 3600 * 1000;
+    while db.prepare_cached(OLD_KEYS)?.execute(params![old, SLICE])? > 0 {}
     let project = policy.project.as_ref().map(ProjectId::as_str);
     if let Some(age) = policy.max_age_ms {
         let oldest = now.saturating_sub_unsigned(age);

@@ -41,6 +41,8 @@ pub(crate) fn prepare(db: &mut Connection, path: &Path, durability: Durability) 
         transaction.pragma_update(None, "user_version", version)?;
         transaction.commit()?;
     }
+    // From here on transactions are small, and nothing of one is to be written before its end (`wal::gather`).
+    db.pragma_update(None, "cache_spill", false)?;
     Ok(())
 }
 

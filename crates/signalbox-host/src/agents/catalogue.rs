@@ -32,15 +32,15 @@ pub(crate) struct Catalogue {
     /// Where the rehearsal agent keeps its sessions, so that they can be resumed.
     rehearsals: PathBuf,
     /// What there is, with versions.
-    found: Mutex<Looked>,
-    /// The same without, for what waits for it: to ask each agent for its version takes as long as the slowest one.
-    startable: Mutex<Looked>,
+    found: Mutex<Looked<Found>>,
+    /// Which can be started, for what waits for it: to ask each agent for its version takes as long as the slowest one.
+    startable: Mutex<Looked<bool>>,
 }
 
-/// What was found when, in the order of the entries.
-type Looked = Option<(Instant, Vec<Found>)>;
+/// What was found when somebody began to look, in the order of the entries.
+type Looked<T> = Option<(Instant, Vec<T>)>;
 
-fn fresh(looked: &Looked) -> Option<&Vec<Found>> {
+fn fresh<T>(looked: &Looked<T>) -> Option<&Vec<T>> {
     looked.as_ref().filter(|(when, _)| when.elapsed() < FRESH).map(|(_, found)| found)
 }
 
@@ -101,24 +101,28 @@ impl Catalogue {
         if let Some(found) = fresh(&known).filter(|_| !anew) {
             return found.clone();
         }
-        let search = search(&[]);
+        let (when, search) = (Instant::now(), search(&[]));
         let found = join_all(self.entries.iter().map(|entry| catalogue::detect(entry, &search))).await;
-        let looked = Some((Instant::now(), found.clone()));
-        known.clone_from(&looked);
-        *self.startable.lock().await = looked;
+        *known = Some((when, found.clone()));
+        let mut startable = self.startable.lock().await;
+        if startable.as_ref().is_none_or(|(other, _)| *other < when) {
+            *startable = Some((when, found.iter().map(can_start).collect()));
+        }
         found
     }
 
-    /// Which of them can be started, in the order of the entries.
+    /// Which of them can be started, in the order of the entries. Node.js is asked for its version if there is an agent that needs it.
     async fn startable(&self) -> Vec<bool> {
         let mut known = self.startable.lock().await;
-        if fresh(&known).is_none() {
-            let search = search(&[]);
-            let quick: Vec<Entry> = self.entries.iter().map(without_version).collect();
-            let found = join_all(quick.iter().map(|entry| catalogue::detect(entry, &search))).await;
-            *known = Some((Instant::now(), found));
+        if let Some(startable) = fresh(&known) {
+            return startable.clone();
         }
-        known.iter().flat_map(|(_, found)| found).map(|found| found.missing.is_none()).collect()
+        let (when, search) = (Instant::now(), search(&[]));
+        let quick: Vec<Entry> = self.entries.iter().map(without_version).collect();
+        let found = join_all(quick.iter().map(|entry| catalogue::detect(entry, &search))).await;
+        let startable: Vec<bool> = found.iter().map(can_start).collect();
+        *known = Some((when, startable.clone()));
+        startable
     }
 
     /// What workflows may name, and which of that can be started.
@@ -176,6 +180,10 @@ impl Catalogue {
             offers: entry.offers,
         })
     }
+}
+
+fn can_start(found: &Found) -> bool {
+    found.missing.is_none()
 }
 
 /// An agent whose version is not asked for: that is for people to read.
@@ -306,7 +314,7 @@ mod tests {
         assert!(!asked.exists());
         let listed = catalogue.list(false).await.agents;
         assert_eq!(listed.iter().find(|agent| agent.id == "mine").unwrap().version.as_deref(), Some("7.1"));
-        // What a list finds, once it is asked for anew, can be started at once.
+        // What a list that looks anew does not find cannot be started from then on.
         fs::remove_file(&program).unwrap();
         catalogue.list(true).await;
         assert!(!catalogue.capabilities().await.agents.contains("mine"));

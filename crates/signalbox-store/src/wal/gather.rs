@@ -18,10 +18,14 @@ enum Last {
 }
 
 /// Frames that were written and are not in the file. At most one transaction's, and none once that is committed.
+///
+/// SQLite does not tell when a transaction is rolled back: frames of one that was, after some of it had been written before its end,
+/// would stay here, and be written once somebody reads. So the connection is told not to write before the end
+/// (`PRAGMA cache_spill`), and nothing is kept between two transactions.
 #[derive(Debug, Default)]
 pub(super) struct Gathered {
     kept: Vec<u8>,
-    /// Where in the file the last write ended, if it succeeded. What is kept ends there.
+    /// Where in the file the last write ended, if it succeeded and a frame can begin there. What is kept ends there.
     end: Option<u64>,
     last: Last,
 }
@@ -39,30 +43,34 @@ impl Gathered {
         mut write: impl FnMut(&[u8], u64) -> Result<(), E>,
     ) -> Result<(), E> {
         let follows = self.end == Some(at);
-        let end = at + bytes.len() as u64;
+        let end = is_whole(bytes).then_some(at + bytes.len() as u64);
         match (self.last, commits(bytes)) {
             (Last::Header { commits }, _) if follows => {
-                self.keep(bytes, end, Last::Other);
-                if commits || self.kept.len() >= MOST { self.flush(write) } else { Ok(()) }
+                self.keep(bytes, at, Last::Other);
+                if commits || self.kept.len() >= MOST || end.is_none() {
+                    self.flush(write)?;
+                    self.end = end;
+                }
+                Ok(())
             }
             // A header that is written again at the end, for a new checksum, follows nothing: its page is there already.
             (Last::Other, Some(commits)) if follows => {
-                self.keep(bytes, end, Last::Header { commits });
+                self.keep(bytes, at, Last::Header { commits });
                 Ok(())
             }
             _ => {
                 self.flush(&mut write)?;
                 self.end = None;
                 write(bytes, at)?;
-                self.end = Some(end);
+                self.end = end;
                 Ok(())
             }
         }
     }
 
-    fn keep(&mut self, bytes: &[u8], end: u64, last: Last) {
+    fn keep(&mut self, bytes: &[u8], at: u64, last: Last) {
         self.kept.extend_from_slice(bytes);
-        (self.end, self.last) = (Some(end), last);
+        (self.end, self.last) = (Some(at + bytes.len() as u64), last);
     }
 
     /// Hands on what is kept.
@@ -82,6 +90,12 @@ impl Gathered {
         self.kept.clear();
         written
     }
+}
+
+/// Whether `bytes` are a page or the log's own header: after a part of a page, of which the rest is written once the disk has this
+/// one, comes no frame, however long the rest is.
+fn is_whole(bytes: &[u8]) -> bool {
+    bytes.len().is_power_of_two()
 }
 
 /// Whether a frame commits, if `bytes` can be its header.
@@ -137,7 +151,9 @@ mod tests {
         Back,
         /// Reads, waits for the disk, or asks for the size.
         Look,
-        /// The disk is full for the next act.
+        /// Adds a frame that commits, and waits for the disk after the first bytes of its page.
+        Split { first: usize },
+        /// The disk is full for the next write that reaches it.
         Fail,
     }
 
@@ -148,6 +164,7 @@ mod tests {
             2 => (0..4usize, any::<bool>()).prop_map(|(back, headers)| Act::Again { back, headers }),
             2 => Just(Act::Back),
             2 => Just(Act::Look),
+            1 => prop_oneof![Just(PAGE - HEADER), 1..PAGE].prop_map(|first| Act::Split { first }),
             1 => Just(Act::Fail),
         ]
     }
@@ -193,6 +210,15 @@ mod tests {
                     if commits {
                         self.committed = self.frames;
                     }
+                }
+                Act::Split { first } => {
+                    let at = Self::at(self.frames) + HEADER as u64;
+                    self.write(&header(true, self.n), at - HEADER as u64)?;
+                    self.write(&[self.n; PAGE][..first], at)?;
+                    self.flush()?;
+                    self.write(&[self.n; PAGE][first..], at + first as u64)?;
+                    self.frames += 1;
+                    self.committed = self.frames;
                 }
                 Act::Again { back, headers } => {
                     let first = self.frames.saturating_sub(back).max(self.committed);

@@ -67,11 +67,14 @@ fn register() -> Shim {
 }
 
 /// What SQLite takes for its open write-ahead log. The file as SQLite's own file system has it lies behind this.
-#[repr(C, align(8))]
+#[repr(C)]
 struct WalFile {
     base: sqlite3_file,
     gathered: *mut Gathered,
 }
+
+// So that the file behind it is aligned as SQLite aligns ours.
+const _: () = assert!(size_of::<WalFile>().is_multiple_of(8));
 
 static METHODS: sqlite3_io_methods = sqlite3_io_methods {
     // The first version: what the later ones bring is for the database's file only.
@@ -167,11 +170,13 @@ unsafe fn gathered<'a>(file: *mut sqlite3_file) -> &'a mut Gathered {
     unsafe { &mut *(*file.cast::<WalFile>()).gathered }
 }
 
-/// The largest page that SQLite has, and so the most that it writes at once: asked for 128 KiB, it takes the disk for full.
-const LARGEST: usize = 64 * 1024;
+/// The most that SQLite's own file system writes at once: asked for a multiple of 128 KiB, it takes the disk for full.
+const LARGEST: usize = 128 * 1024 - 1;
 
 /// Writes to the file behind ours.
 fn written(file: *mut sqlite3_file, bytes: &[u8], at: u64) -> Result<(), c_int> {
+    #[cfg(test)]
+    tests::count()?;
     for (piece, at) in bytes.chunks(LARGEST).zip((at..).step_by(LARGEST)) {
         let length = c_int::try_from(piece.len()).map_err(|_| ffi::SQLITE_IOERR_WRITE)?;
         let at = sqlite3_int64::try_from(at).map_err(|_| ffi::SQLITE_IOERR_WRITE)?;
@@ -211,9 +216,13 @@ unsafe extern "C" fn x_close(file: *mut sqlite3_file) -> c_int {
     code
 }
 
+/// A read that has to write first and cannot is one that failed: the transaction goes. A full disk would undo the statement alone.
 unsafe extern "C" fn x_read(file: *mut sqlite3_file, into: *mut c_void, length: c_int, at: sqlite3_int64) -> c_int {
-    flush_or_return!(file);
-    of_inner!(file, xRead, into, length, at)
+    // SAFETY: SQLite called with a file that `x_open` opened.
+    match unsafe { gathered(file) }.flush(|bytes, at| written(file, bytes, at)) {
+        Ok(()) => of_inner!(file, xRead, into, length, at),
+        Err(_) => ffi::SQLITE_IOERR_READ,
+    }
 }
 
 unsafe extern "C" fn x_truncate(file: *mut sqlite3_file, size: sqlite3_int64) -> c_int {
@@ -257,11 +266,24 @@ unsafe extern "C" fn x_device_characteristics(file: *mut sqlite3_file) -> c_int 
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::{cell::Cell, fs};
 
     use proptest::prelude::*;
 
     use super::*;
+
+    thread_local! {
+        /// Writes to a write-ahead log by this thread, and how many more of them succeed.
+        static WRITES: Cell<usize> = const { Cell::new(0) };
+        static LEFT: Cell<usize> = const { Cell::new(usize::MAX) };
+    }
+
+    /// Counts a write, which fails if the disk is to be full.
+    pub(super) fn count() -> Result<(), c_int> {
+        WRITES.set(WRITES.get() + 1);
+        LEFT.set(LEFT.get().checked_sub(1).ok_or(ffi::SQLITE_FULL)?);
+        Ok(())
+    }
 
     #[derive(Debug, Clone)]
     enum Act {
@@ -274,8 +296,14 @@ mod tests {
         Churn {
             commits: bool,
         },
-        /// Deletes, and rolls back to a savepoint in the middle.
+        /// Rolls back to a savepoint, and goes on.
         Half,
+        /// Churns and commits, while the disk is full after so many writes.
+        Full {
+            after: usize,
+        },
+        /// Another program commits.
+        Foreign,
         Checkpoint {
             truncate: bool,
         },
@@ -289,6 +317,8 @@ mod tests {
             6 => (1..40u16, 1..6_000u16).prop_map(|(rows, length)| Act::Add { rows, length }),
             3 => any::<bool>().prop_map(|commits| Act::Churn { commits }),
             2 => Just(Act::Half),
+            2 => (0..3usize).prop_map(|after| Act::Full { after }),
+            2 => Just(Act::Foreign),
             2 => any::<bool>().prop_map(|truncate| Act::Checkpoint { truncate }),
             2 => Just(Act::Crash),
             1 => Just(Act::Reopen),
@@ -325,7 +355,14 @@ mod tests {
                 let how = if *truncate { "TRUNCATE" } else { "PASSIVE" };
                 db.query_row(&format!("PRAGMA wal_checkpoint({how})"), [], |_| Ok(()))?;
             }
-            Act::Crash | Act::Reopen => {}
+            Act::Full { after } => {
+                LEFT.set(*after);
+                let done = act_on(db, &Act::Churn { commits: true });
+                let was_full = LEFT.replace(usize::MAX) == 0;
+                // With writes to spare it may have succeeded; what fails, fails for want of them.
+                assert!(done.is_ok() || was_full);
+            }
+            Act::Foreign | Act::Crash | Act::Reopen => {}
         }
         Ok(())
     }
@@ -336,12 +373,13 @@ mod tests {
         statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
     }
 
-    fn set_up(db: &Connection, full: bool) {
+    fn set_up(db: &Connection, full: bool, spills: bool) {
         db.pragma_update(None, "journal_mode", "WAL").unwrap();
         db.pragma_update(None, "synchronous", if full { "FULL" } else { "NORMAL" }).unwrap();
         db.pragma_update(None, "wal_autocheckpoint", 0).unwrap();
-        // A handful of pages: what a transaction changes is written before it commits.
+        // A handful of pages: what a transaction changes is written before it commits, if it may.
         db.pragma_update(None, "cache_size", 8).unwrap();
+        db.pragma_update(None, "cache_spill", spills).unwrap();
         db.execute_batch("CREATE TABLE IF NOT EXISTS t(id INTEGER PRIMARY KEY, x BLOB NOT NULL)").unwrap();
     }
 
@@ -350,21 +388,30 @@ mod tests {
         /// Another connection, with SQLite's own file system, sees each commit as soon as it has been made, and so does who
         /// finds the files as they are then.
         #[test]
-        fn others_see_what_was_committed(full in any::<bool>(), acts in prop::collection::vec(act(), 1..30)) {
+        fn others_see_what_was_committed(full in any::<bool>(), spills in any::<bool>(), acts in prop::collection::vec(act(), 1..30)) {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join("log.db");
             let mut db = open(&path).unwrap();
-            set_up(&db, full);
-            let other = Connection::open(&path).unwrap();
+            set_up(&db, full, spills);
+            let mut other = Connection::open(&path).unwrap();
             for (n, act) in acts.iter().enumerate() {
-                act_on(&mut db, act).unwrap();
+                let before = content(&other).unwrap();
+                let done = act_on(&mut db, act);
+                let disk_was_full = matches!(act, Act::Full { .. });
+                prop_assert!(done.is_ok() || disk_was_full);
+                // By the other connection first: what is read by this one may be what it kept.
+                let seen = content(&other).unwrap();
+                prop_assert!(done.is_ok() || seen == before);
+                if matches!(act, Act::Foreign) && !spills {
+                    act_on(&mut other, &Act::Add { rows: 3, length: 5_000 }).unwrap();
+                }
                 let seen = content(&other).unwrap();
                 prop_assert_eq!(&seen, &content(&db).unwrap());
                 match act {
                     Act::Reopen => {
                         drop(db);
                         db = open(&path).unwrap();
-                        set_up(&db, full);
+                        set_up(&db, full, spills);
                         prop_assert_eq!(&seen, &content(&db).unwrap());
                     }
                     Act::Crash => {
@@ -379,6 +426,35 @@ mod tests {
             }
             let check: String = other.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
             prop_assert_eq!(check, "ok");
+        }
+    }
+
+    #[test]
+    fn a_commit_is_one_write() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut db = open(&dir.path().join("log.db")).unwrap();
+        set_up(&db, false, false);
+        for rows in 1..12 {
+            let before = WRITES.get();
+            act_on(&mut db, &Act::Add { rows, length: 3_000 }).unwrap();
+            assert_eq!(WRITES.get(), before + 1);
+        }
+    }
+
+    #[test]
+    fn what_was_rolled_back_is_not_written_over_what_another_program_commits() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log.db");
+        let mut db = open(&path).unwrap();
+        set_up(&db, false, false);
+        let mut other = Connection::open(&path).unwrap();
+        for rows in 1..20 {
+            act_on(&mut db, &Act::Add { rows, length: 3_000 }).unwrap();
+            act_on(&mut db, &Act::Churn { commits: false }).unwrap();
+            act_on(&mut other, &Act::Add { rows, length: 500 }).unwrap();
+            let committed = content(&other).unwrap();
+            assert_eq!(content(&db).unwrap(), committed);
+            assert_eq!(content(&Connection::open(&path).unwrap()).unwrap(), committed);
         }
     }
 
