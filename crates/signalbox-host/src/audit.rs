@@ -90,7 +90,8 @@ impl Host {
             return;
         }
         let (project, target) = target(params);
-        self.note(Audit {
+        // Boxed: few calls are noted, and all would wait in futures that have room for it.
+        Box::pin(self.note(Audit {
             member: Some(caller.member.clone()),
             name: Some(caller.actor.to_string()),
             method: name.to_owned(),
@@ -98,7 +99,7 @@ impl Host {
             target,
             outcome: outcome(result),
             address: caller.address.as_deref().map(str::to_owned),
-        })
+        }))
         .await;
     }
 

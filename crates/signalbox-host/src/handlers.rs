@@ -395,12 +395,16 @@ impl Handlers for Host {
         self.remove_worktree(caller, params).await
     }
 
-    async fn event_publish(&self, caller: &Caller, params: EventPublish) -> Reply<Published> {
-        self.publish_event(caller, params).await
+    fn event_publish(&self, caller: &Caller, params: EventPublish) -> impl Future<Output = Reply<Published>> + Send {
+        self.publish_event(caller, params)
     }
 
-    async fn event_publish_many(&self, caller: &Caller, params: EventPublishMany) -> Reply<PublishedMany> {
-        self.publish_events(caller, params).await
+    fn event_publish_many(
+        &self,
+        caller: &Caller,
+        params: EventPublishMany,
+    ) -> impl Future<Output = Reply<PublishedMany>> + Send {
+        self.publish_events(caller, params)
     }
 
     async fn event_list(&self, caller: &Caller, params: EventList) -> Reply<EventPage> {
