@@ -78,6 +78,7 @@ fn a_log_of_a_million_lines_is_scrolled_and_searched() {
     });
     app.click("node-print");
     app.wait("log");
+    // What opening it costs is not to be among the frames.
     app::rest(Duration::from_secs(1));
     // While it prints: the window follows.
     super::Gaps::watch(&app);

@@ -101,8 +101,7 @@ impl Catalogue {
         if let Some(found) = fresh(&known).filter(|_| !anew) {
             return found.clone();
         }
-        let (when, search) = (Instant::now(), search(&[]));
-        let found = join_all(self.entries.iter().map(|entry| catalogue::detect(entry, &search))).await;
+        let (when, found) = detect_all(&self.entries).await;
         *known = Some((when, found.clone()));
         let mut startable = self.startable.lock().await;
         if startable.as_ref().is_none_or(|(other, _)| *other < when) {
@@ -117,9 +116,8 @@ impl Catalogue {
         if let Some(startable) = fresh(&known) {
             return startable.clone();
         }
-        let (when, search) = (Instant::now(), search(&[]));
         let quick: Vec<Entry> = self.entries.iter().map(without_version).collect();
-        let found = join_all(quick.iter().map(|entry| catalogue::detect(entry, &search))).await;
+        let (when, found) = detect_all(&quick).await;
         let startable: Vec<bool> = found.iter().map(can_start).collect();
         *known = Some((when, startable.clone()));
         startable
@@ -180,6 +178,12 @@ impl Catalogue {
             offers: entry.offers,
         })
     }
+}
+
+/// What is there of each, and when the look at them began.
+async fn detect_all(entries: &[Entry]) -> (Instant, Vec<Found>) {
+    let (when, search) = (Instant::now(), search(&[]));
+    (when, join_all(entries.iter().map(|entry| catalogue::detect(entry, &search))).await)
 }
 
 fn can_start(found: &Found) -> bool {
