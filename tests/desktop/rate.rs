@@ -33,7 +33,7 @@ fn fill(sandbox: &Sandbox) -> String {
     let filler = "x".repeat(150);
     events.extend((0..self::events()).map(|n| {
         let data = serde_json::json!({ "n": n, "filler": filler });
-        let body = EventBody::Custom(CustomType::new("x_tick").unwrap(), data);
+        let body = EventBody::Custom(CustomType::new("x_tick").unwrap(), data.into());
         NewEvent::new(Room::Project(id.clone()), Actor::host(), body)
     }));
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

@@ -244,7 +244,7 @@ fn a_key_is_known_for_its_day_when_the_clock_is_set_back() {
     .unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let publish = |text: &str| {
-        let body = EventBody::Custom(CustomType::new("x_key").unwrap(), json!({ "text": text }));
+        let body = EventBody::Custom(CustomType::new("x_key").unwrap(), json!({ "text": text }).into());
         let event = NewEvent::new(Room::Activity, Actor::new("tester").unwrap(), body);
         let claim = KeyClaim {
             member: MemberId::new("m_aaaaaaaa").unwrap(),

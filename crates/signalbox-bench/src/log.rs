@@ -25,7 +25,7 @@ const ALONE: u32 = 1000;
 /// With the columns beside it a row of about 300 bytes.
 pub(crate) fn event() -> anyhow::Result<NewEvent> {
     let data = serde_json::json!({ "text": "x".repeat(230) });
-    let body = EventBody::Custom(CustomType::new("x_bench")?, data);
+    let body = EventBody::Custom(CustomType::new("x_bench")?, data.into());
     Ok(NewEvent::new(Room::Project(ProjectId::new("bench")?), Actor::new("bench")?, body))
 }
 

@@ -150,7 +150,7 @@ impl Handlers for Host {
     }
 
     async fn project_get(&self, caller: &Caller, params: ProjectRef) -> Reply<ProjectReply> {
-        Ok(Self::project_reply(self.project(caller, &params.project)?))
+        Ok(Self::project_reply(Arc::unwrap_or_clone(self.project(caller, &params.project)?)))
     }
 
     async fn project_close(&self, caller: &Caller, params: ProjectRef) -> Reply<ProjectReply> {
@@ -160,16 +160,16 @@ impl Handlers for Host {
             return Err(CallError::conflict(format!("{} #{} is not done", run.workflow, run.number))
                 .hint("wait for it, or cancel it first"));
         }
-        let closed = signalbox_model::Project { open: false, ..project };
+        let closed = signalbox_model::Project { open: false, ..Arc::unwrap_or_clone(project) };
         Ok(Self::project_reply(self.put_project(caller, closed).await?))
     }
 
     async fn project_trust(&self, caller: &Caller, params: ProjectTrust) -> Reply<ProjectReply> {
         let project = self.project(caller, &params.project)?;
         if project.trusted == params.trusted {
-            return Ok(Self::project_reply(project));
+            return Ok(Self::project_reply(Arc::unwrap_or_clone(project)));
         }
-        let changed = signalbox_model::Project { trusted: params.trusted, ..project };
+        let changed = signalbox_model::Project { trusted: params.trusted, ..Arc::unwrap_or_clone(project) };
         Ok(Self::project_reply(self.put_project(caller, changed).await?))
     }
 

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
-    sync::MutexGuard,
+    sync::{Arc, MutexGuard},
 };
 
 use signalbox_model::{EventData, NewEvent, Project, ProjectId, Room};
@@ -15,7 +15,7 @@ use crate::{Host, host::store_error, ids};
 /// Projects as they were read last: almost every call asks for one.
 #[derive(Debug, Default)]
 pub(crate) struct Known {
-    projects: HashMap<ProjectId, Project>,
+    projects: HashMap<ProjectId, Arc<Project>>,
     /// How often a project was changed: what was read before a change is not kept after it.
     changes: u64,
 }
@@ -74,26 +74,26 @@ impl Host {
     }
 
     /// A project that the caller may see.
-    pub(crate) fn project(&self, caller: &Caller, id: &ProjectId) -> Result<Project, CallError> {
+    pub(crate) fn project(&self, caller: &Caller, id: &ProjectId) -> Result<Arc<Project>, CallError> {
         caller.check_project(id)?;
         let changes = {
             let known = self.known_projects();
             if let Some(project) = known.projects.get(id) {
-                return Ok(project.clone());
+                return Ok(Arc::clone(project));
             }
             known.changes
         };
         let found = self.inner.store.read(|reader| reader.project(id)).map_err(store_error)?;
-        let project = found.ok_or_else(|| CallError::not_found("project", id))?;
+        let project = Arc::new(found.ok_or_else(|| CallError::not_found("project", id))?);
         let mut known = self.known_projects();
         if known.changes == changes {
-            known.projects.insert(id.clone(), project.clone());
+            known.projects.insert(id.clone(), Arc::clone(&project));
         }
         Ok(project)
     }
 
     /// A project that is open and whose folder is there.
-    pub(crate) fn present_project(&self, caller: &Caller, id: &ProjectId) -> Result<Project, CallError> {
+    pub(crate) fn present_project(&self, caller: &Caller, id: &ProjectId) -> Result<Arc<Project>, CallError> {
         let project = self.project(caller, id)?;
         if !Path::new(&project.path).is_dir() {
             return Err(CallError::new(

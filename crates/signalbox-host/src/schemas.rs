@@ -10,7 +10,7 @@ use std::{
 
 use jsonschema::Validator;
 use serde_json::Value;
-use signalbox_model::{CustomType, Project};
+use signalbox_model::{CustomType, Json, Project};
 use signalbox_wire::{CallError, ErrorCode};
 
 use crate::handlers::Reply;
@@ -114,7 +114,7 @@ impl OfCall<'_> {
     ///
     /// # Errors
     /// `bad_request` with the places that do not fit, or `conflict` if the schema is none. Then nothing was published.
-    pub(crate) fn check(&mut self, kind: &CustomType, data: &Value) -> Reply<()> {
+    pub(crate) fn check(&mut self, kind: &CustomType, data: &Json) -> Reply<()> {
         let known = self.asked.iter().position(|(asked, _)| asked == kind);
         let at = match known {
             Some(at) => at,
@@ -123,7 +123,9 @@ impl OfCall<'_> {
                 self.asked.len() - 1
             }
         };
-        self.asked[at].1.as_ref().map_or(Ok(()), |schema| hold(&schema.validator, kind, data))
+        let Some(schema) = &self.asked[at].1 else { return Ok(()) };
+        let data = data.to_value().map_err(|error| CallError::bad_request(format!("data: {error}")))?;
+        hold(&schema.validator, kind, &data)
     }
 }
 

@@ -91,7 +91,7 @@ impl Host {
         }
         let hook = Webhook {
             id: ids::webhook(),
-            project: project.id,
+            project: project.id.clone(),
             url: params.url,
             types,
             state: WebhookState::Active,

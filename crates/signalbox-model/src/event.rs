@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use ts_rs::TS;
 
 use crate::{
     Activity, Actor, AgentError, AgentPlan, AgentSession, AgentText, AgentUsage, Approval, ChatMessage, Commit,
-    Completion, Correction, EngineRecovered, ErrorReport, FileDiff, GoalVerdict, HealthCheck, LogChunk, Member, Notice,
-    NoticesUpdated, Permission, Profile, Progress, Project, QueueState, ReadMark, Risk, Room, Run, RunId, Step,
+    Completion, Correction, EngineRecovered, ErrorReport, FileDiff, GoalVerdict, HealthCheck, Json, LogChunk, Member,
+    Notice, NoticesUpdated, Permission, Profile, Progress, Project, QueueState, ReadMark, Risk, Room, Run, RunId, Step,
     StepKey, SystemStatus, ToolCall, UnixMillis, VerifyResult, Webhook, WorkflowSaved,
 };
 
@@ -154,7 +153,7 @@ event_types! {
 
 /// The type of another program's event: `x_` and 1 to 60 lower-case letters, digits or `_`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct CustomType(Box<str>);
+pub struct CustomType(Arc<str>);
 
 impl CustomType {
     /// Checks `name`.
@@ -182,7 +181,7 @@ pub enum EventBody {
     /// A type of Signalbox.
     Known(EventData),
     /// A type of another program, its data as it was posted.
-    Custom(CustomType, Value),
+    Custom(CustomType, Json),
 }
 
 impl EventBody {
@@ -198,11 +197,11 @@ impl EventBody {
     /// The data alone, as JSON text.
     ///
     /// # Errors
-    /// If the data holds a number that JSON cannot express.
+    /// As [`EventData::data_json`].
     pub fn data_json(&self) -> serde_json::Result<String> {
         match self {
             Self::Known(data) => data.data_json(),
-            Self::Custom(_, data) => to_text(data),
+            Self::Custom(_, data) => Ok(data.as_str().to_owned()),
         }
     }
 
@@ -218,13 +217,6 @@ impl EventBody {
         let kind_checked = CustomType::new(kind)?;
         Ok(Self::Custom(kind_checked, serde_json::from_str(data).map_err(shape)?))
     }
-}
-
-/// As `serde_json::to_string`, with room for what most events hold: to grow from nothing takes as long as to write it.
-fn to_text(data: &impl Serialize) -> serde_json::Result<String> {
-    let mut out = Vec::with_capacity(512);
-    serde_json::to_writer(&mut out, data)?;
-    String::from_utf8(out).map_err(serde::ser::Error::custom)
 }
 
 impl From<EventData> for EventBody {

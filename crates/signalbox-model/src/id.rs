@@ -1,10 +1,11 @@
 //! Identifiers, and the cursor that names a place in the log.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use ts_rs::TS;
+
+use crate::text::travels_as_text;
 
 /// Why a text is not the identifier it should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -23,14 +24,16 @@ fn checked(kind: &'static str, rule: &'static str, text: &str, ok: bool) -> Resu
     Err(IdError { kind, rule, found })
 }
 
+// Shared: an event and all that is kept of it name the same run, step and member many times over.
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident, $kind:literal, $rule:literal, $check:expr) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema, TS)]
-        #[serde(try_from = "String", into = "String")]
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, JsonSchema, TS)]
         #[schemars(with = "String")]
         #[ts(type = "string")]
-        pub struct $name(Box<str>);
+        pub struct $name(Arc<str>);
+
+        travels_as_text!($name);
 
         impl $name {
             /// Checks `text` and takes it as an identifier.
@@ -73,7 +76,7 @@ macro_rules! id {
 
         impl From<$name> for String {
             fn from(id: $name) -> String {
-                id.0.into()
+                id.0.as_ref().into()
             }
         }
 
@@ -180,8 +183,7 @@ impl RunId {
 /// A place in a log: everything up to and including `seq` was seen. Written `<epoch>.<seq>`.
 ///
 /// One cursor serves any set of rooms on every transport.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, TS)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, JsonSchema, TS)]
 #[schemars(with = "String")]
 #[ts(type = "string")]
 pub struct Cursor {
@@ -190,6 +192,8 @@ pub struct Cursor {
     /// The last event seen; 0 for none, at most 2^53-1.
     pub seq: u64,
 }
+
+travels_as_text!(Cursor);
 
 /// Why a text is not a cursor.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

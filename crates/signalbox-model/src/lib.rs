@@ -13,6 +13,7 @@ pub mod event;
 pub mod goal;
 pub mod id;
 pub mod invite;
+pub mod json;
 pub mod permission;
 pub mod project;
 pub mod quiet;
@@ -21,6 +22,7 @@ pub mod run;
 pub mod step;
 pub mod system;
 pub mod team;
+mod text;
 pub mod webhook;
 
 pub use activity::{Activity, Priority};
@@ -37,6 +39,7 @@ pub use id::{
     ProjectId, RunId, StepKey, WebhookId,
 };
 pub use invite::{Invite, InviteState};
+pub use json::Json;
 pub use permission::{OptionKind, Permission, PermissionOption, PermissionState, PermissionTopic};
 pub use project::{Project, WorkflowSaved};
 pub use quiet::{NewsKind, Profile, QuietHours, QuietTime, Weekday};

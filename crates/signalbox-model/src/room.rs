@@ -3,14 +3,12 @@
 use std::{fmt, str::FromStr};
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
-use crate::{IdError, MemberId, ProjectId, RunId};
+use crate::{IdError, MemberId, ProjectId, RunId, text::travels_as_text};
 
 /// Where an event belongs.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema, TS)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, JsonSchema, TS)]
 #[schemars(with = "String")]
 #[ts(type = "string")]
 pub enum Room {
@@ -29,8 +27,7 @@ pub enum Room {
 }
 
 /// What a subscription asks for.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema, TS)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, JsonSchema, TS)]
 #[schemars(with = "String")]
 #[ts(type = "string")]
 pub enum RoomFilter {
@@ -42,6 +39,8 @@ pub enum RoomFilter {
     /// `project/<id>/**`: a project's room, its feed, and the rooms of its runs, present and future.
     ProjectTree(ProjectId),
 }
+
+travels_as_text!(Room, RoomFilter);
 
 impl Room {
     /// Whether it is of the feed.

@@ -5,6 +5,7 @@
 //! path but the few that say so in [`signalbox_wire::document::ROUTES`]. Tokens never travel in a URL.
 
 mod agui;
+mod ahead;
 mod assets;
 mod guard;
 mod hooks;

@@ -22,7 +22,7 @@ use tokio::{
     sync::Notify,
 };
 
-use crate::secret::Secret;
+use crate::{ahead::Ahead, secret::Secret};
 
 /// Bytes that may wait in the outlet before the one who writes has to wait.
 const WAITING: usize = 256 * 1024;
@@ -134,6 +134,7 @@ impl Shared {
 pub(crate) struct Wire {
     // A half of tokio's: it knows that a socket which gave less than was asked for is empty, and does not ask again.
     half: OwnedReadHalf,
+    ahead: Ahead,
     secret: Option<Arc<Secret>>,
     pub(crate) shared: Arc<Shared>,
 }
@@ -159,7 +160,7 @@ impl Wire {
             handed_over: AtomicBool::new(false),
             flushed: Notify::new(),
         };
-        Self { half, secret, shared: Arc::new(shared) }
+        Self { half, ahead: Ahead::default(), secret, shared: Arc::new(shared) }
     }
 
     /// Waits until nothing is left in the outlet.
@@ -184,7 +185,10 @@ impl AsyncRead for Wire {
 
 impl Wire {
     fn poll_bytes(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let Some(secret) = &self.secret else { return Pin::new(&mut self.half).poll_read(cx, buf) };
+        let Some(secret) = &self.secret else {
+            let Self { half, ahead, .. } = &mut *self;
+            return ahead.poll_read(Pin::new(half), cx, buf);
+        };
         let socket = self.half.as_ref();
         // What was decrypted before waits in the session, whatever the socket says.
         loop {

@@ -1,6 +1,6 @@
 //! What a caller hands in, and what comes back.
 
-use signalbox_model::{Cursor, Delivery, Invite, InviteId, MemberId, NewEvent, WebhookId};
+use signalbox_model::{Cursor, Delivery, EventBody, Invite, InviteId, MemberId, NewEvent, WebhookId};
 
 use crate::{Audit, StoreError};
 
@@ -128,24 +128,39 @@ pub struct Committed {
 /// A batch with the data of its events as JSON text: encoded by who hands it in, so that the one writer need not.
 pub(crate) struct Submission {
     pub(crate) batch: Batch,
-    pub(crate) data: Vec<String>,
+    /// Of each event; nothing where the event has the text itself, and nothing at all where each has.
+    texts: Vec<String>,
     /// About what a commit of it writes.
     pub(crate) bytes: usize,
 }
 
 impl Submission {
     pub(crate) fn new(batch: Batch) -> Result<Self, StoreError> {
-        let mut data = Vec::with_capacity(batch.events.len());
+        let mut texts = Vec::new();
         let mut bytes = 0;
         for (place, event) in batch.events.iter().enumerate() {
-            let text = event.body.data_json()?;
-            if text.len() > EVENT_BYTES {
-                return Err(StoreError::TooLarge { place, bytes: text.len(), limit: EVENT_BYTES });
+            let length = match &event.body {
+                EventBody::Custom(_, data) => data.as_str().len(),
+                EventBody::Known(data) => {
+                    texts.resize_with(batch.events.len(), String::new);
+                    texts[place] = data.data_json()?;
+                    texts[place].len()
+                }
+            };
+            if length > EVENT_BYTES {
+                return Err(StoreError::TooLarge { place, bytes: length, limit: EVENT_BYTES });
             }
-            bytes += text.len() + 200;
-            data.push(text);
+            bytes += length + 200;
         }
-        Ok(Self { batch, data, bytes })
+        Ok(Self { batch, texts, bytes })
+    }
+
+    /// The data of the event at `place`.
+    pub(crate) fn data(&self, place: usize) -> &str {
+        match &self.batch.events[place].body {
+            EventBody::Custom(_, data) => data.as_str(),
+            EventBody::Known(_) => &self.texts[place],
+        }
     }
 }
 

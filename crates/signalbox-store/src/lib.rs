@@ -35,6 +35,7 @@ mod schema;
 mod search;
 mod team;
 mod thread;
+mod together;
 mod wal;
 mod writer;
 
@@ -58,7 +59,6 @@ pub use read::{Page, Reader, Resume};
 pub use retain::{Retained, RetentionPolicy};
 pub use search::Search;
 pub use team::{Logged, NOTIFY_TYPES};
-pub use thread::Coming;
 
 /// What a committed event survives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -191,16 +191,21 @@ impl Store {
     pub async fn append(&self, batch: Batch) -> Result<Committed, StoreError> {
         let Inner { desk, state, thread_handle, .. } = &*self.inner;
         let jobs = self.jobs()?;
-        let mut submission = Box::new(batch::Submission::new(batch)?);
-        let result = match thread::commit_alone(desk, state, thread_handle, &mut submission) {
-            Some(result) => result,
-            None => {
-                let (reply, answer) = oneshot::channel();
-                let job = thread::Job::Append(submission, reply, state.ticket());
-                // Without regard to the task's budget: who has used it up would stand behind those who came later.
-                tokio::task::coop::unconstrained(jobs.send(job)).await.map_err(|_| StoreError::Closed)?;
-                let (_submission, result) = answer.await.map_err(|_| StoreError::Closed)?;
-                result
+        let submission = Box::new(batch::Submission::new(batch)?);
+        let result = match together::put(&self.inner, &jobs, submission) {
+            Ok(answer) => answer.await.map_err(|_| StoreError::Closed)?.1,
+            Err(mut submission) => {
+                let group = std::slice::from_mut(&mut submission);
+                match thread::commit_here(desk, state, thread_handle, group).and_then(|mut answers| answers.pop()) {
+                    Some(result) => result,
+                    None => {
+                        let (reply, answer) = oneshot::channel();
+                        let job = thread::Job::Append(submission, reply, state.ticket());
+                        // Without regard to the task's budget: who has used it up would stand behind those who came later.
+                        tokio::task::coop::unconstrained(jobs.send(job)).await.map_err(|_| StoreError::Closed)?;
+                        answer.await.map_err(|_| StoreError::Closed)?.1
+                    }
+                }
             }
         };
         // A task that appends and appends must not keep the others of its thread from theirs.
@@ -209,11 +214,11 @@ impl Store {
         Ok(Committed { first, last, cursor: Cursor { epoch: self.inner.epoch.clone(), seq: last } })
     }
 
-    /// Says that a batch is about to be appended, until what is returned is dropped: whoever takes several calls from one
-    /// connection says so for each, so that they share a transaction instead of making one each.
-    #[must_use]
-    pub fn announce(&self) -> Coming {
-        Coming::new(&self.inner.state)
+    /// Runs `poll`, which polls several tasks' work in turn, and commits all that they append meanwhile as one, in their order, when
+    /// it is over. True if that happened here: then their answers are there, and it is worth while to poll them again; else
+    /// they are woken.
+    pub fn together<T>(&self, poll: impl FnOnce() -> T) -> (T, bool) {
+        together::gather(&self.inner, poll)
     }
 
     fn jobs(&self) -> Result<mpsc::Sender<thread::Job>, StoreError> {

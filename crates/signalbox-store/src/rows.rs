@@ -79,8 +79,8 @@ pub(crate) fn write(
                 column
             };
             for row in now {
-                let Submission { batch, data, .. } = &*group[row.of.0];
-                let (event, data) = (&batch.events[row.of.1], &data[row.of.1]);
+                let submission = &group[row.of.0];
+                let (event, data) = (&submission.batch.events[row.of.1], submission.data(row.of.1));
                 insert.raw_bind_parameter(next(), row.prev)?;
                 insert.raw_bind_parameter(next(), ts)?;
                 insert.raw_bind_parameter(next(), row.room)?;

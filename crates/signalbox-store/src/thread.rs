@@ -2,7 +2,7 @@
 //!
 //! The thread takes what waits and commits it as one transaction. To reach it and come back costs as much as a small
 //! commit, so a caller alone commits by itself, behind the same lock. It does so only where that is short: nobody
-//! waits or has said that it comes, the batch is small, the disk need not answer (`durability = "process"`), and no checkpoint is due, which
+//! waits, the batch is small, the disk need not answer (`durability = "process"`), and no checkpoint is due, which
 //! stays with the thread. So whoever waits is served first, and batches that one task hands in are committed in its order.
 
 use std::{
@@ -30,6 +30,11 @@ const GROUP_BYTES: usize = 4 * 1024 * 1024;
 /// What a caller may commit by itself, at most: bounds how long its thread is kept from other work.
 const ALONE_EVENTS: usize = 16;
 const ALONE_BYTES: usize = 32 * 1024;
+
+/// The same for several that came to it together, which share the cost of a commit: about half a millisecond.
+const TOGETHER_EVENTS: usize = 128;
+const TOGETHER_BYTES: usize = 128 * 1024;
+const MANY: usize = 8;
 
 /// After so many commits of one batch in a row nobody seems to be there to share one with.
 const CALM: usize = 4;
@@ -59,8 +64,6 @@ pub(crate) struct Shared {
     trouble: Mutex<Option<String>>,
     /// Batches that wait for the thread.
     waiting: AtomicUsize,
-    /// Batches that somebody has said are about to come.
-    coming: AtomicUsize,
     /// How many of the thread's last commits were of one batch: after some of them the next one will be alone as well.
     singles: AtomicUsize,
     /// Whether the thread sleeps until something happens, so that who commits by itself has to wake it.
@@ -74,7 +77,6 @@ impl Shared {
             head: AtomicU64::new(head),
             trouble: Mutex::new(None),
             waiting: AtomicUsize::new(0),
-            coming: AtomicUsize::new(0),
             singles: AtomicUsize::new(CALM),
             asleep: AtomicBool::new(false),
             commits: Histogram::new(SECONDS),
@@ -111,22 +113,6 @@ impl Shared {
     }
 }
 
-/// Says that a batch is about to come: while there are several, nobody commits alone, and they share a transaction.
-pub struct Coming(Arc<Shared>);
-
-impl Coming {
-    pub(crate) fn new(shared: &Arc<Shared>) -> Self {
-        shared.coming.fetch_add(1, Ordering::SeqCst);
-        Self(Arc::clone(shared))
-    }
-}
-
-impl Drop for Coming {
-    fn drop(&mut self) {
-        self.0.coming.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
 /// A place in the queue, from before a batch is sent until it is committed, or given up.
 pub(crate) struct Ticket(Arc<Shared>);
 
@@ -139,28 +125,34 @@ impl Drop for Ticket {
 /// The writer, for whoever's turn it is; none once the log is closed.
 pub(crate) type Desk = Arc<Mutex<Option<Writer>>>;
 
-/// Commits a batch here and now. None if it has to wait for the thread.
-pub(crate) fn commit_alone(
+/// Commits what one caller has, here and now. None, and nothing is done, if it has to wait for the thread.
+pub(crate) fn commit_here(
     desk: &Desk,
     shared: &Shared,
     thread: &Thread,
-    submission: &mut Box<Submission>,
-) -> Option<Result<Span, StoreError>> {
-    let small = submission.batch.events.len() <= ALONE_EVENTS && submission.bytes <= ALONE_BYTES;
-    let company = shared.waiting.load(Ordering::SeqCst) > 0 || shared.coming.load(Ordering::SeqCst) > 1;
-    if !small || company || shared.singles.load(Ordering::Relaxed) < CALM {
+    group: &mut [Box<Submission>],
+) -> Option<Vec<Result<Span, StoreError>>> {
+    let events: usize = group.iter().map(|submission| submission.batch.events.len()).sum();
+    let bytes: usize = group.iter().map(|submission| submission.bytes).sum();
+    let small = match group.len() {
+        1 => events <= ALONE_EVENTS && bytes <= ALONE_BYTES,
+        _ => events <= TOGETHER_EVENTS && bytes <= TOGETHER_BYTES,
+    };
+    // Where there are many by now it does not matter whether others would come as well.
+    let seems_alone = group.len() >= MANY || shared.singles.load(Ordering::Relaxed) >= CALM;
+    if !small || !seems_alone || shared.waiting.load(Ordering::SeqCst) > 0 {
         return None;
     }
     let mut desk = match desk.try_lock() {
         Ok(desk) => desk,
         Err(TryLockError::WouldBlock | TryLockError::Poisoned(_)) => return None,
     };
-    let answer = desk.as_mut().filter(|writer| writer.is_quick())?.commit_at_once(submission)?;
+    let answers = desk.as_mut().filter(|writer| writer.is_quick())?.commit_at_once(group)?;
     drop(desk);
     if shared.asleep.swap(false, Ordering::SeqCst) {
         thread.unpark();
     }
-    Some(answer)
+    Some(answers)
 }
 
 /// Wakes the writer's thread.

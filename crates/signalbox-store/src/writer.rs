@@ -128,10 +128,9 @@ impl Writer {
         !waits && self.took < QUICK && self.live <= LIVE && !self.checkpoints.may_wait()
     }
 
-    /// Commits a batch without waiting for anybody. None, and nothing is done, if another program has the database's lock, for
+    /// Commits a group without waiting for anybody. None, and nothing is done, if another program has the database's lock, for
     /// which only the writer's own thread may wait.
-    pub(crate) fn commit_at_once(&mut self, submission: &mut Box<Submission>) -> Option<Result<Span, StoreError>> {
-        let group = std::slice::from_mut(submission);
+    pub(crate) fn commit_at_once(&mut self, group: &mut [Box<Submission>]) -> Option<Vec<Result<Span, StoreError>>> {
         if self.is_one_row(group) {
             let done = self.without_patience(|writer| writer.try_commit(group))?;
             return match done {
@@ -140,11 +139,11 @@ impl Writer {
                     self.rooms.remove(&group[0].batch.events[0].room);
                     None
                 }
-                done => self.conclude(done, 1).pop(),
+                done => Some(self.conclude(done, 1)),
             };
         }
         let begun = self.without_patience(|writer| begin(&writer.parts.db))?;
-        begun.ok().and_then(|()| self.commit(group).pop())
+        begun.ok().map(|()| self.commit(group))
     }
 
     /// None if SQLite does not take the setting.
@@ -443,7 +442,7 @@ impl BatchJob<'_> {
 
     /// The submission at `index` of the group.
     fn apply(&mut self, index: usize, submission: &Submission, key: Option<KeyClaim>) -> Result<Span, StoreError> {
-        let Submission { batch, data, .. } = submission;
+        let batch = &submission.batch;
         if let Some(claim) = &key {
             let earlier: Option<String> = self
                 .db
@@ -456,8 +455,8 @@ impl BatchJob<'_> {
         }
         access::check(self.db, &batch.tokens, self.now)?;
         let first = self.next;
-        for (place, (event, data)) in batch.events.iter().zip(data).enumerate() {
-            self.event((index, place), event, data)?;
+        for (place, event) in batch.events.iter().enumerate() {
+            self.event((index, place), event, submission.data(place))?;
         }
         for change in &batch.tokens {
             access::apply(self.db, change, self.now)?;

@@ -25,7 +25,7 @@ fn open(dir: &std::path::Path, durability: Durability) -> (Store, Published) {
 }
 
 fn note(who: usize, n: usize) -> NewEvent {
-    let body = EventBody::Custom(CustomType::new("x_test").unwrap(), serde_json::json!({ "who": who, "n": n }));
+    let body = EventBody::Custom(CustomType::new("x_test").unwrap(), serde_json::json!({ "who": who, "n": n }).into());
     NewEvent::new(Room::Activity, Actor::new("tester").unwrap(), body)
 }
 
@@ -100,39 +100,6 @@ async fn what_one_alone_committed_is_searchable_and_survives_a_close_at_once() {
     store.append(Batch::of(vec![note(0, 20)])).await.unwrap();
     store.close();
     assert_eq!(open(dir.path(), Durability::Process).0.head(), 21);
-}
-
-/// Who takes several calls from one connection says so, and nobody commits alone meanwhile.
-#[tokio::test]
-async fn those_that_are_known_to_come_share_a_commit() {
-    let dir = tempfile::tempdir().unwrap();
-    let by = Arc::new(Mutex::new(Vec::new()));
-    let sink = Arc::clone(&by);
-    let store = Store::open(Options {
-        dir: dir.path().to_owned(),
-        durability: Durability::Process,
-        clock: Arc::new(ManualClock::new(1_000_000_000)),
-        publish: Box::new(move |_| sink.lock().unwrap().push(std::thread::current().id())),
-    })
-    .unwrap();
-    let here = std::thread::current().id();
-    let append = async |n| {
-        store.append(Batch::of(vec![note(0, n)])).await.unwrap();
-        by.lock().unwrap().pop().unwrap() == here
-    };
-    assert!(!append(0).await, "the first one of a write-ahead log waits for the disk");
-    let one = store.announce();
-    assert!(append(1).await, "alone, and it said so itself");
-    let other = store.announce();
-    assert!(!append(2).await, "another one is coming");
-    drop(other);
-    // The writer's thread takes the next few as well: who came together comes together again.
-    let mut n = 3;
-    while !append(n).await {
-        n += 1;
-        assert!(n < 100, "nobody commits alone any more");
-    }
-    drop(one);
 }
 
 /// Another program that writes to the database, such as a shell of SQLite: only the writer's own thread waits for it.

@@ -16,7 +16,7 @@ fn open(dir: &Path) -> Store {
 }
 
 async fn append(store: &Store, count: usize) -> Cursor {
-    let body = EventBody::Custom(CustomType::new("x_test").unwrap(), serde_json::json!({}));
+    let body = EventBody::Custom(CustomType::new("x_test").unwrap(), serde_json::json!({}).into());
     let event = NewEvent::new(Room::Activity, Actor::new("tester").unwrap(), body);
     store.append(Batch::of(vec![event; count])).await.unwrap().cursor
 }

@@ -18,7 +18,7 @@ fn run_id(n: u32) -> RunId {
 }
 
 fn note(room: &Room) -> NewEvent {
-    let body = EventBody::Custom(CustomType::new("x_test").unwrap(), serde_json::json!({ "text": "note" }));
+    let body = EventBody::Custom(CustomType::new("x_test").unwrap(), serde_json::json!({ "text": "note" }).into());
     NewEvent::new(room.clone(), Actor::new("tester").unwrap(), body)
 }
 

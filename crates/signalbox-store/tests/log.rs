@@ -38,7 +38,7 @@ fn project(name: &str) -> ProjectId {
 }
 
 fn custom(room: Room, text: &str) -> NewEvent {
-    let body = EventBody::Custom(CustomType::new("x_test").unwrap(), serde_json::json!({ "text": text }));
+    let body = EventBody::Custom(CustomType::new("x_test").unwrap(), serde_json::json!({ "text": text }).into());
     NewEvent::new(room, Actor::new("tester").unwrap(), body)
 }
 
@@ -396,7 +396,7 @@ proptest! {
         let (rooms, kinds, actors) = ([Room::Host, Room::Project(project("one"))], ["x_a", "x_b"], ["ada", "bea"]);
         let runs = ["r_00000000000000000001", "r_00000000000000000002"];
         let events = events.into_iter().enumerate().map(|(n, (room, kind, actor, run, step))| {
-            let body = EventBody::Custom(CustomType::new(kinds[kind]).unwrap(), serde_json::json!({ "n": n }));
+            let body = EventBody::Custom(CustomType::new(kinds[kind]).unwrap(), serde_json::json!({ "n": n }).into());
             let mut event = NewEvent::new(rooms[room].clone(), Actor::new(actors[actor]).unwrap(), body);
             event.run = runs.get(run).map(|run| RunId::new(*run).unwrap());
             event.step = ["build", "test"].get(step).map(|step| StepKey::new(*step).unwrap());

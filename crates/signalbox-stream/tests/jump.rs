@@ -28,7 +28,7 @@ fn open(dir: &std::path::Path) -> (Store, Arc<Hub>) {
 }
 
 fn event() -> NewEvent {
-    let body = EventBody::Custom(CustomType::new("x_test").unwrap(), serde_json::json!({}));
+    let body = EventBody::Custom(CustomType::new("x_test").unwrap(), serde_json::json!({}).into());
     NewEvent::new(Room::Project(ProjectId::new("a").unwrap()), Actor::new("tester").unwrap(), body)
 }
 

@@ -44,7 +44,7 @@ fn project(name: &str) -> ProjectId {
 }
 
 fn event(name: &str, n: u64) -> NewEvent {
-    let body = EventBody::Custom(CustomType::new("x_test").unwrap(), serde_json::json!({ "n": n }));
+    let body = EventBody::Custom(CustomType::new("x_test").unwrap(), serde_json::json!({ "n": n }).into());
     NewEvent::new(Room::Project(project(name)), Actor::new("tester").unwrap(), body)
 }
 

@@ -117,7 +117,7 @@ impl History {
             step(&run, index, out)?;
             for _ in 0..NOTES / STEPS {
                 let data = serde_json::json!({ "text": self.text(), "step": index });
-                let body = EventBody::Custom(CustomType::new("x_note")?, data);
+                let body = EventBody::Custom(CustomType::new("x_note")?, data.into());
                 out.push(NewEvent::new(Room::Project(project.clone()), Actor::new("reporter")?, body));
             }
         }

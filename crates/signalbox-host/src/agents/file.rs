@@ -48,7 +48,7 @@ impl Host {
         let session = session.ok_or_else(missing)?;
         let changed = self.read(|reader| reader.file_diffs(&params.run, &params.step, attempt))?;
         let sight = Sight {
-            project: PathBuf::from(self.project(caller, &run.project)?.path),
+            project: PathBuf::from(&self.project(caller, &run.project)?.path),
             session,
             changed: changed.iter().map(there).collect(),
             head: step.agent.as_ref().and_then(|agent| agent.head.clone()),

@@ -84,7 +84,7 @@ impl Host {
     }
 
     pub(crate) async fn list_worktrees(&self, caller: &Caller, project: &ProjectId) -> Reply<Worktrees> {
-        let folder = PathBuf::from(self.project(caller, project)?.path);
+        let folder = PathBuf::from(&self.project(caller, project)?.path);
         let services = Arc::clone(&self.inner.services);
         let found = tokio::task::spawn_blocking(move || services.worktrees.list(&folder)).await;
         let found = found.map_err(|_| CallError::new(ErrorCode::Unavailable, "the host is stopping"))?;
@@ -124,7 +124,7 @@ impl Host {
             let hint = "merge its branch, or remove it with `discard`: then they are lost";
             return Err(CallError::conflict(format!("it holds {holds}")).hint(hint));
         }
-        let folder = PathBuf::from(self.project(caller, &project)?.path);
+        let folder = PathBuf::from(&self.project(caller, &project)?.path);
         let services = Arc::clone(&self.inner.services);
         let removed = tokio::task::spawn_blocking(move || services.worktrees.remove(&folder, &known.folder, discard));
         let removed = removed.await.map_err(|_| CallError::new(ErrorCode::Unavailable, "the host is stopping"))?;
@@ -140,7 +140,7 @@ impl Host {
         if known.active {
             return Err(CallError::conflict("its run is not done").hint("wait for it, or cancel it first"));
         }
-        let folder = PathBuf::from(self.project(caller, &params.project)?.path);
+        let folder = PathBuf::from(&self.project(caller, &params.project)?.path);
         let (services, branch, actor) = (Arc::clone(&self.inner.services), params.branch.clone(), caller.actor.clone());
         let merging = move || {
             let message = format!("Merge {branch} by {actor}\n");

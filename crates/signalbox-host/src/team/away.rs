@@ -1,6 +1,9 @@
 //! What happened while a member was away.
 
-use std::collections::{BTreeMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 use signalbox_model::{
     Actor, ApprovalState, AwayItem, AwayKind, EventBody, EventData, PermissionState, Priority, Project, ReadMark,
@@ -24,7 +27,7 @@ impl Host {
     pub(crate) async fn list_away(&self, caller: &Caller, params: AwayList) -> Reply<Away> {
         let limit = bounded(params.limit, 50, 200)?;
         let projects = match &params.project {
-            Some(project) => vec![self.project(caller, project)?],
+            Some(project) => vec![Arc::unwrap_or_clone(self.project(caller, project)?)],
             None => {
                 let mut projects = self.read(|reader| reader.projects())?;
                 projects.retain(|project| caller.sees(&project.id));

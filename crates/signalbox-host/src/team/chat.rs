@@ -97,7 +97,7 @@ impl Host {
     }
 
     pub(crate) async fn post_chat(&self, caller: &Caller, params: ChatPost) -> Reply<ChatReply> {
-        let project = self.project(caller, &params.project)?.id;
+        let project = self.project(caller, &params.project)?.id.clone();
         check_text(&params.text)?;
         let links = params.links.unwrap_or_default();
         self.check_links(&project, &links)?;

@@ -157,7 +157,7 @@ impl Host {
             "hook": name, "delivery": delivery, "event": incoming.event, "payload": payload,
             "runs": runs.iter().map(|run| &run.run).collect::<Vec<_>>(),
         });
-        let params = EventPublish { project: project.id.clone(), kind, data, priority: None, text: None };
+        let params = EventPublish { project: project.id.clone(), kind, data: data.into(), priority: None, text: None };
         let event = self.event_publish(&caller("event"), params).await?;
         Ok(Received { event, runs })
     }

@@ -27,11 +27,8 @@ pub(super) struct Answered {
 pub(super) type Call = Pin<Box<dyn Future<Output = Answered> + Send>>;
 
 pub(super) fn call(net: Arc<Net>, caller: Caller, rid: u64, method: String, params: Option<Box<RawValue>>) -> Call {
-    // Said before the first of the calls that came together begins, so that they share a commit.
-    let coming = signalbox_wire::method::writes(&method).then(|| net.host.store().announce());
     Box::pin(async move {
         let reply = net.host.call(&caller, &method, params.as_deref()).await.map_err(Some);
-        drop(coming);
         Answered { rid, reply, bytes: params.map_or(0, |params| params.get().len()) }
     })
 }

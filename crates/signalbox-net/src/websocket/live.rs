@@ -2,12 +2,15 @@
 //! between two messages is most of what an idle connection costs.
 
 use std::{
+    future::poll_fn,
     pin::Pin,
     sync::{Arc, atomic::Ordering},
+    task::{Context, Poll},
     time::Duration,
 };
 
-use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
+use futures_util::{StreamExt, stream::FuturesUnordered};
+use signalbox_store::Store;
 use signalbox_stream::{Feed, FeedError, Listed, SessionError};
 use signalbox_wire::{CallError, Caller, ClientFrame, CloseCode, ErrorCode, HostFrame};
 use tokio::time::Instant;
@@ -85,18 +88,24 @@ impl AtWork {
         self.calls.push(call);
     }
 
-    /// The replies of `first` and of all that are there with it: calls that shared a commit end together.
-    fn replies(&mut self, first: Answered) -> Vec<String> {
+    /// Waits for replies, and gives all that are there: what came together is committed as one, and answered together.
+    fn poll_replies(&mut self, store: &Store, cx: &mut Context<'_>) -> Poll<Vec<String>> {
         let mut replies = Vec::new();
-        let mut next = Some(first);
-        while let Some(Answered { rid, reply, bytes }) = next.take() {
+        if self.calls.len() == 1 {
+            self.take_replies(&mut replies, cx);
+        } else {
+            // Committed here: the answers are there.
+            while store.together(|| self.take_replies(&mut replies, cx)).1 && replies.len() < calls::MOST {}
+        }
+        if replies.is_empty() { Poll::Pending } else { Poll::Ready(replies) }
+    }
+
+    fn take_replies(&mut self, replies: &mut Vec<String>, cx: &mut Context<'_>) {
+        while replies.len() < calls::MOST {
+            let Poll::Ready(Some(Answered { rid, reply, bytes })) = self.calls.poll_next_unpin(cx) else { break };
             self.bytes -= bytes;
             replies.push(reply_to(rid, reply).to_json());
-            if replies.len() < calls::MOST {
-                next = self.calls.next().now_or_never().flatten();
-            }
         }
-        replies
     }
 }
 
@@ -135,6 +144,8 @@ impl Connection {
         let mut pings = Pings::new(every, live.listed.id);
         let mut work = AtWork::default();
         let mut ending = ending(&self.net, &live.caller);
+        let net = Arc::clone(&self.net);
+        let store = net.host.store();
         loop {
             let deadline = pings.deadline();
             // Who does not read its answers is not asked for more.
@@ -172,8 +183,7 @@ impl Connection {
                         Some(Received::Other(frame)) => Box::pin(self.take(live, frame, &pings)).await?,
                     }
                 }
-                Some(answered) = work.calls.next(), if reads && !work.calls.is_empty() => {
-                    let replies = work.replies(answered);
+                replies = poll_fn(|cx| work.poll_replies(store, cx)), if reads && !work.calls.is_empty() => {
                     feed.say_all(replies.iter().map(String::as_bytes)).map_err(|_| Over(None))?;
                 }
                 // Only while nothing else waits: what is worth sending while it is new gives way to everything else.

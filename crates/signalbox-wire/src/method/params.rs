@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use signalbox_model::{
-    ApprovalId, Cursor, Decision, InviteId, MemberId, PermissionId, Priority, ProjectId, Role, RoomFilter, RunId,
+    ApprovalId, Cursor, Decision, InviteId, Json, MemberId, PermissionId, Priority, ProjectId, Role, RoomFilter, RunId,
     RunStatus, StepKey,
 };
 use ts_rs::TS;
@@ -279,7 +279,7 @@ params! {
         /// `x_` and 1 to 60 lower-case letters, digits or `_`.
         #[serde(rename = "type")] kind: String,
         /// Any JSON, at most `limits.event_bytes`.
-        data: Value,
+        #[ts(as = "Value")] data: Json,
         /// Also put a line of this priority into the activity feed.
         #[serde(default, skip_serializing_if = "Option::is_none")] priority: Option<Priority>,
         /// That line's text; the event's type if absent.
@@ -297,7 +297,7 @@ params! {
         /// As for `event.publish`.
         #[serde(rename = "type")] kind: String,
         /// As for `event.publish`.
-        data: Value,
+        #[ts(as = "Value")] data: Json,
         /// As for `event.publish`.
         #[serde(default, skip_serializing_if = "Option::is_none")] priority: Option<Priority>,
         /// As for `event.publish`.

@@ -1,0 +1,96 @@
+//! What one poll hands in becomes one commit.
+//!
+//! A connection that posts many events has many calls at work, which are polled one after the other. Each by itself would make a
+//! commit of its own, or wake the writer's thread for it and be woken by it. Gathered until the poll is over they are one commit,
+//! made on the spot where that is short.
+
+use std::cell::RefCell;
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{
+    Inner, StoreError,
+    batch::{Span, Submission},
+    thread::{self, Job, Reply},
+};
+
+/// A batch, and its place in the writer's queue in case it has to go there.
+struct Gathered {
+    submission: Box<Submission>,
+    reply: Reply,
+    place: mpsc::OwnedPermit<Job>,
+}
+
+struct Gathering {
+    store: *const Inner,
+    batches: Vec<Gathered>,
+}
+
+thread_local! {
+    static GATHERING: RefCell<Option<Gathering>> = const { RefCell::new(None) };
+}
+
+/// Ends the gathering also where the poll panics: then nobody is there to be answered.
+struct Ending;
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        drop(take());
+    }
+}
+
+fn take() -> Option<Gathering> {
+    GATHERING.with_borrow_mut(Option::take)
+}
+
+/// Runs `poll` and commits what it hands in. True if that was done here, so that the answers are there.
+pub(crate) fn gather<T>(store: &Inner, poll: impl FnOnce() -> T) -> (T, bool) {
+    if GATHERING.with_borrow(Option::is_some) {
+        return (poll(), false);
+    }
+    GATHERING.set(Some(Gathering { store, batches: Vec::new() }));
+    let ending = Ending;
+    let polled = poll();
+    let batches = take().map(|gathering| gathering.batches).unwrap_or_default();
+    drop(ending);
+    (polled, !batches.is_empty() && commit(store, batches))
+}
+
+/// Where the answer will come if this batch is gathered; else it is given back.
+pub(crate) fn put(
+    store: &Inner,
+    jobs: &mpsc::Sender<Job>,
+    submission: Box<Submission>,
+) -> Result<oneshot::Receiver<(Box<Submission>, Result<Span, StoreError>)>, Box<Submission>> {
+    GATHERING.with_borrow_mut(|gathering| {
+        let Some(gathering) = gathering.as_mut().filter(|gathering| std::ptr::eq(gathering.store, store)) else {
+            return Err(submission);
+        };
+        // Without a place it waits for one, behind all that have one already: so the order stays.
+        let Ok(place) = jobs.clone().try_reserve_owned() else { return Err(submission) };
+        let (reply, answer) = oneshot::channel();
+        gathering.batches.push(Gathered { submission, reply, place });
+        Ok(answer)
+    })
+}
+
+fn commit(store: &Inner, batches: Vec<Gathered>) -> bool {
+    let mut group = Vec::with_capacity(batches.len());
+    let mut callers = Vec::with_capacity(batches.len());
+    for Gathered { submission, reply, place } in batches {
+        group.push(submission);
+        callers.push((reply, place));
+    }
+    let answers = thread::commit_here(&store.desk, &store.state, &store.thread_handle, &mut group);
+    let here = answers.is_some();
+    let mut answers = answers.into_iter().flatten();
+    for (submission, (reply, place)) in group.into_iter().zip(callers) {
+        match answers.next() {
+            Some(answer) => drop(reply.send((submission, answer))),
+            // Nothing was done: it goes the way of everybody. Or, as it never happens, an answer is missing: its caller is told.
+            None if !here => drop(place.send(Job::Append(submission, reply, store.state.ticket()))),
+            None => {}
+        }
+    }
+    here
+}
