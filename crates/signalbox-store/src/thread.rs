@@ -34,7 +34,6 @@ const ALONE_BYTES: usize = 32 * 1024;
 /// The same for several that came to it together, which share the cost of a commit: about half a millisecond.
 const TOGETHER_EVENTS: usize = 128;
 const TOGETHER_BYTES: usize = 128 * 1024;
-const MANY: usize = 8;
 
 /// After so many commits of one batch in a row nobody seems to be there to share one with.
 const CALM: usize = 4;
@@ -134,13 +133,12 @@ pub(crate) fn commit_here(
 ) -> Option<Vec<Result<Span, StoreError>>> {
     let events: usize = group.iter().map(|submission| submission.batch.events.len()).sum();
     let bytes: usize = group.iter().map(|submission| submission.bytes).sum();
-    let small = match group.len() {
-        1 => events <= ALONE_EVENTS && bytes <= ALONE_BYTES,
+    // Who has several has company already, whether or not others come as well.
+    let worth_it = match group.len() {
+        1 => events <= ALONE_EVENTS && bytes <= ALONE_BYTES && shared.singles.load(Ordering::Relaxed) >= CALM,
         _ => events <= TOGETHER_EVENTS && bytes <= TOGETHER_BYTES,
     };
-    // Where there are many by now it does not matter whether others would come as well.
-    let seems_alone = group.len() >= MANY || shared.singles.load(Ordering::Relaxed) >= CALM;
-    if !small || !seems_alone || shared.waiting.load(Ordering::SeqCst) > 0 {
+    if !worth_it || shared.waiting.load(Ordering::SeqCst) > 0 {
         return None;
     }
     let mut desk = match desk.try_lock() {
