@@ -111,7 +111,8 @@ impl HostFile {
     fn write(&self, data_dir: &Path) -> Result<(), HostError> {
         let path = Self::path(data_dir);
         let text = serde_json::to_vec_pretty(self).map_err(std::io::Error::from);
-        text.and_then(|text| private::write(&path, &text)).map_err(|source| HostError::HostFile { path, source })
+        text.and_then(|text| private::write_for_now(&path, &text))
+            .map_err(|source| HostError::HostFile { path, source })
     }
 }
 

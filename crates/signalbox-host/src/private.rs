@@ -7,6 +7,18 @@ use std::{io, path::Path};
 /// # Errors
 /// If it cannot be written. Then what was there before still is.
 pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
+    replace(path, content, std::fs::File::sync_all)
+}
+
+/// As [`write()`], for what means nothing once this process has ended: it does not wait for the disk.
+///
+/// # Errors
+/// As there.
+pub fn write_for_now(path: &Path, content: &[u8]) -> io::Result<()> {
+    replace(path, content, |_| Ok(()))
+}
+
+fn replace(path: &Path, content: &[u8], keep: impl FnOnce(&std::fs::File) -> io::Result<()>) -> io::Result<()> {
     let mut name = std::ffi::OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
     name.push(".new");
@@ -18,7 +30,7 @@ pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(&beside)?;
     io::Write::write_all(&mut file, content)?;
-    file.sync_all()?;
+    keep(&file)?;
     drop(file);
     std::fs::rename(&beside, path)
 }

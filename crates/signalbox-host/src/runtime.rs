@@ -473,6 +473,8 @@ impl Loop {
                 }
                 Effect::Ended(run) => {
                     let prefix = format!("{}/{run}/", self.parts.host);
+                    // This look is for these as well.
+                    self.ended.retain(|marker| !marker.starts_with(&prefix));
                     let plan = self.plans.0.remove(&run);
                     let services = Arc::clone(&self.parts.services);
                     while self.tidying.try_join_next().is_some() {}

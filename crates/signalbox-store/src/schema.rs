@@ -35,10 +35,13 @@ pub(crate) fn prepare(db: &mut Connection, path: &Path, durability: Durability) 
     // 16 MiB: the tables that every commit touches stay in memory.
     db.pragma_update(None, "cache_size", -16_384)?;
     db.set_prepared_statement_cache_capacity(64);
-    for (version, migration) in (1u32..).zip(MIGRATIONS).skip(found as usize) {
+    if found < KNOWN {
+        // All of it or nothing: whoever opens the log next is one version or the other.
         let transaction = db.transaction()?;
-        transaction.execute_batch(migration)?;
-        transaction.pragma_update(None, "user_version", version)?;
+        for migration in &MIGRATIONS[found as usize..] {
+            transaction.execute_batch(migration)?;
+        }
+        transaction.pragma_update(None, "user_version", KNOWN)?;
         transaction.commit()?;
     }
     // From here on transactions are small, and nothing of one is to be written before its end (`wal::gather`).
