@@ -48,8 +48,9 @@ const LAG: u64 = 50_000;
 /// that wake one another in turn the kernel makes one core's work.
 const LOOK: Duration = Duration::from_micros(50);
 
-/// The batch comes back with the answer: to take it apart is the caller's work.
-pub(crate) type Reply = oneshot::Sender<(Box<Submission>, Result<Span, StoreError>)>;
+/// The batch comes back with what became of it: to take it apart is the caller's work.
+pub(crate) type Done = (Box<Submission>, Result<Span, StoreError>);
+pub(crate) type Reply = oneshot::Sender<Done>;
 
 pub(crate) enum Job {
     Append(Box<Submission>, Reply, Ticket),

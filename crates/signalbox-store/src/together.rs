@@ -9,9 +9,9 @@ use std::cell::RefCell;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
-    Inner, StoreError,
-    batch::{Span, Submission},
-    thread::{self, Job, Reply},
+    Inner,
+    batch::Submission,
+    thread::{self, Done, Job, Reply},
 };
 
 /// A batch, and its place in the writer's queue in case it has to go there.
@@ -61,7 +61,7 @@ pub(crate) fn put(
     store: &Inner,
     jobs: &mpsc::Sender<Job>,
     submission: Box<Submission>,
-) -> Result<oneshot::Receiver<(Box<Submission>, Result<Span, StoreError>)>, Box<Submission>> {
+) -> Result<oneshot::Receiver<Done>, Box<Submission>> {
     GATHERING.with_borrow_mut(|gathering| {
         let Some(gathering) = gathering.as_mut().filter(|gathering| std::ptr::eq(gathering.store, store)) else {
             return Err(submission);
