@@ -143,13 +143,18 @@ fn broken(kind: &str, why: &dyn std::fmt::Display) -> CallError {
 fn read(project: &Project, kind: &str) -> Reply<Option<Vec<u8>>> {
     let broken = |why: &dyn std::fmt::Display| broken(kind, why);
     let path = Path::new(&project.path).join(FOLDER).join(format!("{kind}.json"));
+    let missing = |error: &std::io::Error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory);
     // First without following it: a link that leads nowhere is no schema that is not there.
     match std::fs::symlink_metadata(&path) {
         Ok(_) => {}
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
+        Err(error) if missing(&error) => return Ok(None),
         Err(error) => return Err(broken(&error)),
     }
-    let about = std::fs::metadata(&path).map_err(|error| broken(&error))?;
+    let about = match std::fs::metadata(&path) {
+        Ok(about) => about,
+        Err(error) if missing(&error) && !path.is_symlink() => return Ok(None),
+        Err(error) => return Err(broken(&error)),
+    };
     if about.len() > LARGEST {
         return Err(broken(&format!("it has more than {LARGEST} bytes")));
     }

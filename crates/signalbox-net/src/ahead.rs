@@ -39,13 +39,16 @@ impl Ahead {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let asked = buf.remaining();
-        if self.given < self.kept.len() || asked == 0 {
+        if self.given < self.kept.len() {
+            // As if the socket had been read: who always has more must not keep the others of its thread from theirs.
+            let turn = ready!(tokio::task::coop::poll_proceed(cx));
             self.give(buf);
+            turn.made_progress();
             return Poll::Ready(Ok(()));
         }
-        if !self.busy {
+        if !self.busy || asked == 0 {
             ready!(source.poll_read(cx, buf))?;
-            self.busy = buf.remaining() == 0;
+            self.busy = asked > 0 && buf.remaining() == 0;
             return Poll::Ready(Ok(()));
         }
         ROOM.with_borrow_mut(|room| {

@@ -47,6 +47,8 @@ use std::{
 use signalbox_model::{Clock, Cursor, Epoch};
 use tokio::sync::{mpsc, oneshot};
 
+use together::Put;
+
 pub use access::{Audit, Audited};
 pub use agents::UsedBy;
 pub use batch::{Batch, Committed, KeyClaim, SideWrite, TokenChange};
@@ -182,8 +184,8 @@ impl Store {
 
     /// Appends a batch as one unit: all of it or nothing. Returns after the commit.
     ///
-    /// The place of the batch in the log is settled by the first poll: of two appends the one that is polled first comes
-    /// first, however they go on.
+    /// The place of the batch in the log is settled by the first poll: of two appends of one task the one that is polled first
+    /// comes first, however they go on. Within [`together`](Self::together) all of them come when that ends.
     ///
     /// # Errors
     /// [`StoreError::Refused`] if a state in the batch is not newer than what is stored,
@@ -192,31 +194,41 @@ impl Store {
         let Inner { desk, state, thread_handle, .. } = &*self.inner;
         let jobs = self.jobs()?;
         let submission = Box::new(batch::Submission::new(batch)?);
-        let result = match together::put(&self.inner, &jobs, submission) {
-            Ok(answer) => answer.await.map_err(|_| StoreError::Closed)?.1,
-            Err(mut submission) => {
-                let group = std::slice::from_mut(&mut submission);
-                match thread::commit_here(desk, state, thread_handle, group).and_then(|mut answers| answers.pop()) {
-                    Some(result) => result,
-                    None => {
-                        let (reply, answer) = oneshot::channel();
-                        let job = thread::Job::Append(submission, reply, state.ticket());
-                        // Without regard to the task's budget: who has used it up would stand behind those who came later.
-                        tokio::task::coop::unconstrained(jobs.send(job)).await.map_err(|_| StoreError::Closed)?;
-                        answer.await.map_err(|_| StoreError::Closed)?.1
-                    }
-                }
+        let here = |submission: &mut Box<_>| {
+            let group = std::slice::from_mut(submission);
+            thread::commit_here(desk, state, thread_handle, group).and_then(|mut answers| answers.pop())
+        };
+        let to_thread = match together::put(&self.inner, &jobs, submission) {
+            Put::Gathered(answer) => Err(answer),
+            Put::NoPlace(submission) => Ok(submission),
+            Put::ByItself(mut submission) => match here(&mut submission) {
+                Some(result) => return self.appended(result).await,
+                None => Ok(submission),
+            },
+        };
+        let answer = match to_thread {
+            Err(answer) => answer,
+            Ok(submission) => {
+                let (reply, answer) = oneshot::channel();
+                let job = thread::Job::Append(submission, reply, state.ticket());
+                // Without regard to the task's budget: who has used it up would stand behind those who came later.
+                tokio::task::coop::unconstrained(state.line.send(&jobs, job)).await?;
+                answer
             }
         };
+        self.appended(answer.await.map_err(|_| StoreError::Closed)?.1).await
+    }
+
+    async fn appended(&self, result: Result<batch::Span, StoreError>) -> Result<Committed, StoreError> {
         // A task that appends and appends must not keep the others of its thread from theirs.
         tokio::task::coop::consume_budget().await;
         let (first, last) = result?;
         Ok(Committed { first, last, cursor: Cursor { epoch: self.inner.epoch.clone(), seq: last } })
     }
 
-    /// Runs `poll`, which polls several tasks' work in turn, and commits all that they append meanwhile as one, in their order, when
-    /// it is over. True if that happened here: then their answers are there, and it is worth while to poll them again; else
-    /// they are woken.
+    /// Runs `poll`, which polls several pieces of work in turn, and commits all that they append meanwhile as one, in their order,
+    /// when it is over. True if that happened here: then their answers are there, and it is worth while to poll them again. If
+    /// they went to the writer's thread, or there were none, it is false, and they are woken.
     pub fn together<T>(&self, poll: impl FnOnce() -> T) -> (T, bool) {
         together::gather(&self.inner, poll)
     }

@@ -1,8 +1,8 @@
 //! Who commits: the writer's own thread, or a caller that finds nobody else at it.
 //!
 //! The thread takes what waits and commits it as one transaction. To reach it and come back costs as much as a small
-//! commit, so a caller alone commits by itself, behind the same lock. It does so only where that is short: nobody
-//! waits, the batch is small, the disk need not answer (`durability = "process"`), and no checkpoint is due, which
+//! commit, so a caller alone commits by itself, behind the same lock, and so does who has several batches together. They do so
+//! only where that is short: nobody waits, it is not much, the disk need not answer (`durability = "process"`), and no checkpoint is due, which
 //! stays with the thread. So whoever waits is served first, and batches that one task hands in are committed in its order.
 
 use std::{
@@ -31,9 +31,10 @@ const GROUP_BYTES: usize = 4 * 1024 * 1024;
 const ALONE_EVENTS: usize = 16;
 const ALONE_BYTES: usize = 32 * 1024;
 
-/// The same for several that came to it together, which share the cost of a commit: about half a millisecond.
-const TOGETHER_EVENTS: usize = 128;
-const TOGETHER_BYTES: usize = 128 * 1024;
+/// The same for several that came to it together, which share the cost of a commit: about a millisecond. As many as a connection may
+/// have at work.
+const TOGETHER_EVENTS: usize = 256;
+const TOGETHER_BYTES: usize = 256 * 1024;
 
 /// After so many commits of one batch in a row nobody seems to be there to share one with.
 const CALM: usize = 4;
@@ -69,6 +70,45 @@ pub(crate) struct Shared {
     /// Whether the thread sleeps until something happens, so that who commits by itself has to wake it.
     asleep: AtomicBool,
     commits: Histogram,
+    pub(crate) line: Line,
+}
+
+/// Those for whom there was no place in the queue, in the order in which they came. A place that becomes free is theirs: else a
+/// batch could come before one that the same task handed in earlier.
+#[derive(Default)]
+pub(crate) struct Line {
+    waiting: AtomicUsize,
+    turn: tokio::sync::Mutex<()>,
+}
+
+struct InLine<'a>(&'a Line);
+
+impl Drop for InLine<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Line {
+    /// Whether nobody waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.load(Ordering::SeqCst) == 0
+    }
+
+    /// Sends a job, if need be when it is its turn.
+    pub(crate) async fn send(&self, jobs: &mpsc::Sender<Job>, mut job: Job) -> Result<(), StoreError> {
+        if self.is_empty() {
+            job = match jobs.try_send(job) {
+                Ok(()) => return Ok(()),
+                Err(mpsc::error::TrySendError::Full(job)) => job,
+                Err(mpsc::error::TrySendError::Closed(_)) => return Err(StoreError::Closed),
+            };
+        }
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        let _in_line = InLine(self);
+        let _turn = self.turn.lock().await;
+        jobs.send(job).await.map_err(|_| StoreError::Closed)
+    }
 }
 
 impl Shared {
@@ -80,6 +120,7 @@ impl Shared {
             singles: AtomicUsize::new(CALM),
             asleep: AtomicBool::new(false),
             commits: Histogram::new(SECONDS),
+            line: Line::default(),
         }
     }
 

@@ -56,21 +56,29 @@ pub(crate) fn gather<T>(store: &Inner, poll: impl FnOnce() -> T) -> (T, bool) {
     (polled, !batches.is_empty() && commit(store, batches))
 }
 
-/// Where the answer will come if this batch is gathered; else it is given back.
-pub(crate) fn put(
-    store: &Inner,
-    jobs: &mpsc::Sender<Job>,
-    submission: Box<Submission>,
-) -> Result<oneshot::Receiver<Done>, Box<Submission>> {
+/// What became of a batch.
+pub(crate) enum Put {
+    /// It is committed with the others; here the answer will come.
+    Gathered(oneshot::Receiver<Done>),
+    /// The queue is full: it has to wait behind those that are gathered, and behind who waits already.
+    NoPlace(Box<Submission>),
+    /// Nothing is gathered here.
+    ByItself(Box<Submission>),
+}
+
+/// Gathers a batch, where that is done.
+pub(crate) fn put(store: &Inner, jobs: &mpsc::Sender<Job>, submission: Box<Submission>) -> Put {
     GATHERING.with_borrow_mut(|gathering| {
         let Some(gathering) = gathering.as_mut().filter(|gathering| std::ptr::eq(gathering.store, store)) else {
-            return Err(submission);
+            return Put::ByItself(submission);
         };
-        // Without a place it waits for one, behind all that have one already: so the order stays.
-        let Ok(place) = jobs.clone().try_reserve_owned() else { return Err(submission) };
+        if !store.state.line.is_empty() {
+            return Put::NoPlace(submission);
+        }
+        let Ok(place) = jobs.clone().try_reserve_owned() else { return Put::NoPlace(submission) };
         let (reply, answer) = oneshot::channel();
         gathering.batches.push(Gathered { submission, reply, place });
-        Ok(answer)
+        Put::Gathered(answer)
     })
 }
 
@@ -83,12 +91,14 @@ fn commit(store: &Inner, batches: Vec<Gathered>) -> bool {
     }
     let answers = thread::commit_here(&store.desk, &store.state, &store.thread_handle, &mut group);
     let here = answers.is_some();
+    // With nobody to read it a place takes what it is given, and nobody would be told.
+    let is_read = store.jobs.lock().is_ok_and(|jobs| jobs.as_ref().is_none_or(|jobs| !jobs.is_closed()));
     let mut answers = answers.into_iter().flatten();
     for (submission, (reply, place)) in group.into_iter().zip(callers) {
         match answers.next() {
             Some(answer) => drop(reply.send((submission, answer))),
-            // Nothing was done: it goes the way of everybody. Or, as it never happens, an answer is missing: its caller is told.
-            None if !here => drop(place.send(Job::Append(submission, reply, store.state.ticket()))),
+            // Nothing was done: it goes the way of everybody. Without an answer, and without a reader, its caller is told.
+            None if !here && is_read => drop(place.send(Job::Append(submission, reply, store.state.ticket()))),
             None => {}
         }
     }

@@ -201,7 +201,7 @@ impl Hub {
         self.interest.lock().unwrap_or_else(|e| e.into_inner())
     }
 
-    /// Takes what was committed, in order. Called on the writer's thread.
+    /// Takes what was committed, in order. Called by who made the commit, behind the writer's lock.
     pub fn publish(&self, frames: &[Arc<Frame>]) {
         {
             let mut ring = self.ring.write().unwrap_or_else(|e| e.into_inner());

@@ -91,21 +91,23 @@ impl AtWork {
     /// Waits for replies, and gives all that are there: what came together is committed as one, and answered together.
     fn poll_replies(&mut self, store: &Store, cx: &mut Context<'_>) -> Poll<Vec<String>> {
         let mut replies = Vec::new();
-        if self.calls.len() == 1 {
-            self.take_replies(&mut replies, cx);
-        } else {
-            // Committed here: the answers are there.
-            while store.together(|| self.take_replies(&mut replies, cx)).1 && replies.len() < calls::MOST {}
+        while replies.len() < calls::MOST {
+            // Up to the next reply: what is to be committed does not wait for all that is only read. One alone commits by itself.
+            let (polled, committed) = match self.calls.len() {
+                1 => (self.calls.poll_next_unpin(cx), false),
+                _ => store.together(|| self.calls.poll_next_unpin(cx)),
+            };
+            match polled {
+                Poll::Ready(Some(Answered { rid, reply, bytes })) => {
+                    self.bytes -= bytes;
+                    replies.push(reply_to(rid, reply).to_json());
+                }
+                // Committed here: the answers are there.
+                _ if committed => {}
+                _ => break,
+            }
         }
         if replies.is_empty() { Poll::Pending } else { Poll::Ready(replies) }
-    }
-
-    fn take_replies(&mut self, replies: &mut Vec<String>, cx: &mut Context<'_>) {
-        while replies.len() < calls::MOST {
-            let Poll::Ready(Some(Answered { rid, reply, bytes })) = self.calls.poll_next_unpin(cx) else { break };
-            self.bytes -= bytes;
-            replies.push(reply_to(rid, reply).to_json());
-        }
     }
 }
 
