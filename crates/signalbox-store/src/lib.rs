@@ -40,6 +40,7 @@ mod wal;
 mod writer;
 
 use std::{
+    ops::ControlFlow,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
@@ -194,32 +195,38 @@ impl Store {
         let Inner { desk, state, thread_handle, .. } = &*self.inner;
         let jobs = self.jobs()?;
         let submission = Box::new(batch::Submission::new(batch)?);
-        let here = |submission: &mut Box<_>| {
-            let group = std::slice::from_mut(submission);
-            thread::commit_here(desk, state, thread_handle, group).and_then(|mut answers| answers.pop())
+        let to_thread = |submission| {
+            let (reply, answer) = oneshot::channel();
+            (thread::Job::Append(submission, reply, state.ticket()), answer)
         };
-        let to_thread = match together::put(&self.inner, &jobs, submission) {
-            Put::Gathered(answer) => Err(answer),
-            Put::NoPlace(submission) => Ok(submission),
-            Put::ByItself(mut submission) => match here(&mut submission) {
-                Some(result) => return self.appended(result).await,
-                None => Ok(submission),
-            },
-        };
-        let answer = match to_thread {
-            Err(answer) => answer,
-            Ok(submission) => {
-                let (reply, answer) = oneshot::channel();
-                let job = thread::Job::Append(submission, reply, state.ticket());
-                // Without regard to the task's budget: who has used it up would stand behind those who came later.
-                tokio::task::coop::unconstrained(state.line.send(&jobs, job)).await?;
-                answer
+        let handed_in = match together::put(&self.inner, &jobs, submission) {
+            Put::Gathered(answer) => ControlFlow::Continue((None, answer)),
+            Put::NoPlace(submission) => {
+                let (job, answer) = to_thread(submission);
+                ControlFlow::Continue((Some(job), answer))
+            }
+            Put::ByItself(mut submission) => {
+                let group = std::slice::from_mut(&mut submission);
+                match thread::commit_here(desk, state, thread_handle, group).and_then(|mut answers| answers.pop()) {
+                    Some(result) => ControlFlow::Break(result),
+                    None => {
+                        let (job, answer) = to_thread(submission);
+                        ControlFlow::Continue((state.line.pass(&jobs, job)?, answer))
+                    }
+                }
             }
         };
-        self.appended(answer.await.map_err(|_| StoreError::Closed)?.1).await
-    }
-
-    async fn appended(&self, result: Result<batch::Span, StoreError>) -> Result<Committed, StoreError> {
+        let result = match handed_in {
+            ControlFlow::Break(result) => result,
+            ControlFlow::Continue((without_place, answer)) => {
+                if let Some(job) = without_place {
+                    // Boxed: almost nobody waits for a place, and all would have room for it. And without regard to the task's budget:
+                    // who has used it up would stand behind those who came later.
+                    Box::pin(tokio::task::coop::unconstrained(state.line.wait(&jobs, job))).await?;
+                }
+                answer.await.map_err(|_| StoreError::Closed)?.1
+            }
+        };
         // A task that appends and appends must not keep the others of its thread from theirs.
         tokio::task::coop::consume_budget().await;
         let (first, last) = result?;

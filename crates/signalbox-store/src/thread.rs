@@ -95,15 +95,20 @@ impl Line {
         self.waiting.load(Ordering::SeqCst) == 0
     }
 
-    /// Sends a job, if need be when it is its turn.
-    pub(crate) async fn send(&self, jobs: &mpsc::Sender<Job>, mut job: Job) -> Result<(), StoreError> {
-        if self.is_empty() {
-            job = match jobs.try_send(job) {
-                Ok(()) => return Ok(()),
-                Err(mpsc::error::TrySendError::Full(job)) => job,
-                Err(mpsc::error::TrySendError::Closed(_)) => return Err(StoreError::Closed),
-            };
+    /// Sends a job, if there is a place and nobody waits for one; else it is given back.
+    pub(crate) fn pass(&self, jobs: &mpsc::Sender<Job>, job: Job) -> Result<Option<Job>, StoreError> {
+        if !self.is_empty() {
+            return Ok(Some(job));
         }
+        match jobs.try_send(job) {
+            Ok(()) => Ok(None),
+            Err(mpsc::error::TrySendError::Full(job)) => Ok(Some(job)),
+            Err(mpsc::error::TrySendError::Closed(_)) => Err(StoreError::Closed),
+        }
+    }
+
+    /// Sends a job when it is its turn.
+    pub(crate) async fn wait(&self, jobs: &mpsc::Sender<Job>, job: Job) -> Result<(), StoreError> {
         self.waiting.fetch_add(1, Ordering::SeqCst);
         let _in_line = InLine(self);
         let _turn = self.turn.lock().await;
